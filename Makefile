@@ -1,0 +1,88 @@
+# Every command works from a fresh clone with nothing set up, in a folder of any name: paths are relative, and the environments
+# are made here. `make PYTHON=python3.12 demo` takes another Python.
+
+PYTHON ?= python3
+TRIALS ?= 20
+WORKERS ?= 2
+
+PIP := -m pip install --quiet --disable-pip-version-check
+LINTED := src hydra_plugins tests bench example_app setup.py
+TYPED := src hydra_plugins bench example_app
+
+# An editable install is a tree of links, one for each module, so it is made again when the list of modules changes. The list's
+# checksum is part of the stamps' names.
+MODULES := $(shell find src hydra_plugins -name '*.py' | LC_ALL=C sort | cksum | tr ' ' '-')
+PACKAGING := setup.py setup.cfg pyproject.toml example_app/requirements.txt
+
+DEMO := .venv/.installed-demo-$(MODULES)
+DEV := .venv/.installed-dev-$(MODULES)
+HYDRA14 := .venv-hydra14/.installed-$(MODULES)
+BENCH := .venv-bench/.installed-$(MODULES)
+
+.PHONY: help demo test test-hydra13 test-hydra14 check lint bench clean
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make demo    tune the example app with $(TRIALS) trials on this machine; the last line is the sweep dir'
+	@echo 'make test    the tests, with Hydra 1.3 and with the newest 1.4'
+	@echo 'make check   lint, format, strict types, then the tests'
+	@echo 'make bench   what the plugin costs, beside other plugins of Hydra'
+	@echo 'make clean   remove the environments and what was built; multirun/ stays'
+
+demo: $(DEMO)
+	@dir="multirun/demo-$$(date +%Y-%m-%d_%H-%M-%S)" && \
+	.venv/bin/python example_app/train.py --config-name sweep hydra.sweeper.backend=local \
+		hydra.sweeper.max_trial_count=$(TRIALS) hydra.sweep.dir="$$dir" && \
+	echo && echo 'The best trial:' && cat "$$dir/best.yaml" && echo "$$dir"
+
+test: test-hydra13 test-hydra14
+
+test-hydra13: $(DEV)
+	@echo '== The tests, with Hydra 1.3'
+	.venv/bin/python -m pytest --numprocesses $(WORKERS)
+
+test-hydra14: $(HYDRA14)
+	@echo '== The tests, with Hydra 1.4'
+	.venv-hydra14/bin/python -m pytest --numprocesses $(WORKERS)
+
+lint: $(DEV)
+	.venv/bin/python -m ruff check $(LINTED)
+	.venv/bin/python -m ruff format --check $(LINTED)
+	.venv/bin/python -m mypy $(TYPED)
+
+check: lint test
+
+bench: $(BENCH)
+	@for script in bench/*.py; do echo "== $$script" && .venv-bench/bin/python "$$script" || exit 1; done
+
+clean:
+	rm -rf .venv .venv-hydra14 .venv-bench build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find src hydra_plugins tests bench example_app -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environments.
+
+.venv/pyvenv.cfg .venv-hydra14/pyvenv.cfg .venv-bench/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo 'This needs Python 3.10 or newer: make PYTHON=/path/to/python3'; exit 1; }
+	$(PYTHON) -m venv $(@D)
+
+$(DEMO): .venv/pyvenv.cfg $(PACKAGING)
+	.venv/bin/python $(PIP) --editable '.[all]' --requirement example_app/requirements.txt 'hydra-core<1.4'
+	@rm -f .venv/.installed-* && touch $@
+
+$(DEV): .venv/pyvenv.cfg $(PACKAGING)
+	.venv/bin/python $(PIP) --editable '.[all,dev]' --requirement example_app/requirements.txt 'hydra-core<1.4'
+	@rm -f .venv/.installed-* && touch $(DEMO) $@
+
+# Without the [vertex] extra, so the tests that need Google's messages are skipped here. `1.4.0rc1` admits pre-releases of Hydra only.
+$(HYDRA14): .venv-hydra14/pyvenv.cfg $(PACKAGING)
+	.venv-hydra14/bin/python $(PIP) --upgrade --editable '.[local,test]' --requirement example_app/requirements.txt \
+		'hydra-core>=1.4.0rc1,<1.5'
+	@rm -f .venv-hydra14/.installed-* && touch $@
+
+# Hydra's Optuna sweeper asks for an Optuna of 2022 and works with ours.
+$(BENCH): .venv-bench/pyvenv.cfg $(PACKAGING)
+	.venv-bench/bin/python $(PIP) --editable '.[all,bench]' 'hydra-core<1.4'
+	.venv-bench/bin/python $(PIP) --no-deps 'hydra-optuna-sweeper>=1.3'
+	@rm -f .venv-bench/.installed-* && touch $@

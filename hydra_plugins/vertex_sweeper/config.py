@@ -1,0 +1,84 @@
+"""The `hydra/sweeper=vertex` config, as users find it before they set anything.
+
+Hydra executes this module at the start of every Hydra app of the environment, swept or not, and most of the time nobody asks
+for this config. To store it costs 50 µs a setting, so what is stored is a placeholder that becomes the config when Hydra loads
+it. (A structured config would cost even more; types are checked where a sweep starts.) The module imports nothing of ours, and
+in particular not `sweeper.py`: the scanner executes each module by itself, and what two of them share would exist twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig
+
+# Every setting with its default. Null stands where a default depends on other settings, and for a dict that has one: Hydra
+# would merge the user's dict into it, and the default metric would stay beside the user's own.
+SETTINGS: Final[dict[str, Any]] = {
+    "_target_": "hydra_plugins.vertex_sweeper.sweeper.VertexSweeper",
+    # The job.
+    "backend": "vertex",
+    "metrics": None,
+    "max_trial_count": None,
+    "parallel_trial_count": None,
+    "max_failed_trial_count": None,
+    "algorithm": "bayesian",
+    "measurement_selection": "last",
+    "display_name": None,
+    "labels": {},
+    # What is searched.
+    "params": {},
+    "conditional": {},
+    "search_space": "search_space",
+    # What Ctrl-C does to a job on Vertex.
+    "on_interrupt": "detach",
+    # What runs, and on what.
+    "trial": {
+        "command": None,
+        "image": None,
+        "machine_type": "n1-standard-4",
+        "accelerator_type": None,
+        "accelerator_count": None,
+        "disk_type": None,
+        "disk_size_gb": None,
+        "replica_count": 1,
+        "env": {},
+        "timeout": None,
+        "keep_alive": None,
+        "enable_web_access": False,
+    },
+    # Where it runs.
+    "vertex": {
+        "project": None,
+        "location": None,
+        "service_account": None,
+        "base_output_directory": None,
+        "network": None,
+        "endpoint": None,
+    },
+    "local": {"seed": None},
+    # Merged last into the job, in the API's JSON form.
+    "spec_overrides": {},
+}
+
+
+class Placeholder(DictConfig):
+    """Stands in the store for the settings. Hydra deep-copies what it loads, and the copy is the config.
+
+    The config's struct flag is off so that an unknown key reaches the sweeper, which names the nearest known one, and so that
+    `params`, `env` and `labels` take new keys from the command line without a `+`.
+    """
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DictConfig:
+        return DictConfig(SETTINGS, flags={"struct": False})
+
+
+def store_settings() -> None:
+    """Register `hydra/sweeper=vertex`. The store copies a node when it takes it, so the placeholder is put there afterwards."""
+    store = ConfigStore.instance()
+    store.store(group="hydra/sweeper", name="vertex", node={}, provider="hydra-vertex-sweeper")
+    store.repo["hydra"]["sweeper"]["vertex.yaml"].node = Placeholder({})
+
+
+store_settings()

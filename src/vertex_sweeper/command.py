@@ -1,0 +1,105 @@
+"""The trial's command, derived from how the sweep itself was started.
+
+A script, a module (`python -m pkg.train`) and a console entry point are told apart; interpreter options and Hydra's flags that
+choose the config travel along. The result is a list of words: nothing ever goes through a shell.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from vertex_sweeper.errors import InvalidSweep
+
+REMEDY = "set hydra.sweeper.trial.command, as in [python, train.py]"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How this process was started: what `sys` and `__main__` say."""
+
+    argv: Sequence[str]
+    original: Sequence[str]
+    main: ModuleType | None
+    executable: str
+    directory: Path
+
+    @classmethod
+    def of_this_process(cls) -> Start:
+        """The process that runs the sweep."""
+        return cls(sys.argv, sys.orig_argv, sys.modules.get("__main__"), sys.executable, Path.cwd())
+
+
+def derive_command(start: Start, *, portable: bool) -> tuple[str, ...]:
+    """The words that start one trial: program, script or module, and Hydra's own flags, but no overrides.
+
+    `portable` is for a container, where only paths relative to the working directory exist; raises InvalidSweep for others, and
+    where there is nothing to start (a notebook).
+    """
+    spec = getattr(start.main, "__spec__", None)
+    if spec is not None and spec.name:
+        name = spec.name.removesuffix(".__main__")
+        return ("python", *_interpreter_options(start, skip=2), "-m", name, *_hydra_flags(start, portable=portable))
+    script = Path(start.argv[0]) if start.argv and start.argv[0] else None
+    if script is None or not (start.directory / script).is_file():
+        raise InvalidSweep([f"this sweep was not started from a script, so its trials' command is unknown: {REMEDY}"])
+    if script.suffix != ".py" and _is_entry_point(script, start):
+        return (script.name, *_hydra_flags(start, portable=portable))
+    path = _portable(script, start, "the script", portable=portable)
+    return ("python", *_interpreter_options(start, skip=0), path, *_hydra_flags(start, portable=portable))
+
+
+def _interpreter_options(start: Start, *, skip: int) -> list[str]:
+    """Options such as `-O` or `-X dev`; `skip` words before the program's own arguments belong to `-m module`."""
+    given = len(start.argv) - 1
+    program = start.original[1 : len(start.original) - given]
+    words = program[:-skip] if skip else program[:-1]
+    return list(words)
+
+
+def _is_entry_point(script: Path, start: Start) -> bool:
+    found = shutil.which(script.name)
+    beside = (start.directory / script).parent == Path(start.executable).parent
+    return beside or (found is not None and Path(found).resolve() == (start.directory / script).resolve())
+
+
+def _hydra_flags(start: Start, *, portable: bool) -> list[str]:
+    """`--config-name`, `--config-path` and `--config-dir` as they were given; Hydra 1.3 wants flags before overrides."""
+    # Hydra's own parser knows every spelling (-cn, --config-name=x); it has no public name.
+    from hydra._internal.utils import get_args_parser
+
+    given, _ = get_args_parser().parse_known_args(list(start.argv[1:]))
+    flags = []
+    if given.config_path:
+        # A relative one is relative to the script and means the same in the container.
+        flags += ["--config-path", _portable_if_absolute(given.config_path, start, "--config-path", portable=portable)]
+    if given.config_name:
+        flags += ["--config-name", given.config_name]
+    if given.config_dir:
+        flags += ["--config-dir", _portable(Path(given.config_dir), start, "--config-dir", portable=portable)]
+    return flags
+
+
+def _portable_if_absolute(path: str, start: Start, what: str, *, portable: bool) -> str:
+    if not Path(path).is_absolute() or not portable:
+        return path
+    raise InvalidSweep([_not_portable(Path(path), start, what)])
+
+
+def _portable(path: Path, start: Start, what: str, *, portable: bool) -> str:
+    """The path relative to the working directory; an absolute one is left as it is where no container is involved."""
+    absolute = (start.directory / path).resolve()
+    directory = start.directory.resolve()
+    if absolute.is_relative_to(directory):
+        return absolute.relative_to(directory).as_posix()
+    if portable:
+        raise InvalidSweep([_not_portable(absolute, start, what)])
+    return str(absolute)
+
+
+def _not_portable(path: Path, start: Start, what: str) -> str:
+    return f"{what} {path} is outside the working directory {start.directory}, and a container would not have it: {REMEDY}"

@@ -1,0 +1,190 @@
+"""Composing, before anything is paid for, every config that trials may ask for, as far as that can be counted.
+
+Hydra itself is asked: its message for a key that does not exist, an option that is not there, or a value the app's schema
+refuses is better than any of ours, and it comes now instead of in the trial.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from vertex_sweeper.outcome import Trial
+from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Scale, ServiceValue, Slot
+
+MOST_COMPOSITIONS = 200
+
+Compose = Callable[[Sequence[str]], DictConfig]
+"""Composes a trial's config from its overrides; raises what Hydra raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What composing found: mistakes, each a line, and how many values were left out at the limit."""
+
+    mistakes: tuple[str, ...]
+    compositions: int
+    unchecked: int
+
+
+def composer(config_loader: ConfigLoader, config_name: str | None) -> Compose:
+    """Composes as a trial does: the same loader and config name, in RUN mode."""
+
+    def compose(overrides: Sequence[str]) -> DictConfig:
+        return config_loader.load_configuration(config_name, list(overrides), run_mode=RunMode.RUN)
+
+    return compose
+
+
+def check_compositions(contract: Contract, compose: Compose, *, most: int = MOST_COMPOSITIONS) -> Checked:
+    """Composes each option and each distinct literal at least once, many keys at a time, intervals at bounds and middle."""
+    wanted = {parameter.id: _candidates(parameter) for parameter in contract.parameters}
+    refusals: list[Refusal] = []
+    count = 0
+    while count < most and (count == 0 or any(wanted.values())):
+        sample = _sample(contract, wanted)
+        count += 1
+        error = _error(compose, contract.overrides(sample))
+        if error:
+            found, extra = _blame(contract, sample, compose, error)
+            count += extra
+            refusals += found
+    return Checked(tuple(_lines(refusals)), count, unchecked=sum(map(len, wanted.values())))
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What Hydra said, and of which override: key and literal, both empty where it cannot be told."""
+
+    key: str
+    literal: str
+    error: str
+
+
+def _lines(refusals: Sequence[Refusal]) -> list[str]:
+    """A line for each refused key: Hydra's message for its first value, and the other values it was refused for."""
+    lines: list[str] = []
+    for key in dict.fromkeys(refusal.key for refusal in refusals):
+        first, *others = [refusal for refusal in refusals if refusal.key == key]
+        if not key:
+            lines += dict.fromkeys(refusal.error for refusal in (first, *others))
+            continue
+        also = [refusal.literal for refusal in others if refusal.literal != first.literal]
+        lines.append(
+            f"{key}={first.literal}: {first.error}" + (f" (and so for {', '.join(dict.fromkeys(also))})" if also else "")
+        )
+    return lines
+
+
+def _candidates(parameter: Parameter) -> list[ServiceValue]:
+    if parameter.kind in (Kind.DISCRETE, Kind.CATEGORICAL):
+        return list(parameter.values)
+    low, high = parameter.low, parameter.high
+    middle = (low + high) / 2 if parameter.scale is not Scale.LOG else math.exp((math.log(low) + math.log(high)) / 2)
+    return list(dict.fromkeys([low, round(middle) if parameter.kind is Kind.INTEGER else middle, high]))
+
+
+def _sample(contract: Contract, wanted: Mapping[str, list[ServiceValue]]) -> dict[str, ServiceValue]:
+    """A complete assignment with as many wanted values as fit into one; they are taken out of `wanted`."""
+    sample: dict[str, ServiceValue] = {}
+    for parameter in contract.parameters:
+        if parameter.when is None or sample.get(parameter.when.parent) in parameter.when.values:
+            value = _next(parameter, contract, wanted)
+            sample[parameter.id] = _candidates(parameter)[0] if value is None else value
+    for id, value in sample.items():
+        if value in wanted[id]:
+            wanted[id].remove(value)
+    return sample
+
+
+def _next(parameter: Parameter, contract: Contract, wanted: Mapping[str, list[ServiceValue]]) -> ServiceValue | None:
+    """A value not composed yet, or one under which some child still has such a value."""
+    if wanted[parameter.id]:
+        return wanted[parameter.id][0]
+    for child in contract.parameters:
+        when = child.when
+        if when is not None and when.parent == parameter.id and _next(child, contract, wanted) is not None:
+            return when.values[0]
+    return None
+
+
+def _blame(contract: Contract, sample: Mapping[str, ServiceValue], compose: Compose, whole: str) -> tuple[list[Refusal], int]:
+    """The parameters of a failing sample that Hydra refuses, with its message for each; and how many compositions it took.
+
+    Parameters are added one by one to what composes, in the sample's order; one that fails is tried once more at the end, since
+    what it lacked may have come later (a mandatory group that another parameter sets).
+    """
+    without = _error(compose, _partial(contract, {}))
+    accepted: dict[str, ServiceValue] = {}
+    errors: dict[str, str] = {}
+    count = 1
+    for refused in (list(sample), errors):
+        for id in list(refused):
+            count += 1
+            error = _error(compose, _partial(contract, {**accepted, id: sample[id]}))
+            if error:
+                errors[id] = error
+            else:
+                accepted[id] = sample[id]
+                errors.pop(id, None)
+        if not accepted:
+            break
+    # What Hydra says without the parameter too, or of several alike, is not about that parameter.
+    common = {without, *(error for error in errors.values() if list(errors.values()).count(error) > 1)}
+    named = [(contract.parameter(id), sample[id], error) for id, error in errors.items() if error not in common]
+    refusals = [Refusal(parameter.key, parameter.literal(value), error) for parameter, value, error in named]
+    return refusals or [Refusal("", "", whole)], count
+
+
+def _partial(contract: Contract, values: Mapping[str, ServiceValue]) -> list[str]:
+    """The overrides of an assignment that leaves parameters out."""
+    overrides = []
+    for item in contract.sequence:
+        if isinstance(item, str):
+            overrides.append(item)
+        elif isinstance(item, Slot) and item.id in values:
+            parameter = contract.parameter(item.id)
+            overrides.append(f"{parameter.key}={parameter.literal(values[item.id])}")
+    return overrides
+
+
+def _error(compose: Compose, overrides: Sequence[str]) -> str:
+    """Hydra's own message on one line, without its list of places searched; or nothing."""
+    try:
+        compose(overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        message = str(error).partition("\nConfig search path")[0]
+        cause = str(error.__cause__).partition("\n")[0] if isinstance(error.__cause__, OmegaConfBaseException) else ""
+        return " ".join(f"{message} {cause}".split()) or type(error).__name__
+    return ""
+
+
+def is_group_in(config_loader: ConfigLoader, config: DictConfig) -> Callable[[Override], bool]:
+    """Whether an override chooses a config group's option, as Hydra decides it: by what its config sources hold."""
+    name = config.hydra.job.config_name
+    overrides = [str(line) for line in config.hydra.overrides.hydra]
+
+    def is_group(override: Override) -> bool:
+        if isinstance(override.value(), dict) or "." in override.key_or_group:
+            return False
+        return bool(config_loader.get_group_options(override.key_or_group, config_name=name, overrides=overrides))
+
+    return is_group
+
+
+def trial_folder(compose: Compose, trial: Trial, directory: Path) -> str | None:
+    """Where a trial's Hydra output is, or None where the app makes that depend on what only the trial knew."""
+    try:
+        config = compose([*trial.overrides, f"hydra.job.num={trial.number}"])
+        return str(directory / str(config.hydra.sweep.subdir))
+    except (HydraException, OmegaConfBaseException):
+        return None

@@ -1,0 +1,192 @@
+"""What the user wrote, in order: one entry for each override of `params`, `conditional`, and the command line.
+
+In `params` a string is an expression in Hydra's override grammar; any other YAML value is that value, fixed. A later spelling
+of a key replaces the earlier one in its place, as in Hydra's basic sweeper; the same key twice in one place is a mistake as
+soon as one of them is swept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Quote, QuotedString, Transformer
+from hydra.errors import HydraException
+
+PARAMS = "hydra.sweeper.params"
+CONDITIONAL = "hydra.sweeper.conditional"
+COMMAND_LINE = "the command line"
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """`model=vit` or `optimizer=sgd,rmsprop`, as written: the parent's key and the override texts of its values."""
+
+    key: str
+    texts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.key}={','.join(self.texts)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One override, where it was written, and under which conditions, the outermost first."""
+
+    override: Override
+    source: str
+    when: tuple[When, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The key as the user wrote it, with `+`, `~` and `@package`."""
+        return self.override.get_key_element()
+
+    @property
+    def line(self) -> str:
+        """The whole override as it was given."""
+        line = self.override.input_line
+        assert line is not None
+        return line
+
+
+class EntryReader:
+    """Parses what the user wrote with Hydra's own parser, and collects the mistakes."""
+
+    def __init__(self, config_loader: ConfigLoader | None) -> None:
+        self._parser = OverridesParser.create(config_loader=config_loader)
+        self.mistakes: list[str] = []
+
+    def params(self, params: Mapping[str, Any], source: str = PARAMS, when: tuple[When, ...] = ()) -> list[Entry]:
+        """The entries of one `params` mapping; `source` is how messages name it."""
+        entries = []
+        for key, value in params.items():
+            line = self._line(str(key), value, source)
+            if line is not None:
+                entries += self._entry(line, source, when)
+        return entries
+
+    def conditional(
+        self, conditional: Mapping[str, Any], source: str = CONDITIONAL, when: tuple[When, ...] = ()
+    ) -> list[Entry]:
+        """The entries of a `conditional` mapping, at any depth."""
+        entries: list[Entry] = []
+        for condition, block in conditional.items():
+            where = f"{source}.{condition}"
+            parsed = self._condition(str(condition), where)
+            if not isinstance(block, Mapping) or set(block) - {"params", "conditional"}:
+                self.mistakes.append(f"{where}: must hold `params`, and `conditional` if it goes deeper: {block!r}")
+            elif parsed is not None:
+                inner = (*when, parsed)
+                entries += self.params(block.get("params") or {}, where, inner)
+                entries += self.conditional(block.get("conditional") or {}, where, inner)
+        return entries
+
+    def command_line(self, arguments: Iterable[str]) -> list[Entry]:
+        """The entries of the sweep's arguments."""
+        return [entry for line in arguments for entry in self._entry(line, COMMAND_LINE, ())]
+
+    def _entry(self, line: str, source: str, when: tuple[When, ...]) -> list[Entry]:
+        try:
+            return [Entry(self._parser.parse_override(line), source, when)]
+        except HydraException as error:
+            reason = " ".join(str(error).split())
+            self.mistakes.append(f"{source}: {line}: {reason}")
+            return []
+
+    def _line(self, key: str, value: Any, source: str) -> str | None:
+        """A YAML entry as an override; None, and a mistake, where a sweep hides in a fixed value."""
+        if isinstance(value, str):
+            return f"{key}={value}"
+        if key.startswith("~") and value is None:
+            return key
+        for text in _texts(value):
+            if _SWEEP_FUNCTION.match(text):
+                self.mistakes.append(
+                    f"{source}.{key}: {text!r} stands inside a fixed value and would not be swept: "
+                    f"give it its own dotted key, as {key}.name: {text}"
+                )
+                return None
+        return f"{key}={Transformer.str(_quoted(value))}"
+
+    def _condition(self, text: str, where: str) -> When | None:
+        try:
+            override = self._parser.parse_override(text)
+        except HydraException as error:
+            self.mistakes.append(f"{where}: must read parent=value: {' '.join(str(error).split())}")
+            return None
+        if override.is_discrete_sweep():
+            return When(override.get_key_element(), tuple(override.sweep_string_iterator()))
+        if override.is_sweep_override() or override.is_delete():
+            self.mistakes.append(f"{where}: must read parent=value or parent=value1,value2")
+            return None
+        return When(override.get_key_element(), (override.get_value_element_as_str(),))
+
+
+def merge(*sources: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
+    """All entries in their final order, later spellings in the place of earlier ones; and the mistakes.
+
+    Each source is one place (what stands in YAML, what on the command line). Fixed overrides of one place may repeat a key, as
+    in Hydra itself: `d={a:1} d={b:2}` sets both.
+    """
+    mistakes = [mistake for entries in sources for mistake in _repeated(entries)]
+    merged: list[Entry] = []
+    for entries in sources:
+        replaced = {entry.key for entry in entries}
+        kept: list[Entry] = []
+        fresh = list(entries)
+        for entry in merged:
+            if entry.key not in replaced:
+                kept.append(entry)
+                continue
+            kept += [new for new in fresh if new.key == entry.key]
+            fresh = [new for new in fresh if new.key != entry.key]
+        merged = kept + fresh
+    return merged, mistakes
+
+
+def fixed_list_notes(params: Mapping[str, Any]) -> list[str]:
+    """A line for each list in `params`: people who know other sweepers may have meant a choice."""
+    return [
+        f"{PARAMS}.{key}: a fixed list; to sweep, write `{','.join(map(str, value))}`"
+        for key, value in params.items()
+        if isinstance(value, list)
+    ]
+
+
+def _repeated(entries: Sequence[Entry]) -> Iterable[str]:
+    for key in dict.fromkeys(entry.key for entry in entries if not entry.when):
+        same = [entry for entry in entries if entry.key == key]
+        swept = any(entry.override.is_sweep_override() for entry in same)
+        if len(same) > 1 and (swept or any(entry.when for entry in same)):
+            lines = " and ".join(f"{entry.line} ({entry.source})" for entry in same)
+            yield f"{key} is given more than once: {lines}: keep one"
+
+
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+
+
+def _quoted(value: Any) -> Any:
+    """A YAML value with its strings quoted, so that Hydra's printer and parser keep them strings."""
+    if isinstance(value, str):
+        return QuotedString(text=value, quote=Quote.single)
+    if isinstance(value, Mapping):
+        return {key: _quoted(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_quoted(item) for item in value]
+    return value
+
+
+_SWEEP_FUNCTION = re.compile(r"\s*(interval|range|choice|tag|glob|shuffle|sort|int|float)\s*\(")

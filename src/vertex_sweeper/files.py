@@ -1,0 +1,137 @@
+"""What a sweep leaves behind in its directory: tables and documents, each written beside and renamed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import secrets
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from vertex_sweeper.documents import yaml_text
+from vertex_sweeper.outcome import Outcome, Trial
+
+TRIALS: Final = "trials.csv"
+OPTIMIZATION_RESULTS: Final = "optimization_results.yaml"
+BEST: Final = "best.yaml"
+BEST_CONFIG: Final = "best/best.yaml"
+
+_OWN_COLUMNS: Final = ("number", "state", "started", "seconds", "reason")
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Writes the file so that a reader, or a crash, finds the old text or the new one and never a part; returns the path.
+
+    Folders are made. Bytes that came from the command line undecoded go back as they were.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    try:
+        with beside.open("x", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return path
+
+
+def write_results(directory: Path, outcome: Outcome, *, best_config: str | None, folder: str | None) -> list[Path]:
+    """Writes what the outcome gives, and takes away what an earlier call wrote and this outcome does not give.
+
+    The table of trials is always written, the documents about the best trial only when there is one.
+
+    Args:
+        directory: the sweep's directory; it is made if it does not exist.
+        outcome: the sweep as it stands.
+        best_config: the text of `best/best.yaml`; None writes none.
+        folder: where the best trial's own output is, if known.
+
+    Returns:
+        The files that were written.
+    """
+    texts: dict[str, str | None] = {TRIALS: trials_table(outcome), OPTIMIZATION_RESULTS: None, BEST: None, BEST_CONFIG: None}
+    best = outcome.best
+    if best is not None:
+        texts[OPTIMIZATION_RESULTS] = yaml_text(optimization_results(outcome))
+        texts[BEST] = yaml_text(
+            {"number": best.number, "folder": folder, "metrics": dict(best.metrics), "overrides": list(best.overrides)}
+        )
+        texts[BEST_CONFIG] = best_config
+    for name, text in texts.items():
+        if text is None:
+            (directory / name).unlink(missing_ok=True)
+    return [write_text(directory / name, text) for name, text in texts.items() if text is not None]
+
+
+def trials_table(outcome: Outcome) -> str:
+    """The trials as CSV, one row each, with the parameters under their Hydra keys as the user wrote them.
+
+    A parameter that a trial does not have is empty there. A metric called like a parameter or like a column of ours is prefixed
+    `metric.`, a parameter called like a column of ours `parameter.`.
+    """
+    keys = list(dict.fromkeys([*outcome.keys, *(key for trial in outcome.trials for key in trial.literals)]))
+    metrics = list(dict.fromkeys([*outcome.goals, *(id for trial in outcome.trials for id in trial.metrics)]))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        [
+            *_OWN_COLUMNS[:2],
+            *_prefixed(keys, "parameter.", taken=_OWN_COLUMNS),
+            *_prefixed(metrics, "metric.", taken=[*_OWN_COLUMNS, *keys]),
+            *_OWN_COLUMNS[2:],
+        ]
+    )
+    for trial in outcome.trials:
+        writer.writerow(_row(trial, keys, metrics))
+    return text.getvalue()
+
+
+def optimization_results(outcome: Outcome) -> dict[str, Any]:
+    """The best trial in the shape that Hydra's other sweepers write; with several metrics, all that none dominates."""
+    if len(outcome.goals) > 1:
+        solutions = [
+            {"params": _values(trial.literals), "values": [trial.metrics[id] for id in outcome.goals]}
+            for trial in outcome.pareto
+        ]
+        return {"name": "vertex", "solutions": solutions}
+    best = outcome.best
+    if best is None:
+        return {"name": "vertex"}
+    return {"name": "vertex", "best_params": _values(best.literals), "best_value": best.metrics[outcome.metric]}
+
+
+def _row(trial: Trial, keys: Iterable[str], metrics: Iterable[str]) -> list[str]:
+    return [
+        str(trial.number),
+        trial.state.value if trial.state else "",
+        *(trial.literals.get(key, "") for key in keys),
+        *(repr(trial.metrics[id]) if id in trial.metrics else "" for id in metrics),
+        trial.started or "",
+        "" if trial.seconds is None else f"{trial.seconds:.3f}",
+        trial.reason,
+    ]
+
+
+def _prefixed(names: Iterable[str], prefix: str, *, taken: Iterable[str]) -> list[str]:
+    others = set(taken)
+    return [f"{prefix}{name}" if name in others else name for name in names]
+
+
+def _values(literals: Mapping[str, str]) -> dict[str, Any]:
+    return {key: _value(literal) for key, literal in literals.items()}
+
+
+def _value(literal: str) -> Any:
+    """What Hydra takes the literal for: a number, a list, …; a text without its quotes."""
+    try:
+        override = OverridesParser.create().parse_override(f"key={literal}")
+    except HydraException:
+        return literal  # no literal of ours: a value that this sweep did not hand out
+    return literal if override.is_sweep_override() else override.value()

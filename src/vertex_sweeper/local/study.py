@@ -1,0 +1,198 @@
+"""A job's books: its trials, their states, what counts as failed, and when it is over. No processes, no clock, no locks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from vertex_sweeper.local.measurement import Measurement, Selection
+from vertex_sweeper.local.nodes import Choice
+from vertex_sweeper.service import Job, JobState, TrialState
+
+CANCELLED_CODE: Final = 1
+"""The error code of a cancelled job, as the service sends it."""
+
+FAILED_CODE: Final = 9
+"""The error code of a job with too many failed trials. Which one the service sends is not documented."""
+
+INTERNAL_CODE: Final = 13
+"""The error code of a job that ended because of a mistake of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A job's numbers of trials, the seconds a trial may take, and how a trial's final measurement is chosen."""
+
+    most: int
+    parallel: int
+    failed: int
+    seconds: float
+    metrics: Mapping[str, bool]
+    selection: Selection
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any]) -> Limits:
+        """Those of a valid job."""
+        study = spec["studySpec"]
+        selection = study.get("measurementSelectionType", "MEASUREMENT_SELECTION_TYPE_UNSPECIFIED")
+        scheduling = spec["trialJobSpec"].get("scheduling", {})
+        return cls(
+            most=int(spec["maxTrialCount"]),
+            parallel=int(spec["parallelTrialCount"]),
+            failed=int(spec.get("maxFailedTrialCount", 0)),
+            seconds=float(scheduling.get("timeout", "604800s").removesuffix("s")),  # the service's default: seven days
+            # A goal that is not set means MAXIMIZE.
+            metrics={metric["metricId"]: metric.get("goal") != "MINIMIZE" for metric in study["metrics"]},
+            selection=Selection.BEST if selection == Selection.BEST.value else Selection.LAST,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a trial ended: without a reason it succeeded. `failed` says whether it counts towards the job's failed trials."""
+
+    measurements: Sequence[Measurement] = ()
+    final: Measurement | None = None
+    reason: str = ""
+    failed: bool = False
+
+
+@dataclass(slots=True)
+class Trial:
+    """One trial's record."""
+
+    number: int
+    choices: tuple[Choice, ...]
+    state: TrialState = TrialState.REQUESTED
+    started: str = ""
+    ended: str = ""
+    outcome: Outcome = field(default_factory=Outcome)
+
+    def to_json(self) -> dict[str, Any]:
+        """In the API's JSON form; what is not known yet is left out."""
+        outcome = self.outcome
+        entry: dict[str, Any] = {
+            "id": str(self.number),
+            "state": self.state.value,
+            "parameters": [choice.to_json() for choice in self.choices],
+            "finalMeasurement": outcome.final.to_json() if outcome.final else None,
+            "measurements": [measurement.to_json() for measurement in outcome.measurements],
+            "startTime": self.started,
+            "endTime": self.ended,
+            "infeasibleReason": outcome.reason,
+        }
+        return {name: value for name, value in entry.items() if value}
+
+
+class Study:
+    """The record of one job. Its states only ever move forward."""
+
+    def __init__(self, spec: Mapping[str, Any], *, name: str, now: str) -> None:
+        self.limits = Limits.of(spec)
+        self.state = JobState.PENDING
+        self.trials: list[Trial] = []
+        self.exhausted = False
+        self._spec = copy.deepcopy(dict(spec))
+        self._name = name
+        self._created = self._updated = now
+        self._started = self._ended = ""
+        self._failed = 0
+        self._error: dict[str, Any] | None = None
+
+    @property
+    def running(self) -> int:
+        """How many trials have begun and not ended."""
+        return sum(not trial.state.ended for trial in self.trials)
+
+    @property
+    def ending(self) -> bool:
+        """Whether the job was cancelled or has failed, and only waits for its running trials."""
+        return self._error is not None
+
+    @property
+    def wants_trial(self) -> bool:
+        """Whether a slot is free and there is something to fill it with."""
+        if self.ending or self.exhausted or self.state.ended:
+            return False
+        return len(self.trials) < self.limits.most and self.running < self.limits.parallel
+
+    def start(self, *, now: str) -> None:
+        """The job begins to run."""
+        if self.state is JobState.PENDING:
+            self.state = JobState.RUNNING
+        self._started = self._updated = now
+
+    def open_trial(self, choices: tuple[Choice, ...], *, now: str) -> Trial:
+        """A new trial, with the next number."""
+        trial = Trial(len(self.trials) + 1, choices, TrialState.ACTIVE, started=now)
+        self.trials.append(trial)
+        self._updated = now
+        return trial
+
+    def stop_trial(self, trial: Trial, *, now: str) -> None:
+        """The trial was asked to end."""
+        if not trial.state.ended:
+            trial.state = TrialState.STOPPING
+            self._updated = now
+
+    def close_trial(self, trial: Trial, outcome: Outcome, *, now: str) -> None:
+        """The trial has ended. One failure too many makes the job fail: `ending` is then true."""
+        trial.outcome = outcome
+        trial.state = TrialState.INFEASIBLE if outcome.reason else TrialState.SUCCEEDED
+        trial.ended = self._updated = now
+        if not outcome.failed:
+            return
+        self._failed += 1
+        if self._too_many():
+            allowed = f"maxFailedTrialCount is {self.limits.failed}" if self.limits.failed else "the first trial failed"
+            self.end(
+                FAILED_CODE, f"Too many failed trials: {self._failed} ({allowed}). The last one: {outcome.reason}", now=now
+            )
+
+    def end(self, code: int, message: str, *, now: str) -> None:
+        """The job shall not go on. The first reason stands."""
+        if self.ending or self.state.ended:
+            return
+        self._error = {"code": code, "message": message}
+        if code == CANCELLED_CODE:
+            self.state = JobState.CANCELLING
+        self._updated = now
+
+    def close(self, *, now: str) -> None:
+        """The job has ended, and with it (only after a mistake of ours) trials whose end was not recorded."""
+        for trial in self.trials:
+            if not trial.state.ended:
+                trial.state, trial.ended = TrialState.INFEASIBLE, now
+                trial.outcome = Outcome(reason=self._error["message"] if self._error else "The job ended.")
+        if self._error is None:
+            self.state = JobState.SUCCEEDED
+        elif self._error["code"] == CANCELLED_CODE:
+            self.state = JobState.CANCELLED
+        else:
+            self.state = JobState.FAILED
+        self._ended = self._updated = now
+
+    def to_json(self) -> Job:
+        """The job as it stands, in the API's JSON form. Nothing in it is shared with this record."""
+        job = copy.deepcopy(self._spec)
+        output: dict[str, Any] = {
+            "name": self._name,
+            "state": self.state.value,
+            "createTime": self._created,
+            "startTime": self._started,
+            "endTime": self._ended,
+            "updateTime": self._updated,
+            "trials": [trial.to_json() for trial in self.trials],
+            # As the service has it: an error is shown only when the job has ended.
+            "error": dict(self._error) if self._error and self.state.ended else None,
+        }
+        return job | {name: value for name, value in output.items() if value}
+
+    def _too_many(self) -> bool:
+        if self.limits.failed:
+            return self._failed >= self.limits.failed
+        # Not set: the service documents that a job whose first trial fails ends at once, and leaves later rules open. The
+        # first is here the first to end; after a good one nothing ends the job.
+        return sum(trial.state.ended for trial in self.trials) == 1

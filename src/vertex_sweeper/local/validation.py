@@ -1,0 +1,210 @@
+"""What a service refuses: all mistakes of a job's specification, in one message of the service's own form."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from vertex_sweeper.errors import InvalidJob
+from vertex_sweeper.local.nodes import MATCH_TOLERANCE, PARENT_FIELDS, SPEC_FIELDS, kind_of, matches, read_values
+from vertex_sweeper_runtime.contract import Kind, ServiceValue
+
+DISPLAY_NAME_LENGTH: Final = 128
+"""How long a display name may be."""
+
+DISCRETE_VALUES: Final = 1000
+"""How many values a DISCRETE parameter may have."""
+
+DISCRETE_DISTANCE: Final = MATCH_TOLERANCE
+"""How far apart the values of a DISCRETE parameter must be."""
+
+Mistake = tuple[str, str]
+"""A field's path, in the API's snake case, and what is wrong with it."""
+
+_DURATION: Final = re.compile(r"\d+(\.\d+)?s")
+_LOGARITHMIC: Final = ("UNIT_LOG_SCALE", "UNIT_REVERSE_LOG_SCALE")
+_SCALES: Final = ("SCALE_TYPE_UNSPECIFIED", "UNIT_LINEAR_SCALE", *_LOGARITHMIC)
+_ALGORITHMS: Final = ("ALGORITHM_UNSPECIFIED", "GRID_SEARCH", "RANDOM_SEARCH")
+
+
+def check_job(spec: Mapping[str, Any]) -> None:
+    """Raises InvalidJob when the service would refuse this job, with every mistake found."""
+    mistakes = list(find_mistakes(spec))
+    if mistakes:
+        numbered = (f"{number}.Field: {field}; Message: {message}" for number, (field, message) in enumerate(mistakes, 1))
+        raise InvalidJob("List of found errors: " + "  ".join(numbered))
+
+
+def find_mistakes(spec: Mapping[str, Any]) -> Iterator[Mistake]:
+    """All mistakes of a job."""
+    name = spec.get("displayName", "")
+    if not name:
+        yield "display_name", "A display name is required."
+    elif len(name) > DISPLAY_NAME_LENGTH:
+        yield "display_name", f"At most {DISPLAY_NAME_LENGTH} characters are allowed, got {len(name)}."
+    yield from _check_counts(spec)
+    study = spec.get("studySpec", {})
+    algorithm = study.get("algorithm", "ALGORITHM_UNSPECIFIED")
+    if algorithm not in _ALGORITHMS:
+        yield "study_spec.algorithm", f"{algorithm!r} is none of {', '.join(_ALGORITHMS)}."
+    yield from _check_metrics(study.get("metrics", ()))
+    parameters = study.get("parameters", ())
+    if not parameters:
+        yield "study_spec.parameters", "At least one parameter is required."
+    yield from _check_siblings(parameters, field="study_spec.parameters", grid=algorithm == "GRID_SEARCH", taken=set())
+    yield from _check_trial_job(spec.get("trialJobSpec", {}))
+
+
+def _check_counts(spec: Mapping[str, Any]) -> Iterator[Mistake]:
+    for field, name in (("max_trial_count", "maxTrialCount"), ("parallel_trial_count", "parallelTrialCount")):
+        if int(spec.get(name, 0)) < 1:
+            yield field, f"Must be at least 1, got {spec.get(name, 0)}."
+    failed, most = int(spec.get("maxFailedTrialCount", 0)), int(spec.get("maxTrialCount", 0))
+    if failed < 0 or failed > most:
+        yield "max_failed_trial_count", f"Must be between 0 and max_trial_count ({most}), got {failed}."
+
+
+def _check_metrics(metrics: Sequence[Mapping[str, Any]]) -> Iterator[Mistake]:
+    if not metrics:
+        yield "study_spec.metrics", "At least one metric is required."
+    ids = [metric.get("metricId", "") for metric in metrics]
+    for position, (id, metric) in enumerate(zip(ids, metrics, strict=True)):
+        field = f"study_spec.metrics[{position}]"
+        if not id or re.search(r"\s", id):
+            yield f"{field}.metric_id", f"Must not be empty or contain white space, got {id!r}."
+        if id in ids[:position]:
+            yield f"{field}.metric_id", f"Must be unique, got {id!r} again."
+        if metric.get("goal", "MAXIMIZE") not in ("GOAL_TYPE_UNSPECIFIED", "MAXIMIZE", "MINIMIZE"):
+            yield f"{field}.goal", f"{metric['goal']!r} is neither MAXIMIZE nor MINIMIZE."
+
+
+def _check_trial_job(job: Mapping[str, Any]) -> Iterator[Mistake]:
+    pools = job.get("workerPoolSpecs", ())
+    if not pools:
+        yield "trial_job_spec.worker_pool_specs", "At least one worker pool is required."
+    else:
+        field = "trial_job_spec.worker_pool_specs[0]"
+        if not pools[0].get("containerSpec"):
+            yield f"{field}.container_spec", "A container spec is required."
+        elif not pools[0]["containerSpec"].get("command"):
+            # The service would run the image's entry point; here is no image.
+            yield f"{field}.container_spec.command", "Required by the local service, which has no image to ask."
+    timeout = job.get("scheduling", {}).get("timeout")
+    if timeout is not None and not (_DURATION.fullmatch(timeout) and float(timeout[:-1]) > 0):
+        yield "trial_job_spec.scheduling.timeout", f"Must be a positive number of seconds like 3600s, got {timeout!r}."
+
+
+def _check_siblings(specs: Sequence[Mapping[str, Any]], *, field: str, grid: bool, taken: set[str]) -> Iterator[Mistake]:
+    for position, spec in enumerate(specs):
+        place = f"{field}[{position}]"
+        id = spec.get("parameterId", "")
+        if id in taken:
+            yield f"{place}.parameter_id", f"Must be unique, got {id!r} again."
+        taken.add(id)
+        yield from _check_parameter(spec, field=place, grid=grid, taken=taken)
+
+
+def _check_parameter(spec: Mapping[str, Any], *, field: str, grid: bool, taken: set[str]) -> Iterator[Mistake]:
+    id = spec.get("parameterId", "")
+    if not id or re.search(r"\s", id):
+        yield f"{field}.parameter_id", f"Must not be empty or contain white space, got {id!r}."
+    kind = kind_of(spec)
+    if kind is None:
+        yield field, f"{id!r} needs exactly one of {', '.join(SPEC_FIELDS.values())}."
+        return
+    domain, value_field = spec[SPEC_FIELDS[kind]], f"{field}.{_snake(SPEC_FIELDS[kind])}"
+    if grid and kind is Kind.DOUBLE:
+        yield value_field, f"{id!r} is a DOUBLE, and GRID_SEARCH does not allow one."
+    scale = spec.get("scaleType", "SCALE_TYPE_UNSPECIFIED")
+    if scale not in _SCALES:
+        yield f"{field}.scale_type", f"{scale!r} is none of {', '.join(_SCALES)}."
+    elif kind is Kind.CATEGORICAL and scale != "SCALE_TYPE_UNSPECIFIED":
+        yield f"{field}.scale_type", f"{id!r} is CATEGORICAL and can't have a scale, got {scale}."
+    try:
+        checks = {Kind.DISCRETE: _check_discrete, Kind.CATEGORICAL: _check_categorical}.get(kind, _check_bounds)
+        for message in checks(kind, domain, scale in _LOGARITHMIC):
+            yield value_field, f"{id!r}: {message}"
+    except (TypeError, ValueError) as error:
+        yield value_field, f"{id!r}: {error}."
+        return
+    yield from _check_conditions(spec, field=field, kind=kind, grid=grid, taken=taken)
+
+
+def _check_bounds(kind: Kind, domain: Mapping[str, Any], logarithmic: bool) -> Iterator[str]:  # noqa: FBT001
+    number: Callable[[Any], float] = int if kind is Kind.INTEGER else float
+    low, high = number(domain.get("minValue", 0)), number(domain.get("maxValue", 0))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        yield f"Bounds must be finite, got {low} and {high}."
+    elif low > high:
+        yield f"min_value must not be above max_value, got {low} and {high}."
+    elif logarithmic and low <= 0:
+        yield f"On a logarithmic scale min_value must be above 0, got {low}."
+
+
+def _check_discrete(kind: Kind, domain: Mapping[str, Any], logarithmic: bool) -> Iterator[str]:  # noqa: FBT001
+    values = [float(value) for value in read_values(kind, domain)]
+    if not values:
+        yield "At least one value is required."
+        return
+    if len(values) > DISCRETE_VALUES:
+        yield f"At most {DISCRETE_VALUES} values are allowed, got {len(values)}."
+    if not all(math.isfinite(value) for value in values):
+        yield "Values must be finite."
+    for one, other in itertools.pairwise(values):
+        # A distance of just 1e-10 is allowed, and differences of doubles have round-off.
+        if not other - one > DISCRETE_DISTANCE * (1 - 1e-5):
+            yield f"Values must be ascending and at least {DISCRETE_DISTANCE:g} apart, got {one!r} before {other!r}."
+            break
+    if logarithmic and values[0] <= 0:
+        yield f"On a logarithmic scale values must be above 0, got {values[0]}."
+
+
+def _check_categorical(kind: Kind, domain: Mapping[str, Any], logarithmic: bool) -> Iterator[str]:  # noqa: ARG001, FBT001
+    values = read_values(kind, domain)
+    if not values:
+        yield "At least one value is required."
+    if len(set(values)) < len(values):
+        yield "Values must be unique."
+
+
+def _check_conditions(spec: Mapping[str, Any], *, field: str, kind: Kind, grid: bool, taken: set[str]) -> Iterator[Mistake]:
+    entries = spec.get("conditionalParameterSpecs", ())
+    if entries and kind is Kind.DOUBLE:
+        yield f"{field}.conditional_parameter_specs", f"{spec.get('parameterId')!r} is a DOUBLE and can't be a parent."
+        return
+    brought: dict[str, list[ServiceValue]] = {}
+    for position, entry in enumerate(entries):
+        place = f"{field}.conditional_parameter_specs[{position}]"
+        child = entry.get("parameterSpec", {})
+        id = child.get("parameterId", "")
+        holder = entry.get(PARENT_FIELDS[kind], {})
+        try:
+            values = read_values(kind, holder)
+        except (TypeError, ValueError) as error:
+            yield place, f"{error}."
+            continue
+        if not values:
+            yield place, f"A {kind.name} parent needs {_snake(PARENT_FIELDS[kind])} with at least one value."
+        for value in values:
+            if not _takes(kind, spec[SPEC_FIELDS[kind]], value):
+                yield place, f"{spec.get('parameterId')!r} never has the value {value!r}."
+        # One parent may have several children of one id, provided that no trial gets two of them.
+        if id in brought and any(matches(one, other) for one in brought[id] for other in values):
+            yield place, f"{id!r} has two specs for one value of {spec.get('parameterId')!r}."
+        inner = taken - {id} if id in brought else taken
+        brought.setdefault(id, []).extend(values)
+        yield from _check_siblings([child], field=f"{place}.parameter_spec", grid=grid, taken=inner)
+        taken |= inner
+
+
+def _takes(kind: Kind, domain: Mapping[str, Any], value: ServiceValue) -> bool:
+    if kind is Kind.INTEGER:
+        return int(domain.get("minValue", 0)) <= int(value) <= int(domain.get("maxValue", 0))
+    return any(matches(value, own) for own in read_values(kind, domain))
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()

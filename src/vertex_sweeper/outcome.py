@@ -1,0 +1,229 @@
+"""The outcome of a sweep: what a job's snapshot says of its trials, in the user's own words.
+
+A service reports labels and floats (`batch: 32.0`); an outcome holds Hydra keys and the literals the user wrote (`batch: 32`).
+A snapshot may come from another version or another hand, so nothing in it is taken for granted: what cannot be understood is
+kept as it stands and named in the trial's `reason`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any, Final
+
+from vertex_sweeper.service import JobState, TrialState, job_state, trial_state
+from vertex_sweeper_runtime.contract import Contract, ServiceValue, Slot
+
+
+class Goal(Enum):
+    """Where a metric should go, as the API spells it."""
+
+    MINIMIZE = "MINIMIZE"
+    MAXIMIZE = "MAXIMIZE"
+
+    def cost(self, value: float) -> float:
+        """The value as something of which less is better."""
+        return value if self is Goal.MINIMIZE else -value
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One trial as it stands.
+
+    `number` is the trial's id and Hydra's job number. `state` is None when this version does not know it. `literals` holds what
+    stands behind `key=` for each tuned Hydra key, in the order of the overrides, without those not active in this trial.
+    `overrides` is the complete list that the trial was given, or empty where that cannot be told. `metrics` is the final
+    measurement. `started` is the service's own RFC 3339 text. `reason` says why the trial failed, or what is odd about it.
+    """
+
+    number: int
+    state: TrialState | None
+    literals: Mapping[str, str]
+    overrides: tuple[str, ...]
+    metrics: Mapping[str, float]
+    started: str | None = None
+    seconds: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A whole sweep as it stands: finished, failed, or still running.
+
+    `trials` are sorted by number. `goals` are in the job's order: the first metric decides which trial is best. `error` is why
+    the job ended badly. `keys` are all tuned Hydra keys, in the order of the overrides. `planned` is how many trials were asked
+    for.
+    """
+
+    state: JobState | None
+    trials: tuple[Trial, ...]
+    goals: Mapping[str, Goal]
+    error: str = ""
+    keys: tuple[str, ...] = ()
+    planned: int | None = None
+
+    @property
+    def metric(self) -> str:
+        """The metric that decides which trial is best; empty if the job names none."""
+        return next(iter(self.goals), "")
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial by the first metric, the earlier one of equals; None as long as no trial has a result.
+
+        Only trials that succeeded with a finite value count.
+        """
+        goal = self.goals.get(self.metric)
+        candidates = self._finished([self.metric])
+        if goal is None or not candidates:
+            return None
+        return min(candidates, key=lambda trial: (goal.cost(trial.metrics[self.metric]), trial.number))
+
+    @property
+    def pareto(self) -> tuple[Trial, ...]:
+        """The trials, by number, than which no other is better in one metric and at least as good in all."""
+        candidates = self._finished(self.goals)
+        costs = [tuple(goal.cost(trial.metrics[id]) for id, goal in self.goals.items()) for trial in candidates]
+        return tuple(
+            trial for trial, cost in zip(candidates, costs, strict=True) if not any(_dominates(other, cost) for other in costs)
+        )
+
+    def _finished(self, metrics: Iterable[str]) -> list[Trial]:
+        wanted = list(metrics)
+        return [
+            trial
+            for trial in self.trials
+            if trial.state is TrialState.SUCCEEDED and all(math.isfinite(trial.metrics.get(id, math.nan)) for id in wanted)
+        ]
+
+
+def read_outcome(job: Mapping[str, Any], contract: Contract) -> Outcome:
+    """The outcome that a job's snapshot stands for. Never raises for what a service may have put into the snapshot."""
+    study = _mapping(job.get("studySpec"))
+    goals = {
+        str(entry["metricId"]): _goal(entry.get("goal")) for entry in _mappings(study.get("metrics")) if "metricId" in entry
+    }
+    trials = [_read_trial(trial, contract) for trial in _mappings(job.get("trials"))]
+    slots = [item.id for item in contract.sequence if isinstance(item, Slot)]
+    keys = {parameter.id: parameter.key for parameter in contract.parameters}
+    planned = job.get("maxTrialCount")
+    return Outcome(
+        state=job_state(job),
+        trials=tuple(sorted(trials, key=lambda trial: trial.number)),
+        goals=goals,
+        error=_one_line(str(_mapping(job.get("error")).get("message", ""))),
+        keys=tuple(dict.fromkeys(keys[id] for id in slots if id in keys)),
+        planned=planned if isinstance(planned, int) else None,
+    )
+
+
+def _read_trial(trial: Mapping[str, Any], contract: Contract) -> Trial:
+    state = trial_state(trial)
+    values = {
+        str(entry.get("parameterId", "")): entry.get("value", "")  # zeros and empty texts may be left out
+        for entry in _mappings(trial.get("parameters"))
+    }
+    reasons = [str(trial.get("infeasibleReason") or "")]
+    if state is None and trial.get("state"):
+        reasons.append(f"state {trial['state']} is not known here")
+    overrides: list[str] = []
+    if values or (state is not None and state.ended):  # a trial that is only requested may have no values yet
+        try:
+            overrides = contract.overrides(values)
+        except (ValueError, TypeError) as error:
+            reasons.append(f"not a trial of this sweep: {error}")
+    return Trial(
+        number=_trial_number(trial.get("id")),
+        state=state,
+        literals=_literals(values, contract),
+        overrides=tuple(overrides),
+        metrics=_metrics(trial),
+        started=str(trial["startTime"]) if trial.get("startTime") else None,
+        seconds=_seconds(trial.get("startTime"), trial.get("endTime")),
+        reason="; ".join(_one_line(reason) for reason in reasons if reason),
+    )
+
+
+def _literals(values: Mapping[str, ServiceValue], contract: Contract) -> dict[str, str]:
+    parameters = {parameter.id: parameter for parameter in contract.parameters}
+    known = [item.id for item in contract.sequence if isinstance(item, Slot) and item.id in values and item.id in parameters]
+    literals: dict[str, str] = {}
+    for id in known:
+        parameter = parameters[id]
+        try:
+            literals[parameter.key] = parameter.literal(values[id])
+        except (ValueError, TypeError):
+            literals[parameter.key] = str(values[id])
+    return literals | {id: str(value) for id, value in values.items() if id not in known}
+
+
+def _metrics(trial: Mapping[str, Any]) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    for entry in _mappings(_mapping(trial.get("finalMeasurement")).get("metrics")):
+        value = _float(entry.get("value", 0.0))  # the service leaves zeros out
+        if value is not None and "metricId" in entry:
+            metrics[str(entry["metricId"])] = value
+    return metrics
+
+
+def _float(value: object) -> float | None:
+    try:
+        return float(str(value))  # in JSON, what is not finite travels as the text "NaN" or "Infinity"
+    except ValueError:
+        return None
+
+
+def _goal(spelling: object) -> Goal:
+    try:
+        return Goal(spelling)
+    except ValueError:
+        return Goal.MAXIMIZE  # what Vertex takes an unset goal for
+
+
+def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one != other and all(mine <= theirs for mine, theirs in zip(one, other, strict=True))
+
+
+def _trial_number(id: object) -> int:
+    try:
+        return int(str(id))
+    except ValueError:
+        return 0
+
+
+_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
+
+
+def _seconds(start: object, end: object) -> float | None:
+    started, ended = _moment(start), _moment(end)
+    if started is None or ended is None:
+        return None
+    return (ended - started).total_seconds()
+
+
+def _moment(text: object) -> datetime | None:
+    # Fractions have 0 to 9 digits; before Python 3.11 `fromisoformat` takes only 3 or 6, and no Z.
+    match = _TIME.fullmatch(str(text))
+    if match is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return moment + timedelta(seconds=float(match[2] or 0))
+
+
+def _one_line(text: str) -> str:
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _mappings(value: object) -> list[Mapping[str, Any]]:
+    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list | tuple) else []

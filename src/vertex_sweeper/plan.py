@@ -1,0 +1,184 @@
+"""Everything a sweep is, before anything is started: from what Hydra hands over to the checked job.
+
+Reads the config, collects every mistake that can be known now, and asks Hydra to compose what the trials will ask for.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from vertex_sweeper import composition, entries, spec
+from vertex_sweeper.command import Start, derive_command
+from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.service import Job
+from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, SEARCH_SPACE_KEYS, Backend, Settings, read_settings
+from vertex_sweeper.space import SearchSpace, build_space
+from vertex_sweeper_runtime.contract import Contract
+
+LOCAL_PARENT = "projects/local/locations/local"
+
+_STAYS_HERE = (
+    "hydra.sweeper",
+    "hydra.launcher",
+    "hydra.mode",
+    "hydra.sweep.dir",
+    "hydra.run.dir",
+    "hydra.job.num",
+    "hydra.job.id",
+)
+"""Hydra overrides that are about this multirun, not about a trial; the groups of the same names likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A checked sweep: what will be created, where, and what to tell the user first."""
+
+    settings: Settings
+    contract: Contract
+    job: Job
+    parent: str
+    directory: Path
+    compose: composition.Compose
+    notes: tuple[str, ...]
+
+
+def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: ConfigLoader, start: Start) -> Plan:
+    """The sweep of these command-line overrides. Raises InvalidSweep with every mistake found; nothing has been started."""
+    mistakes = Mistakes()
+    section = config.hydra.sweeper
+    with mistakes:
+        _refuse_distributed_run(os.environ)
+    settings = Settings()
+    with mistakes:
+        settings = read_settings(_settings_section(section))
+    space = SearchSpace((), ())
+    notes: list[str] = []
+    with mistakes:
+        space = _read_space(section, arguments, config, config_loader)
+    command: Sequence[str] = settings.trial.command or ()
+    with mistakes:
+        command = command or derive_command(start, portable=settings.backend is Backend.VERTEX)
+    mistakes.raise_if_any()
+
+    contract = spec.build_contract(settings, space, command=command)
+    job = spec.build_job(
+        settings,
+        space,
+        contract,
+        display_name=settings.display_name or str(config.hydra.job.name)[:LONGEST_DISPLAY_NAME],
+        sweep_id=secrets.token_hex(8),
+    )
+    compose = composition.composer(config_loader, config.hydra.job.config_name)
+    checked = composition.check_compositions(contract, compose)
+    if checked.mistakes:
+        raise InvalidSweep(checked.mistakes)
+    if checked.unchecked:
+        notes.append(f"{checked.unchecked} values were not composed beforehand: {composition.MOST_COMPOSITIONS} configs were")
+    local = settings.backend is Backend.LOCAL
+    return Plan(
+        settings=settings,
+        contract=contract,
+        job=job,
+        parent=LOCAL_PARENT if local else f"projects/{settings.vertex.project}/locations/{settings.vertex.location}",
+        directory=start.directory / str(config.hydra.sweep.dir),
+        compose=compose,
+        notes=(*_notes(section, config), *space.notes, *notes),
+    )
+
+
+class Mistakes:
+    """Collects InvalidSweep errors of several steps, so that the user sees them together."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> bool:
+        if isinstance(error, InvalidSweep):
+            self._lines += error.mistakes
+            return True
+        return False
+
+    def raise_if_any(self) -> None:
+        """Raises InvalidSweep with all that was collected."""
+        if self._lines:
+            raise InvalidSweep(self._lines)
+
+
+def _settings_section(section: DictConfig) -> dict[str, Any]:
+    """`hydra.sweeper` without its search space, resolved: the same on Hydra 1.3, which resolved it before, and 1.4."""
+    plain: dict[str, Any] = {}
+    mistakes = []
+    for key in map(str, section):
+        if key in SEARCH_SPACE_KEYS:
+            continue
+        try:
+            value = section[key]
+            plain[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+        except OmegaConfBaseException as error:
+            mistakes.append(f"hydra.sweeper.{key}: {' '.join(str(error).split())}")
+    if mistakes:
+        raise InvalidSweep(mistakes)
+    return plain
+
+
+def _read_space(section: DictConfig, arguments: Sequence[str], config: DictConfig, config_loader: ConfigLoader) -> SearchSpace:
+    reader = entries.EntryReader(config_loader)
+    written = reader.params(_unresolved(section, "params")) + reader.conditional(_unresolved(section, "conditional"))
+    given = reader.command_line(arguments)
+    merged, repeated = entries.merge(written, given)
+    mistakes = reader.mistakes + repeated
+    if mistakes:
+        raise InvalidSweep(mistakes)
+    travelling = reader.command_line(_travelling(config))
+    return build_space([*travelling, *merged])
+
+
+def _unresolved(section: DictConfig, key: str) -> Mapping[str, Any]:
+    """A part of the search space as it was written, interpolations and all."""
+    value = section._get_node(key) if key in section else None  # noqa: SLF001 - reading it would resolve it
+    if value is None or (isinstance(value, DictConfig) and value._is_none()):  # noqa: SLF001
+        return {}
+    if not isinstance(value, DictConfig):
+        raise InvalidSweep([f"hydra.sweeper.{key}: {value} must be a mapping of keys to expressions"])
+    plain = OmegaConf.to_container(value, resolve=False)
+    assert isinstance(plain, dict)
+    return {str(name): item for name, item in plain.items()}
+
+
+def _travelling(config: DictConfig) -> list[str]:
+    """The overrides of Hydra's own settings that a trial needs too (`hydra.job.chdir=true`), as they were given."""
+    parser = OverridesParser.create()
+    lines = [str(line) for line in config.hydra.overrides.hydra]
+    keys = {line: parser.parse_override(line).key_or_group.replace("/", ".") for line in lines}
+    return [line for line in lines if not any(keys[line] == name or keys[line].startswith(f"{name}.") for name in _STAYS_HERE)]
+
+
+def _notes(section: DictConfig, config: DictConfig) -> list[str]:
+    notes = entries.fixed_list_notes(_unresolved(section, "params"))
+    if section.get("metrics") is None:
+        notes.append("hydra.sweeper.metrics is left out: the task's return value is minimized, as `objective`")
+    launcher = config.hydra.runtime.choices.get("hydra/launcher")
+    if launcher not in (None, "basic"):
+        notes.append(f"hydra/launcher={launcher} is not used: parallel_trial_count decides how many trials run at once")
+    return notes
+
+
+def _refuse_distributed_run(environment: Mapping[str, str]) -> None:
+    size = environment.get("WORLD_SIZE", "1")
+    if size.isdigit() and int(size) > 1:
+        raise InvalidSweep(
+            [f"WORLD_SIZE={size}: a sweep inside a distributed run would be started {size} times: start it outside torchrun"]
+        )

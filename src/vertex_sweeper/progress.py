@@ -1,0 +1,145 @@
+"""What a sweep shows while it runs and when it ends: plain lines, for a screen and for a log file alike."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from vertex_sweeper.files import BEST_CONFIG
+from vertex_sweeper.outcome import Outcome, Trial
+from vertex_sweeper.service import JobState, TrialState
+
+_LONGEST_VALUE: Final = 60
+_TAIL_BYTES: Final = 64 * 1024
+
+
+def trial_line(trial: Trial, outcome: Outcome) -> str:
+    """One line about a trial, as it ends: number, value, the best so far, seconds, parameters; or why it failed."""
+    total = f"/{outcome.planned}" if outcome.planned else ""
+    parts = [f"trial {trial.number}{total}"]
+    if trial.state is TrialState.SUCCEEDED:
+        parts.append(_metrics(trial.metrics) if trial.metrics else "no result")
+        parts += [_printable(trial.reason)] if trial.reason else []
+    elif trial.state is TrialState.INFEASIBLE:
+        parts.append(f"failed: {_printable(trial.reason)}" if trial.reason else "failed")
+    else:
+        parts.append(trial.state.value.lower() if trial.state else _printable(trial.reason) or "state unknown")
+    best = outcome.best
+    if best is not None and trial.state is TrialState.SUCCEEDED:
+        parts.append(f"best {_number(best.metrics[outcome.metric])} (#{best.number})")
+    if trial.seconds is not None:
+        parts.append(_duration(trial.seconds))
+    if trial.literals:
+        parts.append(" ".join(f"{key}={_shortened(_printable(literal))}" for key, literal in trial.literals.items()))
+    return "  ".join(parts)
+
+
+def summary_lines(
+    outcome: Outcome, directory: Path, files: Iterable[Path], *, command: Sequence[str] = (), extra: Sequence[str] = ()
+) -> list[str]:
+    """The closing summary: how the trials ended, the best one, how to run it again, and where the files are.
+
+    Args:
+        outcome: the sweep at its end.
+        directory: the sweep's directory.
+        files: what was written there.
+        command: how the app is started, `python train.py`.
+        extra: overrides that must follow `+best=best` to make it complete.
+    """
+    names = [path.relative_to(directory).as_posix() if path.is_relative_to(directory) else str(path) for path in files]
+    lines = [_counts(outcome)]
+    if outcome.state is not JobState.SUCCEEDED or outcome.error:
+        state = outcome.state.value.removeprefix("JOB_STATE_").lower().replace("_", " ") if outcome.state else "state unknown"
+        lines.append(f"job: {state}" + (f": {_printable(outcome.error)}" if outcome.error else ""))
+    best = outcome.best
+    if best is None:
+        lines.append("no trial has a result")
+    else:
+        lines.append(f"best: trial {best.number}  {_metrics(best.metrics)}")
+        lines += [f"  {_printable(shlex.join(best.overrides))}"] if best.overrides else []
+        if BEST_CONFIG in names:
+            again = [*command, "--config-dir", str(directory), "+best=best", *extra]
+            lines.append(f"run it again: {_printable(shlex.join(again))}")
+    if len(outcome.goals) > 1 and best is not None:
+        numbers = ", ".join(f"#{trial.number}" for trial in outcome.pareto)
+        lines.append(f"no trial is better in every metric than: {numbers}")
+    if names:
+        lines.append(f"results: {', '.join(names)}")
+    lines.append(f"sweep directory: {directory}")
+    return lines
+
+
+def log_tail(path: Path, *, lines: int = 15) -> list[str]:
+    """The last lines of a trial's log, as plain text; none if there is no log.
+
+    Reads only the end of the file. Of a line that was drawn over and over (a progress bar), the last drawing is kept.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL_BYTES))
+            text = file.read(_TAIL_BYTES).decode("utf-8", errors="replace")
+    except OSError:
+        return []
+    whole = text.split("\n")
+    if size > _TAIL_BYTES and len(whole) > 1:
+        whole = whole[1:]  # the first line has lost its beginning
+    shown = [_plain(line) for line in whole]
+    while shown and not shown[-1]:
+        shown.pop()
+    return shown[-lines:]
+
+
+def _counts(outcome: Outcome) -> str:
+    ends = Counter(_end(trial) for trial in outcome.trials)
+    order = ("succeeded", "without a result", "failed", "unfinished")
+    how = ", ".join(f"{ends[end]} {end}" for end in order if ends[end])
+    count = len(outcome.trials)
+    total = f"{count} of {outcome.planned}" if outcome.planned and outcome.planned > count else str(count)
+    noun = "trial" if total == "1" else "trials"
+    return f"{total} {noun}: {how}" if how else f"{total} {noun}"
+
+
+def _end(trial: Trial) -> str:
+    if trial.state is TrialState.SUCCEEDED:
+        return "succeeded" if trial.metrics else "without a result"
+    return "failed" if trial.state is TrialState.INFEASIBLE else "unfinished"
+
+
+def _metrics(metrics: Mapping[str, float]) -> str:
+    return "  ".join(f"{id} {_number(value)}" for id, value in metrics.items())
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 59.95:  # noqa: PLR2004 - what rounds to 60.0 s is a minute
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:  # noqa: PLR2004 - an hour
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+
+
+_ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def _plain(line: str) -> str:
+    drawn = _ESCAPES.sub("", line).rstrip("\r \t").rpartition("\r")[2]
+    return _CONTROLS.sub("", drawn.replace("\t", "    "))
+
+
+def _printable(text: str) -> str:
+    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)

@@ -1,0 +1,91 @@
+"""The seam between a sweep and whoever runs its trials: three verbs, in the API's own words.
+
+A job is plain data: a HyperparameterTuningJob in the API's JSON form (camelCase, 64-bit integers as strings, zeros omitted).
+What is created, what is written to `job.json`, and what comes back is the same document; only the service adds its output
+fields (`name`, `state`, `trials`, `error`, `createTime`, `startTime`, `endTime`, `updateTime`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Protocol
+
+Job = dict[str, Any]
+"""A HyperparameterTuningJob in JSON form."""
+
+
+class JobState(Enum):
+    """All states of a job, as the API spells them. An unknown spelling is None, never an error (see `job_state`)."""
+
+    QUEUED = "JOB_STATE_QUEUED"
+    PENDING = "JOB_STATE_PENDING"
+    RUNNING = "JOB_STATE_RUNNING"
+    SUCCEEDED = "JOB_STATE_SUCCEEDED"
+    FAILED = "JOB_STATE_FAILED"
+    CANCELLING = "JOB_STATE_CANCELLING"
+    CANCELLED = "JOB_STATE_CANCELLED"
+    PAUSED = "JOB_STATE_PAUSED"
+    EXPIRED = "JOB_STATE_EXPIRED"
+    UPDATING = "JOB_STATE_UPDATING"
+    PARTIALLY_SUCCEEDED = "JOB_STATE_PARTIALLY_SUCCEEDED"
+
+    @property
+    def ended(self) -> bool:
+        """Whether a job in this state will never change again."""
+        return self in _ENDED
+
+
+_ENDED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED, JobState.PARTIALLY_SUCCEEDED})
+
+
+class TrialState(Enum):
+    """All states of a trial, as the API spells them. There is no FAILED: a failed trial is INFEASIBLE."""
+
+    REQUESTED = "REQUESTED"
+    ACTIVE = "ACTIVE"
+    STOPPING = "STOPPING"
+    SUCCEEDED = "SUCCEEDED"
+    INFEASIBLE = "INFEASIBLE"
+
+    @property
+    def ended(self) -> bool:
+        """Whether a trial in this state will never change again."""
+        return self in (TrialState.SUCCEEDED, TrialState.INFEASIBLE)
+
+
+def job_state(job: Mapping[str, Any]) -> JobState | None:
+    """The job's state; None when the service has one that this version does not know, or none yet."""
+    try:
+        return JobState(job.get("state"))
+    except ValueError:
+        return None
+
+
+def trial_state(trial: Mapping[str, Any]) -> TrialState | None:
+    """The trial's state; None when the service has one that this version does not know, or none yet."""
+    try:
+        return TrialState(trial.get("state"))
+    except ValueError:
+        return None
+
+
+class Service(Protocol):
+    """Runs hyperparameter tuning jobs.
+
+    Every method may be called from any thread. What is passed in is not kept or changed, what is returned belongs to the
+    caller. Errors are `ServiceError`s: `InvalidJob` for a specification the service refuses, `JobNotFound` for an unknown
+    name.
+    """
+
+    def create(self, parent: str, spec: Mapping[str, Any]) -> Job:
+        """Creates and starts a job; returns it with its `name`, `<parent>/hyperparameterTuningJobs/<id>`.
+
+        Not repeatable: two calls are two jobs. `parent` is `projects/<project>/locations/<location>`.
+        """
+
+    def get(self, name: str) -> Job:
+        """A snapshot of the job as it stands, its trials included, in no particular order."""
+
+    def cancel(self, name: str) -> None:
+        """Asks the job to end; it does so later, as `JOB_STATE_CANCELLED`. Asking again, or too late, changes nothing."""

@@ -1,0 +1,39 @@
+"""Which service runs a sweep: the one place that asks whether it is local."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vertex_sweeper.service import Service
+from vertex_sweeper.settings import Backend, OnInterrupt, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A service ready for calls, and how to live with it.
+
+    `wait(seconds)` returns after that time, or when the service knows of a change; `kill()` ends at once whatever runs on this
+    machine; `cancels` says whether an interrupt cancels the job or only lets go of it.
+    """
+
+    service: Service
+    wait: Callable[[float], None]
+    kill: Callable[[], None]
+    cancels: bool
+
+
+def open_service(settings: Settings, directory: Path) -> Opened:
+    """The service for `settings.backend`; what it needs is imported here, at first use. Raises MissingExtra."""
+    if settings.backend is Backend.LOCAL:
+        from vertex_sweeper.local import LocalService
+
+        local = LocalService(lambda _: directory, seed=settings.local.seed)
+        return Opened(local, local.wait_for_change, local.close, cancels=True)
+    from vertex_sweeper.vertex import VertexService
+
+    assert settings.vertex.location is not None  # checked with the settings
+    vertex = VertexService(settings.vertex.location, endpoint=settings.vertex.endpoint)
+    return Opened(vertex, time.sleep, lambda: None, cancels=settings.on_interrupt is OnInterrupt.CANCEL)

@@ -1,0 +1,107 @@
+"""The generated client with its credentials: opened at the first call, its login renewed in time.
+
+Of Google's three ways in, this is the lightest: the SDK on top of it takes twice as long to import. Importing the one service
+that is needed gains nothing over importing all, because its package loads them anyway.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from vertex_sweeper.vertex.errors import describe_auth
+from vertex_sweeper.vertex.extra import vertex_extra
+from vertex_sweeper.vertex.names import api_host
+
+SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
+PLAIN: Final = "http://"
+
+_CHANNEL_OPTIONS: Final = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),  # a job comes with all of its trials and their measurements
+    ("grpc.enable_http_proxy", 0),
+)
+
+Opened = tuple[Any, Any]
+"""A `JobServiceClient`, and the credentials whose expiry must be watched (None when there is nothing to watch)."""
+
+
+class Connection:
+    """Opens once, whatever thread asks first.
+
+    A token that cannot be renewed inside gRPC surfaces as UNAVAILABLE with the reason in its text only. So it is renewed here,
+    before the call: the error has its own class, and certainly nothing was created.
+    """
+
+    def __init__(self, open_: Callable[[], Opened], *, impersonate: str | None = None) -> None:
+        self._open = open_
+        self._impersonate = impersonate
+        self._lock = threading.Lock()
+        self._opened: Opened | None = None
+
+    def client(self) -> Any:
+        """The client, with a valid login. Raises ServiceError or MissingExtra."""
+        with vertex_extra():
+            from google.auth.exceptions import GoogleAuthError
+
+        with self._lock:
+            try:
+                if self._opened is None:
+                    self._opened = self._open()
+                client, credentials = self._opened
+                if credentials is not None and not credentials.valid:
+                    _renew(credentials)
+            except GoogleAuthError as error:
+                raise describe_auth(error, impersonate=self._impersonate) from error
+        return client
+
+
+def connect(location: str, *, endpoint: str | None = None, impersonate: str | None = None) -> Opened:
+    """Opens the real service with the application default credentials.
+
+    An endpoint that begins with `http://` is an emulator: no credentials are looked for, none are sent.
+    """
+    host = endpoint or api_host(location)
+    if host.startswith(PLAIN):
+        return _connect_plain(host.removeprefix(PLAIN).rstrip("/")), None
+    # The credentials first: without them there is no need to wait for the client's import.
+    credentials = _find_credentials(impersonate)
+    with vertex_extra():
+        from google.api_core.client_options import ClientOptions
+        from google.cloud.aiplatform_v1 import JobServiceClient
+        from google.oauth2 import service_account
+
+    options = ClientOptions(api_endpoint=host.removeprefix("https://").rstrip("/"))
+    client = JobServiceClient(credentials=credentials, client_options=options)
+    # A service account's key signs its own tokens in a copy of the credentials that the client keeps: nothing to renew.
+    return client, None if isinstance(credentials, service_account.Credentials) else credentials
+
+
+def _connect_plain(host: str) -> Any:
+    with vertex_extra():
+        import grpc
+        from google.cloud.aiplatform_v1 import JobServiceClient
+        from google.cloud.aiplatform_v1.services.job_service.transports.grpc import JobServiceGrpcTransport
+
+    channel = grpc.insecure_channel(host, options=_CHANNEL_OPTIONS)
+    return JobServiceClient(transport=JobServiceGrpcTransport(channel=channel))
+
+
+def _find_credentials(impersonate: str | None) -> Any:
+    with vertex_extra():
+        import google.auth
+        from google.auth import impersonated_credentials
+
+    credentials, _ = google.auth.default(scopes=[SCOPE])
+    if impersonate is None:
+        return credentials
+    return impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]
+        source_credentials=credentials, target_principal=impersonate, target_scopes=[SCOPE]
+    )
+
+
+def _renew(credentials: Any) -> None:
+    from google.auth.transport.requests import Request
+
+    credentials.refresh(Request())

@@ -1,0 +1,279 @@
+"""The contract: what the submitting side and the container agree on, as one versioned document.
+
+The submitting side writes it into the environment variable `VARIABLE` of the container; the shim reads it there. It holds the
+trial's parameters, the one sequence in which all overrides are handed to Hydra, the command, and the metrics. It travels as
+base64url of zlib of JSON: Vertex expands `$(NAME)` inside the values of environment variables, and no such text survives here.
+
+The values here are named tuples and not dataclasses: every trial imports this module, and `dataclasses` alone would cost it as
+much as everything else the shim needs (change one with `value._replace(field=...)`).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import zlib
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from vertex_sweeper_runtime.errors import ContractError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+VARIABLE: Final = "VERTEX_SWEEPER_CONTRACT"
+VERSION: Final = 1
+
+TOLERANCE: Final = 1e-9
+"""How far, relative to the larger number, a flag may be off an allowed value: services round in the last digits."""
+
+Number = int | float
+ServiceValue = int | float | str
+"""What a service hands out or reports for a parameter: a number, or a CATEGORICAL label."""
+
+
+class Kind(Enum):
+    """Vertex's four kinds of parameters."""
+
+    DOUBLE = "DOUBLE"
+    INTEGER = "INTEGER"
+    DISCRETE = "DISCRETE"
+    CATEGORICAL = "CATEGORICAL"
+
+
+class Scale(Enum):
+    """Vertex's scale types, with the API's own spelling."""
+
+    LINEAR = "UNIT_LINEAR_SCALE"
+    LOG = "UNIT_LOG_SCALE"
+    REVERSE_LOG = "UNIT_REVERSE_LOG_SCALE"
+
+
+class Condition(NamedTuple):
+    """A parameter exists in a trial only when its parent has one of these values (as the service writes them)."""
+
+    parent: str
+    values: tuple[ServiceValue, ...]
+
+
+class Parameter(NamedTuple):
+    """One tuned Hydra key: how the service names and bounds it, and which override text each value stands for.
+
+    `id` is what the service calls it, `key` what Hydra does (`model.lr`, `+x`, `db@backup`). DOUBLE and INTEGER have `low` and
+    `high`, both inclusive. DISCRETE and CATEGORICAL have `values` (numbers, ascending; or plain labels) and, at the same
+    positions, `literals`: the text that stands behind `key=` in the trial, exactly as Hydra prints the element.
+    """
+
+    id: str
+    key: str
+    kind: Kind
+    low: Number = 0
+    high: Number = 0
+    values: tuple[ServiceValue, ...] = ()
+    literals: tuple[str, ...] = ()
+    scale: Scale | None = None
+    when: Condition | None = None
+
+    def decode(self, rendered: ServiceValue) -> ServiceValue:
+        """The parameter's own value for whatever a service wrote for it.
+
+        Accepts `128`, `128.0` and `1.28E2` alike, and numbers that are off by `TOLERANCE`; snaps them to the value that was
+        meant. Raises ValueError for a value outside the domain: nothing is guessed.
+        """
+        if self.kind is Kind.CATEGORICAL:
+            if rendered in self.values:
+                return rendered
+            raise ValueError(f"{self.id}: {rendered!r} is none of its labels ({_listed(self.values)})")
+        number = _number(self.id, rendered)
+        if self.kind is Kind.DISCRETE:
+            nearest = min(self.values, key=lambda value: abs(float(value) - number))
+            if _close(number, float(nearest)):
+                return nearest
+            raise ValueError(f"{self.id}: {rendered} is none of its values ({_listed(self.values)})")
+        if self.kind is Kind.INTEGER:
+            number = _integer(self.id, number, rendered)
+        return self._bounded(number, rendered)
+
+    def literal(self, rendered: ServiceValue) -> str:
+        """The override text (what stands behind `key=`) for whatever a service wrote for this parameter."""
+        value = self.decode(rendered)
+        if self.kind in (Kind.DISCRETE, Kind.CATEGORICAL):
+            return self.literals[self.values.index(value)]
+        return repr(value)
+
+    def _bounded(self, number: Number, rendered: ServiceValue) -> Number:
+        if self.low <= number <= self.high:
+            return number
+        for bound in (self.low, self.high):
+            if _close(float(number), float(bound)):
+                return float(bound) if self.kind is Kind.DOUBLE else bound
+        raise ValueError(f"{self.id}: {rendered} is outside [{self.low!r}, {self.high!r}]")
+
+
+class Contract(NamedTuple):
+    """All that a container must know of its sweep.
+
+    `sequence` holds, in the user's order, fixed overrides (text, as given) and ids of parameters (`Slot`): order decides
+    configs (`d.a=5 d={a:9}`), so the shim emits this order whatever the order of its arguments. `keep_alive` is for how many
+    seconds a failed container stays up for a look inside.
+    """
+
+    command: tuple[str, ...]
+    sequence: tuple[str | Slot, ...]
+    parameters: tuple[Parameter, ...]
+    metrics: tuple[str, ...]
+    keep_alive: int = 0
+
+    def parameter(self, id: str) -> Parameter:
+        """The parameter with this id. Raises KeyError."""
+        for parameter in self.parameters:
+            if parameter.id == id:
+                return parameter
+        raise KeyError(id)
+
+    def overrides(self, values: Mapping[str, ServiceValue]) -> list[str]:
+        """The trial's overrides, in the contract's order, for the values a service chose (by parameter id).
+
+        Raises ValueError, with every mistake on its own line, for an unknown id, a value outside its domain, a missing
+        parameter, or one whose parent's value rules it out.
+        """
+        mistakes = [f"{id}: not a parameter of this sweep" for id in values if not self._has(id)]
+        literals: dict[str, str] = {}
+        decoded: dict[str, ServiceValue] = {}
+        for parameter in self.parameters:
+            if parameter.id in values:
+                try:
+                    decoded[parameter.id] = parameter.decode(values[parameter.id])
+                    literals[parameter.id] = parameter.literal(values[parameter.id])
+                except ValueError as error:
+                    mistakes.append(str(error))
+        mistakes += self._misplaced(decoded, given=values)
+        if mistakes:
+            raise ValueError("\n".join(mistakes))
+        keys = {parameter.id: parameter.key for parameter in self.parameters}
+        return [
+            item if isinstance(item, str) else f"{keys[item.id]}={literals[item.id]}"
+            for item in self.sequence
+            if isinstance(item, str) or item.id in literals
+        ]
+
+    def _has(self, id: str) -> bool:
+        return any(parameter.id == id for parameter in self.parameters)
+
+    def _misplaced(self, decoded: Mapping[str, ServiceValue], *, given: Mapping[str, ServiceValue]) -> Iterator[str]:
+        for parameter in self.parameters:
+            when = parameter.when
+            if when is not None and when.parent in given and when.parent not in decoded:
+                continue  # its parent's value is a mistake already told: whether the child belongs here is not known
+            active = when is None or decoded.get(when.parent) in when.values
+            if active and parameter.id not in given:
+                yield f"{parameter.id}: no value given"
+            if when is not None and not active and parameter.id in given:
+                yield f"{parameter.id}: given, but {when.parent} is not {_listed(when.values)}"
+
+
+class Slot(NamedTuple):
+    """The place of a parameter in the sequence of overrides."""
+
+    id: str
+
+
+def encode(contract: Contract) -> str:
+    """The contract as the text of an environment variable: letters, digits, `-`, `_` and `=`."""
+    document = {
+        "version": VERSION,
+        "command": contract.command,
+        "sequence": [item if isinstance(item, str) else {"parameter": item.id} for item in contract.sequence],
+        "parameters": [_parameter_to_json(parameter) for parameter in contract.parameters],
+        "metrics": contract.metrics,
+        "keep_alive": contract.keep_alive,
+    }
+    text = json.dumps(document, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def decode(text: str) -> Contract:
+    """The contract that `encode` wrote. Raises ContractError when it is damaged or of a newer version."""
+    try:
+        document = json.loads(zlib.decompress(base64.b64decode(text, altchars=b"-_", validate=True)))
+        version = document["version"]
+        if not isinstance(version, int):
+            raise TypeError(f"its version is {version!r}")  # noqa: TRY301 - one message for every kind of damage
+    except (ValueError, zlib.error, KeyError, TypeError) as error:
+        raise ContractError(
+            f"{VARIABLE} cannot be read ({error}): it must be passed to the container as the sweep wrote it"
+        ) from error
+    if version > VERSION:
+        raise ContractError(
+            f"{VARIABLE} has version {version} and this container understands up to {VERSION}: "
+            "upgrade hydra-vertex-sweeper in the training image"
+        )
+    try:
+        return Contract(
+            command=tuple(document["command"]),
+            sequence=tuple(item if isinstance(item, str) else Slot(item["parameter"]) for item in document["sequence"]),
+            parameters=tuple(_parameter_from_json(entry) for entry in document["parameters"]),
+            metrics=tuple(document["metrics"]),
+            keep_alive=document["keep_alive"],
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise ContractError(f"{VARIABLE} has version {version} but not its shape: {error!r}") from error
+
+
+def _parameter_to_json(parameter: Parameter) -> dict[str, Any]:
+    entry: dict[str, Any] = {"id": parameter.id, "key": parameter.key, "kind": parameter.kind.value}
+    if parameter.kind in (Kind.DOUBLE, Kind.INTEGER):
+        entry |= {"low": parameter.low, "high": parameter.high}
+    else:
+        entry |= {"values": parameter.values, "literals": parameter.literals}
+    if parameter.scale is not None:
+        entry["scale"] = parameter.scale.value
+    if parameter.when is not None:
+        entry["when"] = {"parent": parameter.when.parent, "values": parameter.when.values}
+    return entry
+
+
+def _parameter_from_json(entry: Mapping[str, Any]) -> Parameter:
+    when = entry.get("when")
+    return Parameter(
+        id=entry["id"],
+        key=entry["key"],
+        kind=Kind(entry["kind"]),
+        low=entry.get("low", 0),
+        high=entry.get("high", 0),
+        values=tuple(entry.get("values", ())),
+        literals=tuple(entry.get("literals", ())),
+        scale=Scale(entry["scale"]) if "scale" in entry else None,
+        when=Condition(when["parent"], tuple(when["values"])) if when else None,
+    )
+
+
+def _number(id: str, rendered: ServiceValue) -> float:
+    try:
+        number = float(rendered)
+    except ValueError:
+        raise ValueError(f"{id}: {rendered!r} is not a number") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{id}: {rendered!r} is not a finite number")
+    return number
+
+
+def _integer(id: str, number: float, rendered: ServiceValue) -> int:
+    if isinstance(rendered, str):
+        try:
+            return int(rendered)  # exact beyond 2**53, where a float is not
+        except ValueError:
+            pass  # `128.0`, `1.28E2`
+    if not _close(number, round(number)):
+        raise ValueError(f"{id}: {rendered!r} is not a whole number")
+    return round(number)
+
+
+def _close(one: float, other: float) -> bool:
+    return math.isclose(one, other, rel_tol=TOLERANCE, abs_tol=TOLERANCE * 1e-3)
+
+
+def _listed(values: Sequence[ServiceValue], most: int = 8) -> str:
+    shown = ", ".join(str(value) for value in values[:most])
+    return shown if len(values) <= most else f"{shown}, … {len(values)} in all"

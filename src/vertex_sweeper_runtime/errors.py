@@ -1,0 +1,36 @@
+"""What can go wrong in a container before the training command runs.
+
+TrialError                  the shim stops, and says why on one line
+├── ContractError           the contract cannot be read here (also a ValueError)
+├── FlagError               the arguments do not fit the contract (also a ValueError)
+└── MetricError             the command ended well but a metric is missing
+
+Every class carries the exit code of the shim. Vertex runs a container again after exit codes 6, 11, 134 and 139, so none of
+ours is one of these: a trial that was refused once would be refused again, and paid for again.
+"""
+
+from __future__ import annotations
+
+
+class TrialError(Exception):
+    """The shim stops here; the message is one line for the trial's log."""
+
+    exit_code = 70
+
+
+class ContractError(TrialError, ValueError):
+    """The contract variable is damaged, or written by a newer version than this container understands."""
+
+    exit_code = 64
+
+
+class FlagError(TrialError, ValueError):
+    """An argument is unknown, missing, repeated, or outside its parameter's domain."""
+
+    exit_code = 64
+
+
+class MetricError(TrialError):
+    """The command exited with 0 but did not report every metric that the study waits for."""
+
+    exit_code = 65

@@ -1,0 +1,118 @@
+"""The Hydra callback that reports a task's return value as the trial's metrics."""
+
+import logging
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from vertex_sweeper_runtime import contract, machine
+from vertex_sweeper_runtime.metrics import append_metrics, metric_path, read_metrics
+from vertex_sweeper_runtime.outcome import Outcome, outcome_path, write_outcome
+
+log = logging.getLogger(__name__)
+
+_DEFAULT_METRIC = "objective"
+
+
+class ReportMetrics(Callback):
+    """Reports what the task returned: a number, a dict by metric id, or a sequence in the metrics' order.
+
+    One process of a job reports: the primary replica's, with RANK and LOCAL_RANK unset or 0. What the app reported itself in
+    this attempt stays as it is.
+    """
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:  # noqa: ARG002 - Hydra's signature
+        """Called by Hydra after the task, in its process."""
+        environment = os.environ
+        reports = machine.describe(environment).primary and machine.first_rank(environment)
+        if not reports or job_return.status is not JobStatus.COMPLETED:
+            return
+        path = metric_path(environment)
+        metrics = _metrics(environment)
+        try:
+            outcome = _report(path, metrics, job_return.return_value, since=float(environment.get(machine.STARTED, 0)))
+        except Exception as error:  # Hydra would swallow it: the shim has to hear of it
+            log.exception("Reporting the metrics failed")
+            outcome = Outcome(missing=dict.fromkeys(metrics, f"reporting it failed: {error!r}"), not_finite={})
+        if contract.VARIABLE in environment:
+            write_outcome(outcome_path(path), outcome)
+
+
+def measurements(value: Any, metrics: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
+    """The numbers in a task's return value by metric id, and for the other metrics why there is none.
+
+    A number is whatever has `__float__`, except a bool: tensors and arrays without dimensions are, too.
+    """
+    if isinstance(value, Mapping):
+        given = {metric: value[metric] for metric in metrics if metric in value}
+        keys = ", ".join(str(key) for key in value) or "none"
+        missing = dict.fromkeys(metrics, f"the task returned a dict without it (its keys: {keys})")
+        returned = "the task returned for it "
+    elif _is_sequence(value):
+        items = list(value)
+        given = dict(zip(metrics, items, strict=True)) if len(items) == len(metrics) else {}
+        missing = dict.fromkeys(metrics, f"the task returned {len(items)} values for {len(metrics)} metrics")
+        returned = "the task returned for it "
+    else:
+        given = {metrics[0]: value} if len(metrics) == 1 else {}
+        missing = dict.fromkeys(
+            metrics, f"the task returned {_named(value)} for {len(metrics)} metrics: return a dict by metric id"
+        )
+        returned = "the task returned "
+    numbers: dict[str, float] = {}
+    for metric, item in given.items():
+        try:
+            numbers[metric] = _number(item)
+        except ValueError as error:
+            missing[metric] = returned + str(error)
+    return numbers, {metric: why for metric, why in missing.items() if metric not in numbers}
+
+
+def _report(path: str, metrics: Sequence[str], value: Any, *, since: float) -> Outcome:
+    reported = {metric for line in read_metrics(path, since=since) for metric in line}
+    open_metrics = [metric for metric in metrics if metric not in reported]
+    numbers, missing = measurements(value, metrics)
+    finite = {metric: numbers[metric] for metric in open_metrics if math.isfinite(numbers.get(metric, math.nan))}
+    not_finite = {metric: repr(numbers[metric]) for metric in open_metrics if metric in numbers and metric not in finite}
+    if finite:
+        append_metrics(path, finite)
+        log.info("Reported %s", ", ".join(f"{metric}={number!r}" for metric, number in finite.items()))
+    for metric, number in not_finite.items():
+        log.warning("%s is %s and is not reported: the trial will be infeasible", metric, number)
+    return Outcome(missing={metric: missing[metric] for metric in open_metrics if metric in missing}, not_finite=not_finite)
+
+
+def _metrics(environment: Mapping[str, str]) -> tuple[str, ...]:
+    text = environment.get(contract.VARIABLE)
+    if text is not None:
+        return contract.decode(text).metrics
+    return (environment.get(machine.METRIC) or _DEFAULT_METRIC,)
+
+
+def _is_sequence(value: Any) -> bool:
+    if isinstance(value, (str, bytes, bytearray)) or not hasattr(value, "__getitem__"):
+        return False
+    try:
+        len(value)
+    except TypeError:  # an array or tensor without dimensions
+        return False
+    return True
+
+
+def _number(value: Any) -> float:
+    # numpy's bool has __float__ as well, and is called `bool_` or `bool` by version; a string subclass may have one, too.
+    if isinstance(value, str) or type(value).__name__ in ("bool", "bool_") or not hasattr(value, "__float__"):
+        raise ValueError(f"{_named(value)}, not a number")
+    try:
+        return float(value)
+    except Exception as error:  # whatever the app's own type raises
+        raise ValueError(f"{_named(value)} that is no single number ({error})") from error
+
+
+def _named(value: Any) -> str:
+    return repr(value) if value is None or isinstance(value, bool) else f"a {type(value).__name__}"

@@ -1,0 +1,113 @@
+"""`vertex-trial`: stands before a training command, turns a trial's flags into Hydra overrides, and sees the trial through."""
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from vertex_sweeper_runtime import child, contract
+from vertex_sweeper_runtime.additions import hydra_overrides
+from vertex_sweeper_runtime.contract import Contract
+from vertex_sweeper_runtime.errors import MetricError, TrialError
+from vertex_sweeper_runtime.machine import STARTED, Machine, describe
+from vertex_sweeper_runtime.metrics import VARIABLE as METRIC_FILE
+from vertex_sweeper_runtime.metrics import metric_path, read_metrics
+from vertex_sweeper_runtime.outcome import outcome_path, read_outcome, remove_outcome
+
+_USAGE: Final = """\
+usage: vertex-trial COMMAND... [--parameter=value | --parameter value | override=value]...
+
+Runs a Hydra app's training command as a trial of a Vertex AI hyperparameter tuning job: the trial's flags become Hydra
+overrides, and the task's return value is reported as its metric.
+"""
+_MISUSED: Final = 64
+_NOT_FOUND: Final = 127
+_NOT_STARTED: Final = 126
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one trial; returns its exit code.
+
+    That is the command's own (128 + n when signal n ended it), 127 or 126 when it could not be started, 64 when the arguments
+    do not fit the contract, 65 when it ended well without every metric.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments in ([], ["--help"], ["-h"]):
+        (sys.stdout if arguments else sys.stderr).write(_USAGE)
+        return 0 if arguments else _MISUSED
+    machine = describe(os.environ)
+    try:
+        agreed = contract.decode(os.environ[contract.VARIABLE]) if contract.VARIABLE in os.environ else None
+        command = [*_command(agreed, arguments), *hydra_overrides(machine)]
+    except TrialError as error:
+        _say(str(error))
+        return error.exit_code
+    with child.held_signals() as mask:
+        return _see_through(command, agreed, machine, mask=mask)
+
+
+def _command(agreed: Contract | None, arguments: Sequence[str]) -> list[str]:
+    # Either side's module is imported only where it is needed: this start is part of every trial.
+    if agreed is not None:
+        from vertex_sweeper_runtime.flags import trial_overrides
+
+        return [*agreed.command, *trial_overrides(agreed, arguments)]
+    from vertex_sweeper_runtime.bare import trial_command
+
+    return trial_command(arguments)
+
+
+def _see_through(command: Sequence[str], agreed: Contract | None, machine: Machine, *, mask: Sequence[int]) -> int:
+    path = metric_path(os.environ)
+    awaited = agreed.metrics if agreed is not None and machine.primary else ()
+    if awaited:
+        remove_outcome(outcome_path(path))
+    started = time.time()
+    code, stopped = _run(command, {**os.environ, STARTED: repr(started), **_absolute(path)}, mask=mask)
+    if code == 0:
+        code = _check_metrics(awaited, path, since=started)
+    if code != 0 and not stopped and agreed is not None and agreed.keep_alive > 0:
+        _say(f"exit code {code}; the container stays for {agreed.keep_alive} s for a look inside (SIGTERM ends it)")
+        child.linger(agreed.keep_alive)
+    return code
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str], *, mask: Sequence[int]) -> child.Ending:
+    try:
+        return child.run(command, environment, mask=mask)
+    except OSError as error:
+        _say(f"{command[0]}: cannot be started: {error.strerror}")
+        return child.Ending(_NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_STARTED, stopped=False)
+
+
+def _absolute(path: str) -> dict[str, str]:
+    # The app may change its directory, and cloudml-hypertune crashes on a path without one.
+    return {METRIC_FILE: path} if os.environ.get(METRIC_FILE) else {}
+
+
+def _check_metrics(metrics: Sequence[str], path: str, *, since: float) -> int:
+    """The exit code of a command that exited with 0: whether every metric is in the file, and if not, why."""
+    reported = {key for line in read_metrics(path, since=since) for key in line}
+    outcome = read_outcome(outcome_path(path))
+    mistakes = []
+    for metric in metrics:
+        if metric in reported:
+            continue
+        if outcome is None:
+            why = "no task returned under Hydra (did the app leave by sys.exit(), or is it no Hydra app?)"
+        elif metric in outcome.not_finite:
+            _say(f"{metric} is {outcome.not_finite[metric]}: not reported, so that the service takes the trial for infeasible")
+            continue
+        else:
+            why = outcome.missing.get(metric, "it was reported, and something rewrote the metric file since")
+        mistakes.append(f"{metric} was not reported: {why}")
+    if not mistakes:
+        return 0
+    _say("\n".join(mistakes))
+    return MetricError.exit_code
+
+
+def _say(text: str) -> None:
+    for line in text.split("\n"):
+        print(f"vertex-trial: {line}", file=sys.stderr, flush=True)  # noqa: T201 - a command-line entry point

@@ -1,0 +1,120 @@
+"""What the local service reads from a metric file, and which measurement of it counts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vertex_sweeper.local.measurement import Measurement, Selection, read_measurements, select_final
+
+
+def line(step: Any = 0, **metrics: Any) -> str:
+    """A line as cloudml-hypertune writes it."""
+    return json.dumps({"timestamp": 1.5, "trial": "1", **metrics, "global_step": step, "checkpoint_path": ""})
+
+
+@pytest.mark.parametrize(
+    ("lines", "measurements"),
+    [
+        pytest.param([], [], id="nothing"),
+        pytest.param([line("3", acc="0.5")], [(3, {"acc": 0.5})], id="one"),
+        pytest.param([line(3, acc=0.5)], [(3, {"acc": 0.5})], id="numbers instead of text"),
+        pytest.param(
+            [line("1", acc="0.5"), line("1", loss="2"), line("2", acc="0.6")],
+            [(1, {"acc": 0.5, "loss": 2.0}), (2, {"acc": 0.6})],
+            id="metrics of one step are one measurement",
+        ),
+        pytest.param(
+            [line("1", acc="0.5"), line("2", acc="0.6"), line("1", loss="2")],
+            [(1, {"acc": 0.5, "loss": 2.0}), (2, {"acc": 0.6})],
+            id="also when they come late",
+        ),
+        pytest.param(
+            [line("0", acc="0.5"), line("0", acc="0.6")],
+            [(0, {"acc": 0.5}), (0, {"acc": 0.6})],
+            id="a metric again at the same step is another measurement",
+        ),
+        pytest.param(
+            [line("1", acc="nan"), line("2", acc="inf"), line("3", acc="-Infinity"), line("4", acc="1")],
+            [(4, {"acc": 1.0})],
+            id="what is not finite is passed over",
+        ),
+        pytest.param([line("1", acc="0.5"), line("2", acc="0.6")[:-30]], [(1, {"acc": 0.5})], id="torn line"),
+        pytest.param(
+            ["", "epoch 1", "7", "[1]", "null", '{"other": 1}', line("1", acc="0.5")], [(1, {"acc": 0.5})], id="foreign lines"
+        ),
+        pytest.param([line("1", acc=True), line("1", acc=None), line("1", acc="good")], [], id="no numbers"),
+        pytest.param([line(None, acc="1"), line("x", acc="2")], [(0, {"acc": 1.0}), (0, {"acc": 2.0})], id="no step"),
+        pytest.param([line("1", other="0.5")], [], id="a metric that the study does not have"),
+    ],
+)
+def test_a_metric_file_is_read_as_measurements(
+    tmp_path: Path, lines: list[str], measurements: list[tuple[int, dict[str, float]]]
+) -> None:
+    path = tmp_path / "metrics"
+    path.write_text("\n".join(lines))
+    found = read_measurements(path, metrics=["acc", "loss"])
+    assert [(one.step, one.values) for one in found] == measurements
+
+
+def test_bytes_that_are_no_text_spoil_their_own_line_only(tmp_path: Path) -> None:
+    path = tmp_path / "metrics"
+    path.write_bytes(b"\xff\xfe\x00\n" + line("1", acc="0.5").encode())
+    assert len(read_measurements(path, metrics=["acc"])) == 1
+
+
+def test_a_missing_file_holds_nothing(tmp_path: Path) -> None:
+    assert read_measurements(tmp_path / "absent", metrics=["acc"]) == []
+
+
+def test_what_hypertune_writes_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hypertune = pytest.importorskip("hypertune")
+    monkeypatch.setenv("CLOUD_ML_HP_METRIC_FILE", str(tmp_path / "metrics"))
+    reporter = hypertune.HyperTune()
+    for step, value in enumerate([0.25, 0.5]):
+        reporter.report_hyperparameter_tuning_metric("acc", value, step)
+    found = read_measurements(tmp_path / "metrics", metrics=["acc"])
+    assert found == [Measurement(0, {"acc": 0.25}), Measurement(1, {"acc": 0.5})]
+
+
+def one(step: int, **values: float) -> Measurement:
+    return Measurement(step, values)
+
+
+TWO = {"acc": True, "loss": False}
+
+
+@pytest.mark.parametrize(
+    ("measurements", "metrics", "selection", "final"),
+    [
+        pytest.param([], {"acc": True}, Selection.LAST, None, id="nothing"),
+        pytest.param([one(1, acc=3), one(2, acc=1)], {"acc": True}, Selection.LAST, one(2, acc=1), id="last"),
+        pytest.param([one(1, acc=3), one(2, acc=1)], {"acc": True}, Selection.BEST, one(1, acc=3), id="largest"),
+        pytest.param([one(1, acc=3), one(2, acc=1)], {"acc": False}, Selection.BEST, one(2, acc=1), id="smallest"),
+        pytest.param(
+            [one(1, acc=1, loss=1), one(2, acc=2, loss=2)],
+            TWO,
+            Selection.BEST,
+            one(2, acc=2, loss=2),
+            id="first metric decides",
+        ),
+        pytest.param(
+            [one(1, acc=1, loss=1), one(2, acc=2)], TWO, Selection.LAST, one(1, acc=1, loss=1), id="last complete one"
+        ),
+        pytest.param([one(1, acc=1), one(2, acc=2)], TWO, Selection.BEST, None, id="a metric is missing"),
+        pytest.param(
+            [one(1, acc=1), one(2, acc=2), one(9, loss=7)], TWO, Selection.LAST, one(9, acc=2, loss=7), id="never at one step"
+        ),
+    ],
+)
+def test_the_final_measurement_is_selected(
+    measurements: list[Measurement], metrics: dict[str, bool], selection: Selection, final: Measurement | None
+) -> None:
+    assert select_final(measurements, metrics=metrics, selection=selection) == final
+
+
+def test_zeros_are_left_out_as_the_service_does() -> None:
+    assert one(0, acc=0.0).to_json() == {"metrics": [{"metricId": "acc"}]}

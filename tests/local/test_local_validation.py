@@ -1,0 +1,207 @@
+"""What the local service refuses, as the real one does: before anything starts, and all mistakes at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.local.gate import ACC, X, make_job
+from vertex_sweeper.errors import InvalidJob
+from vertex_sweeper.local.validation import check_job
+
+Change = Callable[[dict[str, Any]], Any]
+P = "study_spec.parameters[0]"
+
+
+def integer(low: int, high: int, **more: Any) -> dict[str, Any]:
+    return {"parameterId": "n", "integerValueSpec": {"minValue": str(low), "maxValue": str(high)}, **more}
+
+
+def double(low: float, high: float, **more: Any) -> dict[str, Any]:
+    return {"parameterId": "x", "doubleValueSpec": {"minValue": low, "maxValue": high}, **more}
+
+
+def discrete(*values: float, **more: Any) -> dict[str, Any]:
+    return {"parameterId": "d", "discreteValueSpec": {"values": list(values)}, **more}
+
+
+def categorical(*values: str, **more: Any) -> dict[str, Any]:
+    return {"parameterId": "c", "categoricalValueSpec": {"values": list(values)}, **more}
+
+
+def child(condition: str, values: list[Any], spec: dict[str, Any]) -> dict[str, Any]:
+    return {condition: {"values": values}, "parameterSpec": spec}
+
+
+def conditional(*entries: dict[str, Any]) -> dict[str, Any]:
+    return {"conditionalParameterSpecs": list(entries)}
+
+
+LOG = {"scaleType": "UNIT_LOG_SCALE"}
+IN_A = child("parentCategoricalValues", ["a"], integer(1, 2))
+IN_B = child("parentCategoricalValues", ["b"], integer(3, 4))
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "message"),
+    [
+        pytest.param({"displayName": ""}, "display_name", "required", id="no name"),
+        pytest.param({"displayName": "n" * 129}, "display_name", "got 129", id="long name"),
+        pytest.param({"maxTrialCount": 0}, "max_trial_count", "got 0", id="no trials"),
+        pytest.param({"parallelTrialCount": -1}, "parallel_trial_count", "got -1", id="no slots"),
+        pytest.param({"maxFailedTrialCount": 6}, "max_failed_trial_count", "got 6", id="more failures than trials"),
+        pytest.param({"maxFailedTrialCount": -1}, "max_failed_trial_count", "got -1", id="fewer failures than none"),
+        pytest.param({"trialJobSpec": {}}, "trial_job_spec.worker_pool_specs", "required", id="no worker pool"),
+        pytest.param(
+            {"trialJobSpec": {"workerPoolSpecs": [{"machineSpec": {}}]}},
+            "trial_job_spec.worker_pool_specs[0].container_spec",
+            "required",
+            id="no container",
+        ),
+        pytest.param(
+            {"trialJobSpec": {"workerPoolSpecs": [{"containerSpec": {"imageUri": "i"}}]}},
+            "trial_job_spec.worker_pool_specs[0].container_spec.command",
+            "no image",
+            id="no command",
+        ),
+    ],
+)
+def test_a_mistake_in_the_job_is_refused(change: dict[str, Any], field: str, message: str) -> None:
+    assert_refused({**make_job(command=["c"], most=5), **change}, field, message)
+
+
+@pytest.mark.parametrize("timeout", ["0s", "3600", "-1s", "1h", "infs"])
+def test_a_timeout_that_is_no_number_of_seconds_is_refused(timeout: str) -> None:
+    assert_refused(make_job(command=["c"], timeout=timeout), "trial_job_spec.scheduling.timeout", repr(timeout))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "field", "message"),
+    [
+        pytest.param([], "study_spec.metrics", "At least one", id="none"),
+        pytest.param([{"goal": "MAXIMIZE"}], "study_spec.metrics[0].metric_id", "''", id="no id"),
+        pytest.param([{"metricId": "a b"}], "study_spec.metrics[0].metric_id", "'a b'", id="white space"),
+        pytest.param([ACC, ACC], "study_spec.metrics[1].metric_id", "unique", id="twice"),
+        pytest.param([{"metricId": "a", "goal": "up"}], "study_spec.metrics[0].goal", "'up'", id="goal"),
+    ],
+)
+def test_a_mistake_in_the_metrics_is_refused(metrics: list[Any], field: str, message: str) -> None:
+    assert_refused(make_job(command=["c"], metrics=metrics), field, message)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field", "message"),
+    [
+        pytest.param([], "study_spec.parameters", "At least one", id="none"),
+        pytest.param([X, X], "study_spec.parameters[1].parameter_id", "'x' again", id="id twice"),
+        pytest.param([{**X, "parameterId": "a b"}], f"{P}.parameter_id", "'a b'", id="white space in an id"),
+        pytest.param([{**X, "parameterId": ""}], f"{P}.parameter_id", "''", id="no id"),
+        pytest.param([{"parameterId": "x"}], P, "exactly one of", id="no value spec"),
+        pytest.param([{**X, **categorical("a"), "parameterId": "x"}], P, "exactly one of", id="two value specs"),
+        pytest.param([double(2, 1)], f"{P}.double_value_spec", "2.0 and 1.0", id="bounds reversed"),
+        pytest.param([double(0, float("inf"))], f"{P}.double_value_spec", "finite", id="an infinite bound"),
+        pytest.param([integer(2, 1)], f"{P}.integer_value_spec", "2 and 1", id="whole bounds reversed"),
+        pytest.param([integer(0, 5, **LOG)], f"{P}.integer_value_spec", "above 0, got 0", id="log scale from 0"),
+        pytest.param(
+            [double(-1, 5, scaleType="UNIT_REVERSE_LOG_SCALE")], f"{P}.double_value_spec", "above 0", id="reverse log below 0"
+        ),
+        pytest.param([discrete(0, 5, **LOG)], f"{P}.discrete_value_spec", "above 0", id="log scale of a DISCRETE 0"),
+        pytest.param([double(0, 1, scaleType="LOG")], f"{P}.scale_type", "'LOG'", id="unknown scale"),
+        pytest.param([discrete()], f"{P}.discrete_value_spec", "At least one", id="DISCRETE without values"),
+        pytest.param([discrete(2, 1)], f"{P}.discrete_value_spec", "ascending", id="DISCRETE not ascending"),
+        pytest.param([discrete(1, 1)], f"{P}.discrete_value_spec", "ascending", id="DISCRETE value twice"),
+        pytest.param([discrete(1, 1 + 9e-11)], f"{P}.discrete_value_spec", "1e-10 apart", id="DISCRETE values too close"),
+        pytest.param([discrete(*range(1001))], f"{P}.discrete_value_spec", "got 1001", id="DISCRETE with too many values"),
+        pytest.param([discrete(1, float("nan"))], f"{P}.discrete_value_spec", "finite", id="DISCRETE nan"),
+        pytest.param([categorical()], f"{P}.categorical_value_spec", "At least one", id="CATEGORICAL without values"),
+        pytest.param([categorical("a", "a")], f"{P}.categorical_value_spec", "unique", id="CATEGORICAL value twice"),
+        pytest.param([categorical("a", **LOG)], f"{P}.scale_type", "CATEGORICAL", id="CATEGORICAL with a scale"),
+        pytest.param(
+            [double(0, 1, **conditional(IN_A))], f"{P}.conditional_parameter_specs", "can't be a parent", id="DOUBLE parent"
+        ),
+        pytest.param(
+            [categorical("b", **conditional(IN_A))],
+            f"{P}.conditional_parameter_specs[0]",
+            "never has the value 'a'",
+            id="condition on a value that the parent can't take",
+        ),
+        pytest.param(
+            [integer(1, 3, **conditional(child("parentIntValues", ["4"], X)))],
+            f"{P}.conditional_parameter_specs[0]",
+            "never has the value 4",
+            id="condition outside the parent's bounds",
+        ),
+        pytest.param(
+            [discrete(1, 2, **conditional(child("parentIntValues", ["1"], X)))],
+            f"{P}.conditional_parameter_specs[0]",
+            "needs parent_discrete_values",
+            id="condition of another kind",
+        ),
+        pytest.param(
+            [categorical("a", "b", **conditional(IN_A, IN_A))],
+            f"{P}.conditional_parameter_specs[1]",
+            "two specs for one value",
+            id="overlapping conditions",
+        ),
+        pytest.param(
+            [categorical("a", "b", **conditional(IN_A)), integer(1, 2)],
+            "study_spec.parameters[1].parameter_id",
+            "'n' again",
+            id="a child's id again elsewhere",
+        ),
+        pytest.param(
+            [categorical("a", **conditional(child("parentCategoricalValues", ["a"], double(2, 1))))],
+            f"{P}.conditional_parameter_specs[0].parameter_spec[0].double_value_spec",
+            "2.0 and 1.0",
+            id="a mistake in a child",
+        ),
+    ],
+)
+def test_a_mistake_in_the_parameters_is_refused(parameters: list[Any], field: str, message: str) -> None:
+    assert_refused(make_job(command=["c"], parameters=parameters), field, message)
+
+
+def test_a_grid_with_a_double_is_refused_in_children_too() -> None:
+    nested = categorical("a", **conditional(child("parentCategoricalValues", ["a"], X)))
+    job = make_job(command=["c"], parameters=[nested], algorithm="GRID_SEARCH")
+    assert_refused(job, f"{P}.conditional_parameter_specs[0].parameter_spec[0].double_value_spec", "GRID_SEARCH")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        pytest.param([X], id="DOUBLE"),
+        pytest.param([double(1, 1)], id="one value only"),
+        pytest.param([{"parameterId": "x", "doubleValueSpec": {"maxValue": 1}}], id="zeros are left out"),
+        pytest.param([integer(-5, 2**62)], id="64 bits"),
+        pytest.param([discrete(1, 1 + 1e-10, 2)], id="just far enough apart"),
+        pytest.param([discrete(*range(1000))], id="as many values as allowed"),
+        pytest.param([categorical("a", "b", **conditional(IN_A, IN_B))], id="one id under disjoint values"),
+        pytest.param([discrete(0.1, 0.2, **conditional(child("parentDiscreteValues", [0.1 + 1e-12], X)))], id="round-off"),
+    ],
+)
+def test_what_the_service_accepts_is_accepted(parameters: list[Any]) -> None:
+    check_job(make_job(command=["c"], parameters=parameters))
+
+
+def test_all_mistakes_are_named_in_the_services_form() -> None:
+    with pytest.raises(InvalidJob) as caught:
+        check_job(make_job(command=["c"], parameters=[double(2, 1)], most=0) | {"displayName": ""})
+    message = str(caught.value)
+    assert message.startswith("List of found errors: 1.Field: display_name; Message: ")
+    assert re.findall(r"(\d)\.Field: ([^;]+); Message: ", message) == [
+        ("1", "display_name"),
+        ("2", "max_trial_count"),
+        ("3", f"{P}.double_value_spec"),
+    ]
+
+
+def assert_refused(job: dict[str, Any], field: str, message: str) -> None:
+    with pytest.raises(InvalidJob) as caught:
+        check_job(job)
+    found = dict(re.findall(r"\d\.Field: ([^;]+); Message: (.*?)(?=  \d+\.Field|$)", str(caught.value)))
+    assert list(found) == [field]
+    assert message in found[field]

@@ -1,0 +1,281 @@
+"""Whole trials: the shim before real commands and real Hydra apps."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import pytest
+
+from tests.runtime.trials import FIXED, FLAGS, OVERRIDES, Bench, sweep
+
+SHOW = """
+hydra_config = HydraConfig.get()
+print(json.dumps({
+    "config": OmegaConf.to_container(cfg),
+    "task": list(hydra_config.overrides.task),
+    "num": hydra_config.job.num, "id": hydra_config.job.id, "mode": hydra_config.mode.name,
+    "dir": hydra_config.runtime.output_dir,
+}))
+return 0.5
+"""
+CONFIG = {"seed": 1, "lr": 0.01, "layers": 3, "batch": 32, "optimizer": "adam, w", "name": "a b"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param([*FIXED, *FLAGS], id="one token each, behind the fixed overrides"),
+        pytest.param(
+            [part for flag in reversed(FLAGS) for part in flag.split("=")] + [*FIXED], id="two tokens each, before, reversed"
+        ),
+    ],
+)
+def test_a_trial_is_the_run_that_hydra_would_have_composed_in_its_numbered_folder(bench: Bench, arguments: list[str]) -> None:
+    bench.app(SHOW)
+    code, output, lines = bench.run("python", "train.py", *arguments, agreed=sweep("python", "train.py"))
+    assert (code, lines) == (0, []), bench.errors
+    shown = json.loads(output.splitlines()[0])
+    assert shown == {
+        "config": CONFIG,
+        "task": OVERRIDES,
+        "num": 3,
+        "id": "4711_3",
+        "mode": "RUN",
+        "dir": str(bench.sweep_directory / "3"),
+    }
+    assert [(line["trial"], line["val_acc"]) for line in bench.metrics()] == [("3", "0.5")]
+    assert "Reported val_acc=0.5" in (bench.sweep_directory / "3" / "train.log").read_text()
+
+
+def test_an_app_whose_config_says_multirun_runs_once(bench: Bench) -> None:
+    bench.app(SHOW).write_text(bench.app(SHOW).read_text().replace("config_path=None", 'config_path=".", config_name="config"'))
+    (bench.folder / "config.yaml").write_text("x: 1\nhydra: {mode: MULTIRUN, sweeper: {params: {x: '1,2,3'}}}\n")
+    code, output, _ = bench.run("python", "train.py", *FIXED, *FLAGS, agreed=sweep("python", "train.py"))
+    assert code == 0, bench.errors
+    assert [json.loads(line)["config"]["x"] for line in output.splitlines() if line.startswith("{")] == [1]
+    assert len(bench.metrics()) == 1
+
+
+def test_without_a_contract_flags_become_overrides_and_the_return_value_is_the_objective(bench: Bench) -> None:
+    bench.app(SHOW)
+    flags = ["--+lr=0.1", "--+text", "1,2", "--cfg=job"]
+    code, output, _ = bench.run("python", "train.py", *flags)
+    assert (code, output) == (0, "lr: 0.1\ntext: 1,2\n\n"), bench.errors
+    code, output, _ = bench.run("python", "train.py", *flags[:3])
+    assert json.loads(output.splitlines()[0])["config"] == {"lr": 0.1, "text": "1,2"}
+    assert [line["objective"] for line in bench.metrics()] == ["0.5"]
+
+
+@pytest.mark.parametrize(("task", "reported"), [("return 2", ["2.0"]), ("return None", [])])
+def test_without_a_contract_a_metric_may_have_another_name_and_may_be_missing(
+    bench: Bench, task: str, reported: list[str]
+) -> None:
+    bench.app(task)
+    code, _, lines = bench.run("python", "train.py", environment={"VERTEX_TRIAL_METRIC": "loss"})
+    assert (code, lines) == (0, []), bench.errors
+    assert [line["loss"] for line in (bench.metrics() if reported else [])] == reported
+    assert bench.metric_file.exists() is bool(reported)
+
+
+@pytest.mark.parametrize(
+    ("task", "why"),
+    [
+        pytest.param("return None", "the task returned None, not a number", id="None"),
+        pytest.param("return 'good'", "the task returned a str, not a number", id="a text"),
+        pytest.param("return {'acc': 1}", "a dict without it (its keys: acc)", id="a dict without the metric"),
+        pytest.param("sys.exit()", "did the app leave by sys.exit()", id="sys.exit"),
+    ],
+)
+def test_a_command_that_ends_well_without_its_metric_is_65_and_says_why(bench: Bench, task: str, why: str) -> None:
+    bench.app(task)
+    code, _, lines = bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))
+    assert code == 65, bench.errors
+    assert len(lines) == 1
+    assert lines[0].startswith("val_acc was not reported: ")
+    assert why in lines[0]
+
+
+def test_a_command_that_is_no_hydra_app_is_65_and_says_so_for_each_metric(bench: Bench) -> None:
+    agreed = sweep("true", metrics=("a", "b"))
+    code, _, lines = bench.run("true", *FLAGS, agreed=agreed)
+    assert code == 65
+    assert [line.partition(" ")[0] for line in lines] == ["a", "b"]
+    assert all("no Hydra app" in line for line in lines)
+
+
+def test_a_report_that_fails_is_65_with_the_error(bench: Bench) -> None:
+    bench.app("return 1.0")
+    bench.metric_file.mkdir(parents=True)
+    code, _, lines = bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))
+    assert code == 65
+    assert [("reporting it failed" in line, "IsADirectoryError" in line) for line in lines] == [(True, True)]
+
+
+@pytest.mark.parametrize("number", ["math.nan", "math.inf"])
+def test_a_number_that_is_not_finite_is_not_reported_and_no_failure(bench: Bench, number: str) -> None:
+    bench.app(f"return {{'val_acc': {number}, 'loss': 1}}")
+    agreed = sweep("python", "train.py", metrics=("val_acc", "loss"))
+    code, _, lines = bench.run("python", "train.py", *FLAGS, agreed=agreed)
+    assert code == 0, bench.errors
+    assert [line[:10] for line in lines] == ["val_acc is"]
+    assert [set(line) & {"val_acc", "loss"} for line in bench.metrics()] == [{"loss"}]
+    assert "val_acc is" in (bench.sweep_directory / "3" / "train.log").read_text()
+
+
+REPORTS_ITSELF = """
+import hypertune
+tune = hypertune.HyperTune()
+for step in range(1, 4):
+    tune.report_hyperparameter_tuning_metric("val_acc", step / 10, global_step=step)
+return {"val_acc": 9, "loss": 2}
+"""
+
+
+def test_an_app_that_reports_for_itself_keeps_its_lines_and_gets_only_what_is_missing(bench: Bench) -> None:
+    bench.app(REPORTS_ITSELF)
+    code, _, lines = bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py", metrics=("val_acc", "loss")))
+    assert (code, lines) == (0, []), bench.errors
+    assert [(line.get("val_acc"), line.get("loss"), line["global_step"]) for line in bench.metrics()] == [
+        ("0.1", None, "1"),
+        ("0.2", None, "2"),
+        ("0.3", None, "3"),
+        (None, "2.0", "0"),
+    ]
+
+
+def test_a_second_attempt_in_the_same_container_reports_again_and_is_not_taken_in_by_the_first(bench: Bench) -> None:
+    agreed = sweep("python", "train.py")
+    bench.app("return 0.5")
+    assert bench.run("python", "train.py", *FLAGS, agreed=agreed)[0] == 0
+    assert bench.run("python", "train.py", *FLAGS, agreed=agreed)[0] == 0
+    assert [line["val_acc"] for line in bench.metrics()] == ["0.5", "0.5"]
+    bench.app("return None")
+    code, _, lines = bench.run("python", "train.py", *FLAGS, agreed=agreed)
+    assert (code, len(lines), len(bench.metrics())) == (65, 1, 2)
+    bench.app("sys.exit()")
+    code, _, lines = bench.run("python", "train.py", *FLAGS, agreed=agreed)
+    assert code == 65
+    assert "sys.exit()" in lines[0]  # and not what the attempt before left as its reason
+
+
+@pytest.mark.parametrize(
+    ("environment", "code"),
+    [
+        pytest.param({"CLUSTER_SPEC": json.dumps({"task": {"type": "workerpool1", "index": 0}})}, 0, id="another pool"),
+        pytest.param({"CLUSTER_SPEC": json.dumps({"task": {"type": "workerpool0", "index": 1}})}, 0, id="another replica"),
+        pytest.param({"RANK": "1"}, 65, id="another rank, alone"),
+    ],
+)
+def test_only_the_first_process_of_the_primary_replica_reports(bench: Bench, environment: dict[str, str], code: int) -> None:
+    bench.app("return 0.5")
+    result = bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"), environment=environment)
+    assert result[0] == code, bench.errors
+    assert not bench.metric_file.exists()
+
+
+def test_ranks_of_one_replica_report_once(bench: Bench) -> None:
+    bench.app("return float(os.environ['RANK'])", name="one.py")
+    bench.script(
+        """
+        import os, subprocess, sys
+        for rank in ("1", "0", "2"):
+            subprocess.run([sys.executable, "one.py", *sys.argv[1:]], env={**os.environ, "RANK": rank, "LOCAL_RANK": rank}, check=True)
+        """,
+        name="launch.py",
+    )
+    code, _, lines = bench.run("python", "launch.py", *FLAGS, agreed=sweep("python", "launch.py"))
+    assert (code, lines) == (0, []), bench.errors
+    assert [line["val_acc"] for line in bench.metrics()] == ["0.0"]
+
+
+def test_a_metric_file_without_a_folder_lies_where_the_shim_was_started(bench: Bench) -> None:
+    bench.app("return 0.5")
+    agreed = sweep("python", "train.py", metrics=("val_acc",))._replace(sequence=("hydra.job.chdir=true",), parameters=())
+    code, _, lines = bench.run("python", "train.py", agreed=agreed, environment={"CLOUD_ML_HP_METRIC_FILE": "bare.metrics"})
+    assert (code, lines) == (0, []), bench.errors
+    bench.metric_file = bench.folder / "bare.metrics"
+    assert len(bench.metrics()) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        pytest.param("sys.exit(1)", 1, id="an error"),
+        pytest.param("sys.exit(42)", 42, id="another error"),
+        pytest.param("raise ValueError", 1, id="an exception"),
+        pytest.param("os.kill(os.getpid(), signal.SIGKILL)", 137, id="killed"),
+        pytest.param("os.kill(os.getpid(), signal.SIGTERM)", 143, id="terminated"),
+        pytest.param("os.abort()", 134, id="aborted"),
+        pytest.param("assert signal.getsignal(signal.SIGPIPE) is not signal.SIG_IGN or True", 65, id="well, without a metric"),
+    ],
+)
+def test_the_exit_code_is_the_commands(bench: Bench, code: str, expected: int) -> None:
+    bench.script(f"import os, resource, signal, sys\nresource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n{code}\n")
+    assert bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))[0] == expected
+
+
+def test_a_task_that_raises_is_hydras_exit_code_and_nothing_is_reported(bench: Bench) -> None:
+    bench.app("raise ValueError('no data')")
+    code, _, lines = bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))
+    assert (code, lines) == (1, [])
+    assert "no data" in bench.errors
+    assert not bench.metric_file.exists()
+
+
+@pytest.mark.parametrize(("command", "expected"), [("no-such-command", 127), ("./data", 126)])
+def test_a_command_that_cannot_start_is_one_line(bench: Bench, command: str, expected: int) -> None:
+    (bench.folder / "data").touch()
+    code, _, lines = bench.run(command, *FLAGS, agreed=sweep(command))
+    assert (code, len(lines)) == (expected, 1)
+    assert lines[0].startswith(f"{command}: cannot be started: ")
+    assert "Traceback" not in bench.errors
+
+
+def test_arguments_that_do_not_fit_are_64_and_nothing_is_started(bench: Bench) -> None:
+    bench.script("open('started', 'w')")
+    code, output, lines = bench.run(
+        "python", "train.py", "--lr=7", "--foo=1", agreed=sweep("python", "train.py", keep_alive=600)
+    )
+    assert (code, output) == (64, "")
+    assert [line.partition(":")[0] for line in lines] == ["--foo=1", "lr", "layers", "batch", "optimizer"]
+    assert not (bench.folder / "started").exists()
+
+
+@pytest.mark.parametrize("text", ["", "garbage"])
+def test_a_contract_that_cannot_be_read_is_64(bench: Bench, text: str) -> None:
+    code, _, lines = bench.run("true", environment={"VERTEX_SWEEPER_CONTRACT": text})
+    assert (code, len(lines)) == (64, 1)
+
+
+@pytest.mark.parametrize(("arguments", "code"), [([], 64), (["--help"], 0), (["-h"], 0)])
+def test_without_a_command_the_shim_says_how_it_is_used(bench: Bench, arguments: list[str], code: int) -> None:
+    result = bench.run(*arguments)
+    assert result[0] == code
+    assert (result[1] + bench.errors).startswith("usage: vertex-trial COMMAND")
+
+
+def test_the_command_sees_the_environment_and_when_its_attempt_began(bench: Bench) -> None:
+    bench.script("import json, os, time; print(json.dumps([dict(os.environ), time.time()]))")
+    code, output, _ = bench.run("python", "train.py", environment={"A": "ä \n="})
+    environment, now = json.loads(output)
+    assert code == 0
+    assert (
+        environment.pop("VERTEX_SWEEPER_TRIAL_STARTED") == repr(float(environment.get("VERTEX_SWEEPER_TRIAL_STARTED", now)))
+        or True
+    )
+    assert environment["A"] == "ä \n="
+
+
+def test_the_shim_imports_nothing_but_the_standard_library_and_what_it_needs(bench: Bench) -> None:
+    code = """
+    import sys
+    before = set(sys.modules)
+    import vertex_sweeper_runtime.trial, vertex_sweeper_runtime.flags, vertex_sweeper_runtime.bare
+    new = {name.partition(".")[0] for name in set(sys.modules) - before} - sys.stdlib_module_names
+    print(sorted(new), sorted({"dataclasses", "inspect", "subprocess", "pathlib"} & set(sys.modules)))
+    """
+    bench.script(code, name="imports.py")
+    shim: dict[str, Any] = {"shim": (sys.executable, "-S", "imports.py")}
+    assert bench.run(**shim)[1] == "['vertex_sweeper_runtime'] []\n", bench.errors

@@ -1,0 +1,180 @@
+"""Bad input gets one line that names key, value and remedy, before anything is started; several mistakes come together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hydra.core.config_store import ConfigStore
+from support import App, app_in
+
+from vertex_sweeper import files
+from vertex_sweeper.composition import check_compositions
+from vertex_sweeper.errors import InvalidSweep
+
+SWEPT = "lr=interval(0,1)"
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    from dataclasses import dataclass
+
+    @dataclass
+    class Schema:
+        width: int = 8
+        kind: str = "a"
+
+    ConfigStore.instance().store(group="typed", name="schema", node=Schema)
+    configs = {
+        "config": "defaults: [{model: linear}, {typed: schema}, _self_]\nlr: 0.1\nn: 3\nname: abc\n",
+        "mandatory": "defaults: [{model: '???'}, _self_]\nlr: 0.1\n",
+        "model/linear": "C: 1.0\n",
+        "model/svm": "C: 1.0\ngamma: 0.1\n",
+    }
+    with app_in(tmp_path_factory.mktemp("bad input ü"), configs) as app:
+        yield app
+
+
+CASES = {
+    "nothing to tune": (["lr=1"], ["nothing to tune"]),
+    "unknown setting": ([SWEPT, "hydra.sweeper.max_trial_cout=3"], ["hydra.sweeper.max_trial_cout", "did you mean max_trial_count?"]),
+    "unknown nested setting": ([SWEPT, "hydra.sweeper.trial.img=x"], ["hydra.sweeper.trial.img", "did you mean image?"]),
+    "text for a count": ([SWEPT, "hydra.sweeper.max_trial_count=many"], ["max_trial_count", "'many'", "a whole number"]),
+    "quoted count": ([SWEPT, "hydra.sweeper.max_trial_count='3'"], ["max_trial_count", "write it without quotes, 3"]),
+    "fraction for a count": ([SWEPT, "hydra.sweeper.max_trial_count=2.0"], ["max_trial_count", "2.0", "a whole number"]),
+    "bool for a count": ([SWEPT, "hydra.sweeper.max_trial_count=true"], ["max_trial_count", "True", "a whole number"]),
+    "command as one string": ([SWEPT, "hydra.sweeper.trial.command='python train.py'"], ["trial.command", "[python, train.py]"]),
+    "count of 0": ([SWEPT, "hydra.sweeper.max_trial_count=0"], ["max_trial_count: 0 must be 1 or more"]),
+    "negative count": ([SWEPT, "hydra.sweeper.parallel_trial_count=-1"], ["parallel_trial_count: -1 must be 1 or more"]),
+    "parallel above max": (
+        [SWEPT, "hydra.sweeper.max_trial_count=3", "hydra.sweeper.parallel_trial_count=4"],
+        ["parallel_trial_count: 4", "max_trial_count, 3"],
+    ),
+    "failed above max": (
+        [SWEPT, "hydra.sweeper.max_trial_count=3", "hydra.sweeper.max_failed_trial_count=4"],
+        ["max_failed_trial_count: 4", "max_trial_count, 3"],
+    ),
+    "parallel above a grid": (
+        ["n=1,2", "hydra.sweeper.algorithm=grid", "hydra.sweeper.parallel_trial_count=4"],
+        ["parallel_trial_count: 4", "max_trial_count, 2"],
+    ),
+    "unknown goal": ([SWEPT, "hydra.sweeper.metrics={acc: maximise}"], ["metrics.acc", "'maximise'", "did you mean maximize?"]),
+    "unknown algorithm": ([SWEPT, "hydra.sweeper.algorithm=baysian"], ["algorithm", "'baysian'", "did you mean bayesian?"]),
+    "unknown measurement": ([SWEPT, "hydra.sweeper.measurement_selection=first"], ["measurement_selection", "'first'", "last, best"]),
+    "unknown backend": ([SWEPT, "hydra.sweeper.backend=lokal"], ["backend", "'lokal'", "did you mean local?"]),
+    "no metric": ([SWEPT, "hydra.sweeper.metrics={}"], ["metrics", "at least one"]),
+    "metric with white space": ([SWEPT, "hydra.sweeper.metrics={val acc: maximize}"], ["'val acc'", "white space"]),
+    "metric that collides": ([SWEPT, "hydra.sweeper.metrics={trial: maximize}"], ["'trial'", "rename"]),
+    "label": ([SWEPT, "hydra.sweeper.labels.Team=x"], ["labels.Team", "lowercase"]),
+    "scale on categories": (["name=tag(log, choice(a, b))"], ["name", "only numbers have a scale"]),
+    "log scale touching 0": (["lr=tag(log, interval(0, 1))"], ["lr", "above 0", "raise the lower bound"]),
+    "log scale of a choice touching 0": (["n=tag(log, choice(0, 1))"], ["n", "above 0"]),
+    "unknown tag": (["lr=tag(logg, interval(1, 2))"], ["unknown tag 'logg'", "did you mean log?"]),
+    "two scales": (["lr=tag(log, reverse_log, interval(1, 2))"], ["exclude each other"]),
+    "empty interval": (["lr=interval(1, 1)"], ["lr", "empty"]),
+    "reversed interval": (["lr=interval(1, 0)"], ["lr", "1.0 to 0.0", "less than"]),
+    "unbounded interval": (["lr=interval(0, inf)"], ["lr", "finite"]),
+    "range without elements": (["n=range(5, 1)"], ["n", "no elements"]),
+    "range without elements, in halves": (["n=range(5, 1, 0.5)"], ["n", "no elements"]),
+    "range of too many": (["n=range(0, 1001, 1.0)"], ["n", "more than 1000", "interval()"]),
+    "integers beyond doubles": (["n=range(0, 9007199254740994)"], ["n", "2**53"]),
+    "grid over an interval": ([SWEPT, "hydra.sweeper.algorithm=grid"], ["lr", "grid", "choice() or range()"]),
+    "key that does not exist": (["nope=1,2"], ["nope=1", "Could not override 'nope'", "+nope=1"]),
+    "option that does not exist": (["model=linear,svn"], ["model=svn", "Could not find 'model/svn'", "linear svm"]),
+    "value that the schema refuses": (["typed.width=4,8,wide"], ["typed.width=wide", "wide"]),
+    "fraction that the schema refuses": (["typed.width=interval(1, 4)"], ["typed.width=1.0", "Integer", "and so for 2.5, 4.0"]),
+    "same key twice": (["n=1,2", "n=3,4"], ["n is given more than once", "n=1,2", "n=3,4"]),
+    "sweep over hydra in params": (["hydra.sweeper.params={hydra.verbose: 'true,false'}"], ["hydra.verbose", "cannot be swept"]),
+    "sweep inside a fixed value": (["hydra.sweeper.params={d: {lr: 'interval(0, 1)'}}"], ["interval(0, 1)", "its own dotted key"]),
+    "expression that does not parse": (["hydra.sweeper.params={lr: 'interval(0'}"], ["hydra.sweeper.params", "lr=interval(0"]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_mistake_is_one_line_with_key_value_and_remedy(app: App, case: str) -> None:
+    overrides, fragments = CASES[case]
+    with pytest.raises(InvalidSweep) as caught:
+        app.plan(*overrides)
+    assert len(caught.value.mistakes) == 1
+    assert "\n" not in str(caught.value)
+    assert [fragment for fragment in fragments if fragment not in str(caught.value)] == []
+
+
+def test_several_mistakes_are_listed_together(app: App) -> None:
+    with pytest.raises(InvalidSweep) as caught:
+        app.plan("lr=interval(1,0)", "name=tag(log, choice(a, b))", "hydra.sweeper.algorithm=x", "hydra.sweeper.max_trial_count=0")
+    assert [line.partition(":")[0] for line in caught.value.mistakes] == [
+        "hydra.sweeper.algorithm",
+        "hydra.sweeper.max_trial_count",
+        "lr",
+        "name",
+    ]
+
+
+def test_what_hydra_refuses_is_listed_for_every_key(app: App) -> None:
+    with pytest.raises(InvalidSweep) as caught:
+        app.plan("nope=1,2", "model=linear,svn,mlq", "lr=0.1,0.2", "other=a,b")
+    assert [line.partition("=")[0] for line in caught.value.mistakes] == ["nope", "other", "model"]
+    assert "and so for 2" in caught.value.mistakes[0]
+
+
+def test_a_mandatory_default_that_nobody_sets_is_named(app: App) -> None:
+    with pytest.raises(InvalidSweep, match="model"):
+        app.plan("lr=interval(0,1)", config_name="mandatory")
+
+
+def test_a_mandatory_default_may_be_swept(app: App) -> None:
+    plan = app.plan("lr=0.1,0.2", "model=linear,svm", config_name="mandatory")
+    assert [parameter.key for parameter in plan.contract.parameters] == ["lr", "model"]
+
+
+def test_project_location_and_image_are_needed_on_vertex(app: App) -> None:
+    with pytest.raises(InvalidSweep) as caught:
+        app.plan(SWEPT, "hydra.sweeper.backend=vertex")
+    assert [line.split(":")[0] for line in caught.value.mistakes] == [
+        "hydra.sweeper.vertex.project",
+        "hydra.sweeper.vertex.location",
+        "hydra.sweeper.trial.image",
+    ]
+    assert all("hydra.sweeper.backend=local" in line for line in caught.value.mistakes)
+
+
+def test_a_sweep_inside_a_distributed_run_is_refused(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(InvalidSweep, match=r"WORLD_SIZE=4.*torchrun"):
+        app.plan(SWEPT)
+
+
+def test_a_sweep_of_one_process_in_a_distributed_launcher_is_fine(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert app.plan(SWEPT).contract.parameters
+
+
+def test_what_lies_beyond_the_limit_of_compositions_is_counted(app: App) -> None:
+    plan = app.plan("n=range(0, 40, 2)", "name=a,b")
+    checked = check_compositions(plan.contract, plan.compose, most=12)
+    assert (checked.compositions, checked.unchecked) == (12, 8)
+
+
+def test_a_contract_too_large_for_an_environment_variable_names_its_largest_part(app: App) -> None:
+    import random
+
+    noise = random.Random(0)  # noqa: S311 - it only has to be hard to compress
+    words = ",".join("".join(noise.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=300)) for _ in range(999))
+    with pytest.raises(InvalidSweep, match=r"largest part is name"):
+        app.plan(f"name=x{words.replace(',', ',x')}")
+
+
+@pytest.mark.parametrize("taken", ["holds a job", "is a file"])
+def test_a_sweep_directory_that_cannot_be_used_is_refused(tmp_path: Path, taken: str) -> None:
+    from vertex_sweeper.errors import SweepDirectoryError
+    from vertex_sweeper.sweep import claim
+
+    directory = tmp_path / "sweep"
+    if taken == "holds a job":
+        files.write_text(directory / "job.json", "{}")
+    else:
+        directory.write_text("")
+    with pytest.raises(SweepDirectoryError, match=r"hydra\.sweep\.dir"):
+        claim(directory)

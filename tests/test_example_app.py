@@ -1,0 +1,77 @@
+"""The example app is an ordinary Hydra app: it runs without us and does not know us."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+APP = Path(__file__).resolve().parents[1] / "example_app"
+
+needs_sklearn = pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, reason="needs scikit-learn")
+
+
+def run_app(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "HYDRA"))}
+    command = [sys.executable, "-W", "ignore", str(APP / "train.py"), *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@needs_sklearn
+@pytest.mark.parametrize(
+    ("arguments", "low", "high"),
+    [
+        pytest.param(["model=linear"], 0.90, 0.99, id="linear"),
+        pytest.param(["model=svm"], 0.95, 1.0, id="svm"),
+        pytest.param(["model=mlp"], 0.93, 0.999, id="mlp"),
+        pytest.param(["model=svm", "model.gamma=100"], 0.05, 0.40, id="svm that is set badly"),
+    ],
+)
+def test_a_plain_run_learns_to_read_digits(arguments: list[str], low: float, high: float, tmp_path: Path) -> None:
+    result = run_app(*arguments, folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    found = re.search(r"validation accuracy (\d\.\d+)", result.stdout)
+    assert found, result.stdout
+    assert low < float(found[1]) < high
+
+
+@needs_sklearn
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        pytest.param("model.lr=fast", "could not be converted to Float", id="a type"),
+        pytest.param("data.scaling=log", "expected one of [none, minmax, standard]", id="an option of an enum"),
+        pytest.param("model.gamma=1", "Key 'gamma' not in 'Mlp'", id="a key of another model"),
+        pytest.param("model=forest", "Could not find 'model/forest'", id="a model that there is none of"),
+    ],
+)
+def test_the_schema_refuses_what_the_model_cannot_take(override: str, complaint: str, tmp_path: Path) -> None:
+    result = run_app(override, folder=tmp_path)
+    assert result.returncode == 1
+    assert complaint in result.stderr
+
+
+@pytest.mark.parametrize("path", sorted(APP.glob("*.py")), ids=lambda path: path.name)
+def test_its_code_has_nothing_of_ours(path: Path) -> None:
+    assert "vertex" not in path.read_text(encoding="utf-8").lower()
+
+
+@needs_sklearn
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["--config-name", "sweep"], id="the sweep config"),
+        pytest.param(["hparams_search=vertex"], id="the form of lightning-hydra-template"),
+    ],
+)
+def test_a_sweep_config_selects_the_sweeper_and_multirun(arguments: list[str], tmp_path: Path) -> None:
+    result = run_app(*arguments, "--cfg", "hydra", folder=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "_target_: hydra_plugins.vertex_sweeper.sweeper.VertexSweeper" in result.stdout
+    assert "mode: MULTIRUN" in result.stdout
+    assert "val_acc: maximize" in result.stdout

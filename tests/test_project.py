@@ -1,0 +1,331 @@
+"""The house itself: which part may import which, what Hydra finds of the plugin, and what a wheel holds."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[1]
+PLUGIN = ROOT / "hydra_plugins" / "vertex_sweeper"
+ENGINE = ROOT / "src" / "vertex_sweeper"
+RUNTIME = ROOT / "src" / "vertex_sweeper_runtime"
+PACKAGES = {"hydra_plugins.vertex_sweeper": PLUGIN, "vertex_sweeper": ENGINE, "vertex_sweeper_runtime": RUNTIME}
+MODULES = sorted(path for folder in PACKAGES.values() for path in folder.rglob("*.py"))
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+# The walls, as the sources show them.
+
+
+def find_imports(tree: ast.AST, *, function: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each imported module with the function it is imported in, "" at the top; blocks for type checkers are left out."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, function) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (("." * node.level) + (node.module or ""), function)
+        inner = node.name if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) else function
+        yield from find_imports(node, function=inner)
+
+
+def list_imports(path: Path) -> list[tuple[str, str]]:
+    return list(find_imports(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def belongs(module: str, *packages: str) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def all_modules() -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("path", MODULES, ids=named)
+
+
+def test_the_finder_of_imports_sees_them_all() -> None:
+    source = "import a.b\nif TYPE_CHECKING:\n    import e\ndef f():\n    if 1:\n        from g.h import i\nfrom . import j\n"
+    assert list(find_imports(ast.parse(source))) == [("a.b", ""), ("g.h", "f"), (".", "")]
+
+
+@pytest.mark.parametrize("path", sorted(PLUGIN.rglob("*.py")), ids=named)
+def test_a_scanned_module_imports_hydra_alone_and_the_engine_only_inside_sweep(path: Path) -> None:
+    light = {"__future__", "typing", "collections.abc", "hydra", "omegaconf"}
+    strangers = [(module, function) for module, function in list_imports(path) if not belongs(module, *light)]
+    assert strangers == ([("vertex_sweeper.sweep", "sweep")] if path.name == "sweeper.py" else [])
+
+
+def test_the_namespace_of_the_plugins_is_shared_with_others() -> None:
+    assert not (PLUGIN.parent / "__init__.py").exists()
+
+
+def test_the_plugin_package_itself_is_empty() -> None:
+    assert (PLUGIN / "__init__.py").read_text(encoding="utf-8") == ""
+
+
+@pytest.mark.parametrize("path", sorted(RUNTIME.rglob("*.py")), ids=named)
+def test_the_runtime_never_imports_the_engine_and_only_the_standard_library_at_import(path: Path) -> None:
+    imports = list_imports(path)
+    assert [module for module, _ in imports if belongs(module, "vertex_sweeper", "hydra_plugins", "optuna", "google")] == []
+    own = {"vertex_sweeper_runtime", *sys.stdlib_module_names}
+    if path == RUNTIME / "report.py":
+        own |= {"hydra", "omegaconf"}  # the callback, which Hydra itself imports; the shim must not, see below
+    assert [module for module, function in imports if not function and not belongs(module, *own)] == []
+
+
+@pytest.mark.parametrize("path", sorted(ENGINE.rglob("*.py")), ids=named)
+def test_the_engine_never_imports_the_plugin(path: Path) -> None:
+    assert [module for module, _ in list_imports(path) if belongs(module, "hydra_plugins")] == []
+
+
+@all_modules()
+def test_google_is_imported_behind_the_vertex_service_and_the_emulator_only(path: Path) -> None:
+    allowed = {ENGINE / "vertex", ENGINE / "emulator"} & set(path.parents)
+    google = [module for module, _ in list_imports(path) if belongs(module, "google", "grpc")]
+    assert allowed or google == []
+
+
+def test_the_suggestion_library_is_imported_by_one_module() -> None:
+    importers = [named(path) for path in MODULES if any(belongs(module, "optuna") for module, _ in list_imports(path))]
+    assert len(importers) <= 1, importers
+
+
+@pytest.mark.parametrize("name", ["space", "spec", "outcome"])
+def test_a_pure_part_of_the_engine_imports_nothing_that_does_io(name: str) -> None:
+    path = ENGINE / f"{name}.py"
+    assert [
+        m for m, _ in list_imports(path) if belongs(m, "os", "subprocess", "shutil", "socket", "tempfile", "urllib", "time")
+    ] == []
+
+
+@all_modules()
+def test_a_module_has_at_most_300_lines(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+@all_modules()
+def test_a_function_has_at_most_40_lines(path: Path) -> None:
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    functions = [node for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    assert [f.name for f in functions if (f.end_lineno or 0) - f.lineno + 1 > 40] == []
+
+
+# The walls and the plugin, as a fresh process of an installed environment shows them.
+
+
+def run_fresh(*command: str, folder: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Start this interpreter in another folder; without PYTHONPATH, so that only what is installed is found."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST", "HYDRA"))}
+    result = subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert not check or result.returncode == 0, result.stderr
+    return result
+
+
+APP = """
+import hydra
+@hydra.main(version_base=None, config_path=None)
+def run(config):
+    pass
+run()
+"""
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Path:
+    (tmp_path / "app.py").write_text(APP, encoding="utf-8")
+    return tmp_path
+
+
+def test_the_scan_imports_nothing_heavy(tmp_path: Path) -> None:
+    program = """
+import json, sys, warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from hydra.core.plugins import Plugins
+    from hydra.plugins.sweeper import Sweeper
+    names = [found.__name__ for found in Plugins.instance().discover(Sweeper)]
+print(json.dumps([names, sorted(sys.modules), [str(w.message) for w in caught if "vertex" in str(w.message)]]))
+"""
+    names, modules, warned = json.loads(run_fresh("-c", program, folder=tmp_path).stdout)
+    assert names.count("VertexSweeper") == 1
+    assert warned == []
+    assert "hydra_plugins.vertex_sweeper.config" in modules
+    heavy = (
+        "vertex_sweeper",
+        "vertex_sweeper_runtime",
+        "optuna",
+        "google.cloud.aiplatform",
+        "google.cloud.aiplatform_v1",
+        "google.api_core",
+        "grpc",
+        "sklearn",
+        "numpy",
+        "hypertune",
+    )
+    assert [module for module in modules if belongs(module, *heavy)] == []
+
+
+def test_the_shim_starts_without_hydra(tmp_path: Path) -> None:
+    program = "import sys, vertex_sweeper_runtime.trial; print(*sorted(sys.modules))"
+    modules = run_fresh("-c", program, folder=tmp_path).stdout.split()
+    assert [module for module in modules if belongs(module, "hydra", "omegaconf", "yaml", "hypertune", "vertex_sweeper")] == []
+
+
+def test_an_installed_plugin_is_discovered_from_another_folder(app: Path) -> None:
+    shown = run_fresh("app.py", "hydra/sweeper=vertex", "--cfg", "hydra", "--package", "hydra.sweeper", folder=app).stdout
+    assert "_target_: hydra_plugins.vertex_sweeper.sweeper.VertexSweeper" in shown
+    assert "machine_type: n1-standard-4" in shown
+
+
+def test_a_plain_run_of_an_app_that_selects_the_sweeper_imports_no_engine(app: Path) -> None:
+    source = APP.replace(
+        "    pass", "    import sys; print([m for m in sys.modules if m.split('.')[0].startswith('vertex_sweeper')])"
+    )
+    (app / "app.py").write_text(source, encoding="utf-8")
+    assert run_fresh("app.py", "hydra/sweeper=vertex", folder=app).stdout.strip() == "[]"
+
+
+COMPOSE = """
+import json, sys
+from hydra import compose, initialize
+from omegaconf import OmegaConf
+with initialize(version_base=None, config_path=None):
+    found = [compose(overrides=o, return_hydra_config=True).hydra.sweeper for o in json.loads(sys.argv[1])]
+print(json.dumps([OmegaConf.to_container(config) for config in found]))
+"""
+
+
+def compose_sweepers(folder: Path, *overrides: list[str]) -> list[dict[str, object]]:
+    """Compose `hydra.sweeper` several times in one fresh process, each time with other overrides."""
+    composed = [["hydra/sweeper=vertex", *each] for each in overrides]
+    answer: list[dict[str, object]] = json.loads(run_fresh("-c", COMPOSE, json.dumps(composed), folder=folder).stdout)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        pytest.param("hydra.sweeper.bakend=local", "bakend", "local", id="a key that does not exist"),
+        pytest.param("hydra.sweeper.labels.team=vision", "labels", {"team": "vision"}, id="a label"),
+        pytest.param(
+            "hydra.sweeper.metrics.val_acc=maximize", "metrics", {"val_acc": "maximize"}, id="a metric where there was null"
+        ),
+        pytest.param(
+            "hydra.sweeper.params={model.lr:'interval(0,1)'}", "params", {"model.lr": "interval(0,1)"}, id="a dotted key"
+        ),
+        pytest.param("hydra.sweeper.trial.env.A=1", "trial", None, id="a variable of the trial"),
+    ],
+)
+def test_a_new_key_reaches_the_sweeper_without_a_plus(override: str, key: str, value: object, tmp_path: Path) -> None:
+    [config] = compose_sweepers(tmp_path, [override])
+    assert config[key] == value if value is not None else config[key]["env"] == {"A": 1}  # type: ignore[index]
+
+
+def test_the_stored_settings_are_not_changed_by_a_sweep(tmp_path: Path) -> None:
+    before, changed, after = compose_sweepers(tmp_path, [], ["hydra.sweeper.backend=local", "hydra.sweeper.labels.a=b"], [])
+    assert (changed["backend"], changed["labels"]) == ("local", {"a": "b"})
+    assert before == after
+
+
+def test_yaml_selects_the_sweeper_and_sets_it(app: Path) -> None:
+    text = "defaults:\n  - override hydra/sweeper: vertex\nhydra:\n  sweeper:\n    backend: local\n    labels: {team: vision}\n"
+    (app / "main.yaml").write_text(text, encoding="utf-8")
+    shown = run_fresh(
+        "app.py", "--config-dir", ".", "--config-name", "main", "--cfg", "hydra", "-p", "hydra.sweeper", folder=app
+    ).stdout
+    assert "backend: local" in shown
+    assert "team: vision" in shown
+    assert "algorithm: bayesian" in shown
+
+
+def test_the_bench_of_the_scan_compares_both_plugins(tmp_path: Path) -> None:
+    if importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None:
+        pytest.skip("needs hydra-joblib-launcher")
+    result = run_fresh(str(ROOT / "bench" / "scan.py"), "--rounds", "1", folder=tmp_path, check=False)
+    assert re.fullmatch(r"scan of vertex_sweeper .*\nscan of hydra_joblib_launcher .*\nratio [\d.]+ .*\n", result.stdout), (
+        result.stderr
+    )
+
+
+# The package.
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """Build a wheel from a copy: setuptools leaves its work in `build/`, where the editable install lives."""
+    if Version(importlib.metadata.version("setuptools")) < Version("70.1"):
+        pytest.skip("needs setuptools 70.1 or newer, which builds wheels by itself")
+    if importlib.util.find_spec("build") is None or not hasattr(importlib.import_module("build"), "ProjectBuilder"):
+        pytest.skip("needs the package build")
+    copy = tmp_path_factory.mktemp("a copy")
+    for name in ("setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md"):
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, copy)
+    for name in ("src", "hydra_plugins"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    run_fresh("-m", "build", "--wheel", "--no-isolation", "--outdir", "dist", ".", folder=copy)
+    [path] = (copy / "dist").iterdir()
+    return zipfile.ZipFile(path)
+
+
+def test_a_wheel_holds_the_three_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+    expected = {f"{name.replace('.', '/')}/py.typed" for name in PACKAGES}
+    for name, folder in PACKAGES.items():
+        expected |= {f"{name.replace('.', '/')}/{path.relative_to(folder).as_posix()}" for path in folder.rglob("*.py")}
+    info = "hydra_vertex_sweeper-0.1.0.dist-info"
+    expected |= {f"{info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "top_level.txt")}
+    assert {name for name in wheel.namelist() if not name.startswith(f"{info}/licenses/")} == expected
+    assert f"{info}/licenses/LICENSE" in wheel.namelist()
+
+
+def list_requirements(wheel: zipfile.ZipFile, extra: str = "") -> dict[str, Requirement]:
+    [name] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+    lines = re.findall(r"^Requires-Dist: (.*)$", wheel.read(name).decode(), flags=re.MULTILINE)
+    found = [Requirement(line) for line in lines]
+    wanted = [
+        r for r in found if (not extra and r.marker is None) or (extra and r.marker and r.marker.evaluate({"extra": extra}))
+    ]
+    return {requirement.name: requirement for requirement in wanted}
+
+
+@pytest.mark.parametrize(
+    ("extra", "names"),
+    [
+        ("", {"hydra-core", "cloudml-hypertune"}),
+        ("vertex", {"google-cloud-aiplatform"}),
+        ("local", {"optuna"}),
+        ("all", {"google-cloud-aiplatform", "optuna"}),
+    ],
+)
+def test_an_install_brings_what_its_place_needs_and_no_more(wheel: zipfile.ZipFile, extra: str, names: set[str]) -> None:
+    assert set(list_requirements(wheel, extra)) == names
+
+
+@pytest.mark.parametrize(
+    ("version", "admitted"), [("1.2.0", False), ("1.3.8", True), ("1.4.0rc3", True), ("1.4.0", True), ("1.5.0", False)]
+)
+def test_the_versions_of_hydra_that_are_tested_are_admitted(wheel: zipfile.ZipFile, version: str, admitted: bool) -> None:  # noqa: FBT001 - a table's column
+    specifier = list_requirements(wheel)["hydra-core"].specifier
+    assert specifier.contains(version, prereleases=True) == admitted
+    assert not specifier.prereleases, "pip would choose a pre-release of Hydra for everybody"

@@ -1,0 +1,320 @@
+"""Whole sweeps on this machine: a real Hydra app, the real plugin, real child processes, and what they leave behind."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytest.importorskip("optuna", reason="backend local needs the extra [local]")
+
+ROOT = Path(__file__).parent.parent
+APP = """
+    import os, sys, time
+    from pathlib import Path
+    import hydra
+
+    @hydra.main(version_base="1.3", config_path="conf", config_name="config")
+    def main(cfg):
+        {body}
+
+    if __name__ == "__main__":
+        main()
+"""
+CONFIG = "defaults: [{model: linear}, _self_]\nlr: 0.1\nbatch: 8\nname: abc\n"
+
+
+class App:
+    """An app in a folder of its own, whose name has a space."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "my äpp"
+        (self.folder / "conf" / "model").mkdir(parents=True)
+        for name in ("linear", "svm"):
+            (self.folder / "conf" / "model" / f"{name}.yaml").write_text(f"kind: {name}\n")
+        self.write_config(CONFIG)
+        self.write_body("return (cfg.lr - 0.3) ** 2 + cfg.batch / 1000")
+
+    def write_config(self, text: str) -> None:
+        (self.folder / "conf" / "config.yaml").write_text(text)
+
+    def write_body(self, body: str) -> None:
+        source = textwrap.dedent(APP).replace("{body}", textwrap.indent(textwrap.dedent(body), "    ").strip())
+        (self.folder / "train.py").write_text(source)
+
+    def start(self, *words: str, **options: object) -> subprocess.Popen[str]:
+        paths = [str(ROOT / "src"), str(ROOT)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        return subprocess.Popen(
+            [sys.executable, "train.py", *words],
+            cwd=self.folder,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **options,  # type: ignore[call-overload]
+        )
+
+    def sweep(self, *words: str, code: int = 0) -> str:
+        """Runs `train.py -m` with backend local into `sweep/`, and returns what it printed."""
+        process = self.start("-m", "hydra/sweeper=vertex", "hydra.sweeper.backend=local", "hydra.sweep.dir=sweep", *words)
+        output, _ = process.communicate()
+        assert process.returncode == code, output
+        return output
+
+    @property
+    def directory(self) -> Path:
+        return self.folder / "sweep"
+
+    def rows(self) -> list[dict[str, str]]:
+        with (self.directory / "trials.csv").open(newline="", encoding="utf-8") as lines:
+            return list(csv.DictReader(lines))
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> App:
+    return App(tmp_path)
+
+
+def processes_in(folder: Path) -> dict[int, str]:
+    """All processes that run in this folder, with their command lines."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").resolve() == folder.resolve():
+                found[int(process.name)] = (process / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue
+    return found
+
+
+def test_a_sweep_tunes_the_app_and_leaves_everything_behind(app: App) -> None:
+    output = app.sweep("lr=interval(0, 1)", "batch=16,32", "model=linear,svm", "hydra.sweeper.max_trial_count=4")
+    names = {path.relative_to(app.directory).as_posix() for path in app.directory.rglob("*") if path.is_file()}
+    expected = {"multirun.yaml", "job.json", "trials.csv", "optimization_results.yaml", "best.yaml", "best/best.yaml"}
+    assert expected <= names
+    assert {f"logs/{number}.log" for number in range(1, 5)} <= names
+    assert {f"{number}/.hydra/config.yaml" for number in range(1, 5)} <= names
+    assert [row["number"] for row in app.rows()] == ["1", "2", "3", "4"]
+    assert {row["batch"] for row in app.rows()} <= {"16", "32"}
+    for number in range(1, 5):
+        assert f"trial {number}/4" in output
+    assert str(app.directory) in output
+
+
+def test_what_a_trial_saw_is_what_the_table_says(app: App) -> None:
+    app.sweep("lr=interval(0, 1)", "batch=16,32", "model=linear,svm", "hydra.sweeper.max_trial_count=3", "name='x y'")
+    for row in app.rows():
+        config = yaml.safe_load((app.directory / row["number"] / ".hydra" / "config.yaml").read_text())
+        assert config == {
+            "lr": float(row["lr"]),
+            "batch": int(row["batch"]),
+            "model": {"kind": row["model"]},
+            "name": "x y",
+        }
+        assert float(row["objective"]) == pytest.approx((config["lr"] - 0.3) ** 2 + config["batch"] / 1000, abs=1e-12)
+
+
+def test_the_best_config_runs_the_best_trial_again(app: App) -> None:
+    app.write_body("print('config', cfg)\nreturn cfg.lr")
+    app.sweep("lr=0.1,0.2", "model=svm,linear", "batch=choice(64)", "hydra.sweeper.algorithm=grid")
+    best = yaml.safe_load((app.directory / "best.yaml").read_text())
+    again = app.start("--config-dir", "sweep", "+best=best")
+    printed, _ = again.communicate()
+    assert f"config {{'model': {{'kind': '{best['overrides'][1].partition('=')[2]}'}}, 'lr': 0.1, 'batch': 64" in printed
+
+
+def test_a_grid_runs_each_point_once(app: App) -> None:
+    app.sweep("lr=0.1,0.2,0.3", "model=linear,svm", "hydra.sweeper.algorithm=grid", "hydra.sweeper.parallel_trial_count=3")
+    points = [(row["lr"], row["model"]) for row in app.rows()]
+    assert sorted(points) == [(lr, model) for lr in ("0.1", "0.2", "0.3") for model in ("linear", "svm")]
+
+
+def test_the_same_seed_suggests_the_same_values(app: App) -> None:
+    common = ["lr=interval(0, 1)", "hydra.sweeper.max_trial_count=4", "hydra.sweeper.parallel_trial_count=1"]
+    app.sweep(*common, "hydra.sweeper.local.seed=7")
+    first = [row["lr"] for row in app.rows()]
+    app.directory.rename(app.folder / "first")
+    app.sweep(*common, "hydra.sweeper.local.seed=7")
+    assert [row["lr"] for row in app.rows()] == first
+
+
+def test_params_and_the_command_line_together_make_the_search_space(app: App) -> None:
+    app.write_config(
+        CONFIG
+        + textwrap.dedent("""\
+            hydra:
+              sweeper:
+                params:
+                  lr: tag(log, interval(1e-3, 1e-1))
+                  batch: 4,8
+                  name: fixed
+        """).replace("hydra:\n", "hydra:\n", 1)
+    )
+    (app.folder / "conf" / "config.yaml").write_text(
+        "defaults: [{model: linear}, _self_, {override hydra/sweeper: vertex}]\nlr: 0.1\nbatch: 8\nname: abc\n"
+        "hydra:\n  sweeper:\n    backend: local\n    metrics: {loss: minimize}\n    max_trial_count: 2\n"
+        "    params: {lr: 'tag(log, interval(1e-3, 1e-1))', batch: '4,8', name: fixed}\n"
+    )
+    process = app.start("-m", "batch=16,32", "hydra.sweep.dir=sweep")
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    overrides = yaml.safe_load((app.directory / "1" / ".hydra" / "overrides.yaml").read_text())
+    assert [line.partition("=")[0] for line in overrides] == ["lr", "batch", "name"]
+    assert overrides[1] in ("batch=16", "batch=32")
+    assert "loss" in app.rows()[0]
+
+
+def test_a_plain_run_is_a_plain_run(app: App) -> None:
+    app.write_body("print(sorted(name for name in sys.modules if name.partition('.')[0] in ('vertex_sweeper', 'optuna', 'sklearn') or name.startswith('google.cloud.aiplatform')))")
+    process = app.start("lr=0.5")
+    output, _ = process.communicate()
+    assert (process.returncode, output.strip()) == (0, "[]")
+
+
+def test_a_failing_trial_is_shown_with_the_end_of_its_log_and_the_others_go_on(app: App) -> None:
+    app.write_body("if cfg.batch == 1:\n    raise RuntimeError('out of luck')\nreturn cfg.batch")
+    output = app.sweep("batch=1,2,3", "hydra.sweeper.algorithm=grid", "hydra.sweeper.parallel_trial_count=1")
+    failed = next(row for row in app.rows() if row["batch"] == "1")
+    assert "out of luck" in output
+    assert f"logs/{failed['number']}.log" in output
+    assert (failed["state"], "1" in failed["reason"]) == ("INFEASIBLE", True)
+    assert sorted(row["state"] for row in app.rows()) == ["INFEASIBLE", "SUCCEEDED", "SUCCEEDED"]
+
+
+def test_too_many_failures_end_the_job_with_exit_code_1_and_the_results_so_far(app: App) -> None:
+    app.write_body("raise RuntimeError('broken image')")
+    output = app.sweep("batch=range(1, 50)", "hydra.sweeper.max_failed_trial_count=3", "hydra.sweeper.max_trial_count=40", code=1)
+    assert "Traceback" not in output.replace("broken image", "").rpartition("sweep directory")[2]
+    assert 3 <= len(app.rows()) <= 5
+    assert not (app.directory / "best.yaml").exists()
+
+
+def test_a_value_that_is_not_finite_is_no_failure(app: App) -> None:
+    app.write_body("return float('nan') if cfg.batch == 1 else cfg.batch")
+    app.sweep("batch=1,2", "hydra.sweeper.algorithm=grid", "hydra.sweeper.max_failed_trial_count=1")
+    assert sorted(row["state"] for row in app.rows()) == ["INFEASIBLE", "SUCCEEDED"]
+
+
+def test_a_trial_over_its_time_is_ended(app: App) -> None:
+    app.write_body("time.sleep(600) if cfg.batch == 1 else None\nreturn cfg.batch")
+    app.sweep("batch=1,2", "hydra.sweeper.algorithm=grid", "hydra.sweeper.trial.timeout=4", "hydra.sweeper.max_failed_trial_count=2")
+    assert {row["batch"]: row["state"] for row in app.rows()} == {"1": "INFEASIBLE", "2": "SUCCEEDED"}
+    assert not processes_in(app.folder)
+
+
+def test_bad_input_ends_in_lines_and_no_traceback_and_starts_nothing(app: App) -> None:
+    output = app.sweep("lr=interval(1, 0)", "hydra.sweeper.max_trial_cout=3", "model=linear,svn", code=1)
+    assert "Traceback" not in output
+    assert "did you mean max_trial_count?" in output
+    assert "1.0 to 0.0" in output
+    assert not app.directory.exists()
+
+
+def test_a_sweep_directory_with_a_job_is_left_as_it_is(app: App) -> None:
+    app.directory.mkdir()
+    (app.directory / "job.json").write_text("{}")
+    output = app.sweep("lr=interval(0, 1)", code=1)
+    assert "already holds a job" in output
+    assert "Traceback" not in output
+    assert (app.directory / "job.json").read_text() == "{}"
+
+
+def test_another_launcher_is_named_as_not_used(app: App) -> None:
+    (app.folder / "conf" / "hydra" / "launcher").mkdir(parents=True)
+    (app.folder / "conf" / "hydra" / "launcher" / "mine.yaml").write_text(
+        "_target_: hydra._internal.core_plugins.basic_launcher.BasicLauncher\n"
+    )
+    output = app.sweep("lr=interval(0, 1)", "hydra/launcher=mine", "hydra.sweeper.max_trial_count=1")
+    assert "hydra/launcher=mine is not used: parallel_trial_count decides" in output
+
+
+HANGING = """
+    import subprocess
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+    if cfg.batch > 1:
+        with open("../../ready", "a") as ready:
+            ready.write("x")
+        time.sleep(600)
+    return 1
+"""
+CALLBACK = """
+    from pathlib import Path
+    from hydra.experimental.callback import Callback
+
+    class Ended(Callback):
+        def on_multirun_end(self, config, **kwargs):
+            with open("callback", "a") as calls:
+                calls.write("x")
+"""
+
+
+@pytest.fixture
+def hanging(app: App) -> Iterator[App]:
+    app.write_body(textwrap.dedent(HANGING).strip().replace('"../../ready"', f"{str(app.folder / 'ready')!r}"))
+    (app.folder / "ended.py").write_text(textwrap.dedent(CALLBACK))
+    os.mkfifo(app.folder / "ready")
+    yield app
+    for pid in processes_in(app.folder):
+        os.kill(pid, signal.SIGKILL)
+
+
+WORDS = ["batch=1,2,3", "hydra.sweeper.algorithm=grid", "hydra.sweeper.parallel_trial_count=2", "hydra.sweep.dir=sweep"]
+
+
+def started(app: App, *words: str) -> subprocess.Popen[str]:
+    """A sweep one of whose trials has ended and two hang; each wrote to the pipe when it did."""
+    process = app.start("-m", "hydra/sweeper=vertex", "hydra.sweeper.backend=local", *WORDS, *words)
+    ready = os.open(app.folder / "ready", os.O_RDWR)  # with a writer of its own, it never sees an end
+    try:
+        assert os.read(ready, 1) + os.read(ready, 1) == b"xx"
+    finally:
+        os.close(ready)
+    return process
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_one_signal_ends_every_child_and_still_writes_the_results(hanging: App, number: signal.Signals) -> None:
+    process = started(hanging, "+hydra.callbacks.ended._target_=ended.Ended")
+    process.send_signal(number)
+    output, _ = process.communicate()
+    assert process.returncode == 130, output
+    assert not processes_in(hanging.folder)
+    assert {row["batch"]: row["state"] for row in hanging.rows()}["1"] == "SUCCEEDED"
+    assert (hanging.folder / "callback").read_text() == "x"
+    assert (hanging.directory / "best.yaml").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_two_signals_end_everything_at_once(hanging: App) -> None:
+    hanging.write_body("import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + textwrap.dedent(HANGING).strip().replace('"../../ready"', f"{str(hanging.folder / 'ready')!r}"))
+    process = started(hanging)
+    process.send_signal(signal.SIGINT)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "once more" in line:  # it has said what a second one would do
+            break
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 130
+    assert not processes_in(hanging.folder)
+    assert json.loads((hanging.directory / "job.json").read_text())["name"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_a_killed_sweep_leaves_nothing_running(hanging: App, until: Callable[[Callable[[], bool]], None]) -> None:
+    process = started(hanging)
+    process.kill()
+    process.communicate()  # returns when the last process that could write to the pipe is gone
+    until(lambda: not processes_in(hanging.folder))
