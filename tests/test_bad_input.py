@@ -36,15 +36,21 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         yield app
 
 
-CASES = {
+CASES: dict[str, tuple[list[str], list[str]]] = {
     "nothing to tune": (["lr=1"], ["nothing to tune"]),
-    "unknown setting": ([SWEPT, "hydra.sweeper.max_trial_cout=3"], ["hydra.sweeper.max_trial_cout", "did you mean max_trial_count?"]),
+    "unknown setting": (
+        [SWEPT, "hydra.sweeper.max_trial_cout=3"],
+        ["hydra.sweeper.max_trial_cout", "did you mean max_trial_count?"],
+    ),
     "unknown nested setting": ([SWEPT, "hydra.sweeper.trial.img=x"], ["hydra.sweeper.trial.img", "did you mean image?"]),
     "text for a count": ([SWEPT, "hydra.sweeper.max_trial_count=many"], ["max_trial_count", "'many'", "a whole number"]),
     "quoted count": ([SWEPT, "hydra.sweeper.max_trial_count='3'"], ["max_trial_count", "write it without quotes, 3"]),
     "fraction for a count": ([SWEPT, "hydra.sweeper.max_trial_count=2.0"], ["max_trial_count", "2.0", "a whole number"]),
     "bool for a count": ([SWEPT, "hydra.sweeper.max_trial_count=true"], ["max_trial_count", "True", "a whole number"]),
-    "command as one string": ([SWEPT, "hydra.sweeper.trial.command='python train.py'"], ["trial.command", "[python, train.py]"]),
+    "command as one string": (
+        [SWEPT, "hydra.sweeper.trial.command='python train.py'"],
+        ["trial.command", "[python, train.py]"],
+    ),
     "count of 0": ([SWEPT, "hydra.sweeper.max_trial_count=0"], ["max_trial_count: 0 must be 1 or more"]),
     "negative count": ([SWEPT, "hydra.sweeper.parallel_trial_count=-1"], ["parallel_trial_count: -1 must be 1 or more"]),
     "parallel above max": (
@@ -61,7 +67,10 @@ CASES = {
     ),
     "unknown goal": ([SWEPT, "hydra.sweeper.metrics={acc: maximise}"], ["metrics.acc", "'maximise'", "did you mean maximize?"]),
     "unknown algorithm": ([SWEPT, "hydra.sweeper.algorithm=baysian"], ["algorithm", "'baysian'", "did you mean bayesian?"]),
-    "unknown measurement": ([SWEPT, "hydra.sweeper.measurement_selection=first"], ["measurement_selection", "'first'", "last, best"]),
+    "unknown measurement": (
+        [SWEPT, "hydra.sweeper.measurement_selection=first"],
+        ["measurement_selection", "'first'", "last, best"],
+    ),
     "unknown backend": ([SWEPT, "hydra.sweeper.backend=lokal"], ["backend", "'lokal'", "did you mean local?"]),
     "no metric": ([SWEPT, "hydra.sweeper.metrics={}"], ["metrics", "at least one"]),
     "metric with white space": ([SWEPT, "hydra.sweeper.metrics={val acc: maximize}"], ["'val acc'", "white space"]),
@@ -85,8 +94,14 @@ CASES = {
     "value that the schema refuses": (["typed.width=4,8,wide"], ["typed.width=wide", "wide"]),
     "fraction that the schema refuses": (["typed.width=interval(1, 4)"], ["typed.width=1.0", "Integer", "and so for 2.5, 4.0"]),
     "same key twice": (["n=1,2", "n=3,4"], ["n is given more than once", "n=1,2", "n=3,4"]),
-    "sweep over hydra in params": (["hydra.sweeper.params={hydra.verbose: 'true,false'}"], ["hydra.verbose", "cannot be swept"]),
-    "sweep inside a fixed value": (["hydra.sweeper.params={d: {lr: 'interval(0, 1)'}}"], ["interval(0, 1)", "its own dotted key"]),
+    "sweep over hydra in params": (
+        ["hydra.sweeper.params={hydra.verbose: 'true,false'}"],
+        ["hydra.verbose", "cannot be swept"],
+    ),
+    "sweep inside a fixed value": (
+        ["hydra.sweeper.params={d: {lr: 'interval(0, 1)'}}"],
+        ["interval(0, 1)", "its own dotted key"],
+    ),
     "expression that does not parse": (["hydra.sweeper.params={lr: 'interval(0'}"], ["hydra.sweeper.params", "lr=interval(0"]),
 }
 
@@ -103,7 +118,9 @@ def test_a_mistake_is_one_line_with_key_value_and_remedy(app: App, case: str) ->
 
 def test_several_mistakes_are_listed_together(app: App) -> None:
     with pytest.raises(InvalidSweep) as caught:
-        app.plan("lr=interval(1,0)", "name=tag(log, choice(a, b))", "hydra.sweeper.algorithm=x", "hydra.sweeper.max_trial_count=0")
+        app.plan(
+            "lr=interval(1,0)", "name=tag(log, choice(a, b))", "hydra.sweeper.algorithm=x", "hydra.sweeper.max_trial_count=0"
+        )
     assert [line.partition(":")[0] for line in caught.value.mistakes] == [
         "hydra.sweeper.algorithm",
         "hydra.sweeper.max_trial_count",

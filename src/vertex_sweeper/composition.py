@@ -181,6 +181,15 @@ def is_group_in(config_loader: ConfigLoader, config: DictConfig) -> Callable[[Ov
     return is_group
 
 
+def pinned_groups(config_loader: ConfigLoader, config: DictConfig) -> list[str]:
+    """The groups that the app's primary config itself overrides: on Hydra 1.3 such a line beats one of an added config."""
+    repository = getattr(config_loader, "repository", None)
+    primary = repository and repository.load_config(config.hydra.job.config_name)
+    defaults = (primary and primary.defaults_list) or []
+    pinned = [default for default in defaults if default.is_override()]
+    return [f"{default.group}@{default.package}" if default.package else default.group for default in pinned]
+
+
 def trial_folder(compose: Compose, trial: Trial, directory: Path) -> str | None:
     """Where a trial's Hydra output is, or None where the app makes that depend on what only the trial knew."""
     try:

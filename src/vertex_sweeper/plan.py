@@ -62,7 +62,6 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     with mistakes:
         settings = read_settings(_settings_section(section))
     space = SearchSpace((), ())
-    notes: list[str] = []
     with mistakes:
         space = _read_space(section, arguments, config, config_loader)
     command: Sequence[str] = settings.trial.command or ()
@@ -71,29 +70,27 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     mistakes.raise_if_any()
 
     contract = spec.build_contract(settings, space, command=command)
-    job = spec.build_job(
-        settings,
-        space,
-        contract,
-        display_name=settings.display_name or str(config.hydra.job.name)[:LONGEST_DISPLAY_NAME],
-        sweep_id=secrets.token_hex(8),
-    )
+    display_name = settings.display_name or str(config.hydra.job.name)[:LONGEST_DISPLAY_NAME]
     compose = composition.composer(config_loader, config.hydra.job.config_name)
-    checked = composition.check_compositions(contract, compose)
-    if checked.mistakes:
-        raise InvalidSweep(checked.mistakes)
-    if checked.unchecked:
-        notes.append(f"{checked.unchecked} values were not composed beforehand: {composition.MOST_COMPOSITIONS} configs were")
     local = settings.backend is Backend.LOCAL
     return Plan(
         settings=settings,
         contract=contract,
-        job=job,
+        job=spec.build_job(settings, space, contract, display_name=display_name, sweep_id=secrets.token_hex(8)),
         parent=LOCAL_PARENT if local else f"projects/{settings.vertex.project}/locations/{settings.vertex.location}",
         directory=start.directory / str(config.hydra.sweep.dir),
         compose=compose,
-        notes=(*_notes(section, config), *space.notes, *notes),
+        notes=(*_notes(section, config), *space.notes, *_check_compositions(contract, compose)),
     )
+
+
+def _check_compositions(contract: Contract, compose: composition.Compose) -> list[str]:
+    """A line about what was left out, if anything was. Raises InvalidSweep with what Hydra refuses."""
+    checked = composition.check_compositions(contract, compose)
+    if checked.mistakes:
+        raise InvalidSweep(checked.mistakes)
+    left_out = f"{checked.unchecked} values were not composed beforehand: {composition.MOST_COMPOSITIONS} configs were"
+    return [left_out] if checked.unchecked else []
 
 
 class Mistakes:

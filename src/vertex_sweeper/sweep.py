@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vertex_sweeper import best, files, progress
 from vertex_sweeper.command import Start
-from vertex_sweeper.composition import is_group_in, trial_folder
+from vertex_sweeper.composition import is_group_in, pinned_groups, trial_folder
 from vertex_sweeper.errors import SweepDirectoryError, SweepFailed
 from vertex_sweeper.interrupt import EXIT_CODE, Interrupt
 from vertex_sweeper.outcome import Outcome, read_outcome
@@ -130,8 +130,9 @@ def _leave_results(plan: Plan, outcome: Outcome, hydra_context: HydraContext, co
     again, extra, folder = None, [], None
     if outcome.best is not None:
         is_group = is_group_in(hydra_context.config_loader, config)
-        again = best.best_config(outcome.best.overrides, is_group)
-        extra = best.left_out(outcome.best.overrides, is_group)
+        pinned = pinned_groups(hydra_context.config_loader, config)
+        again = best.best_config(outcome.best.overrides, is_group, pinned=pinned)
+        extra = best.left_out(outcome.best.overrides, is_group, pinned=pinned)
         folder = trial_folder(plan.compose, outcome.best, plan.directory)
     written = files.write_results(plan.directory, outcome, best_config=again, folder=folder)
     summary = progress.summary_lines(outcome, plan.directory, written, command=plan.contract.command, extra=extra)

@@ -65,7 +65,7 @@ def _see_through(command: Sequence[str], agreed: Contract | None, machine: Machi
         remove_outcome(outcome_path(path))
     started = time.time()
     code, stopped = _run(command, {**os.environ, STARTED: repr(started), **_absolute(path)}, mask=mask)
-    if code == 0:
+    if code == 0 and awaited:
         code = _check_metrics(awaited, path, since=started)
     if code != 0 and not stopped and agreed is not None and agreed.keep_alive > 0:
         _say(f"exit code {code}; the container stays for {agreed.keep_alive} s for a look inside (SIGTERM ends it)")
@@ -88,7 +88,11 @@ def _absolute(path: str) -> dict[str, str]:
 
 def _check_metrics(metrics: Sequence[str], path: str, *, since: float) -> int:
     """The exit code of a command that exited with 0: whether every metric is in the file, and if not, why."""
-    reported = {key for line in read_metrics(path, since=since) for key in line}
+    try:
+        reported = {key for line in read_metrics(path, since=since) for key in line}
+    except OSError as error:
+        _say(f"{path} cannot be read: {error.strerror}")
+        reported = set()
     outcome = read_outcome(outcome_path(path))
     mistakes = []
     for metric in metrics:

@@ -22,7 +22,7 @@ SWEEP = sweep(*COMMAND)
     with_fixed=st.booleans(),
 )
 def test_any_order_and_either_form_give_the_overrides_in_the_users_order(
-    groups: list[str | tuple[str]], split: list[bool], with_fixed: bool
+    groups: list[str | tuple[str]], split: list[bool], *, with_fixed: bool
 ) -> None:
     twofold = iter(split)
     arguments: list[str] = []

@@ -10,6 +10,8 @@ import pytest
 from vertex_sweeper_runtime.additions import hydra_overrides
 from vertex_sweeper_runtime.machine import Machine, describe, first_rank
 
+NOWHERE = Machine(trial=None, job=None, primary=True, sweep_directory=None)
+
 BASE = {"CLOUD_ML_TRIAL_ID": "3", "AIP_MODEL_DIR": "gs://bucket/x/3/model/"}
 
 
@@ -20,25 +22,31 @@ def cluster(**task: Any) -> str:
 @pytest.mark.parametrize(
     ("environment", "machine"),
     [
-        pytest.param({}, Machine(None, None, True, None), id="nothing said"),
-        pytest.param({"CLOUD_ML_TRIAL_ID": "3", "CLOUD_ML_JOB_ID": "9"}, Machine("3", "9", True, None), id="a trial"),
+        pytest.param({}, NOWHERE, id="nothing said"),
+        pytest.param({"CLOUD_ML_TRIAL_ID": "3", "CLOUD_ML_JOB_ID": "9"}, NOWHERE._replace(trial="3", job="9"), id="a trial"),
         pytest.param(
-            {"CLUSTER_SPEC": cluster(type="workerpool0", index=0, trial="5")}, Machine("5", None, True, None), id="primary"
+            {"CLUSTER_SPEC": cluster(type="workerpool0", index=0, trial="5")}, NOWHERE._replace(trial="5"), id="primary"
         ),
         pytest.param(
-            {"CLUSTER_SPEC": cluster(type="workerpool0", index=1)}, Machine(None, None, False, None), id="second replica"
+            {"CLUSTER_SPEC": cluster(type="workerpool0", index=1)}, NOWHERE._replace(primary=False), id="second replica"
         ),
         pytest.param(
-            {"CLUSTER_SPEC": cluster(type="workerpool1", index=0, trial="")}, Machine(None, None, False, None), id="second pool"
+            {"CLUSTER_SPEC": cluster(type="workerpool1", index=0, trial="")}, NOWHERE._replace(primary=False), id="second pool"
         ),
-        pytest.param({"CLUSTER_SPEC": "{"}, Machine(None, None, True, None), id="a cluster nobody can read"),
-        pytest.param({"CLUSTER_SPEC": '{"task": "x"}'}, Machine(None, None, True, None), id="a task that is text"),
-        pytest.param(BASE, Machine("3", None, True, "/gcs/bucket/x"), id="a base output directory"),
+        pytest.param({"CLUSTER_SPEC": "{"}, NOWHERE, id="a cluster nobody can read"),
+        pytest.param({"CLUSTER_SPEC": '{"task": "x"}'}, NOWHERE, id="a task that is text"),
+        pytest.param(BASE, NOWHERE._replace(trial="3", sweep_directory="/gcs/bucket/x"), id="a base output directory"),
         pytest.param(
-            {"AIP_MODEL_DIR": "gs://bucket/x/model"}, Machine(None, None, True, "/gcs/bucket/x"), id="outside a tuning job"
+            {"AIP_MODEL_DIR": "gs://bucket/x/model"},
+            NOWHERE._replace(sweep_directory="/gcs/bucket/x"),
+            id="outside a tuning job",
         ),
-        pytest.param({"AIP_MODEL_DIR": "/tmp/model"}, Machine(None, None, True, None), id="a model folder that is no bucket"),
-        pytest.param({**BASE, "VERTEX_SWEEPER_SWEEP_DIR": "/a b"}, Machine("3", None, True, "/a b"), id="the local service"),
+        pytest.param({"AIP_MODEL_DIR": "/model"}, NOWHERE, id="a model folder that is no bucket"),
+        pytest.param(
+            {**BASE, "VERTEX_SWEEPER_SWEEP_DIR": "/a b"},
+            NOWHERE._replace(trial="3", sweep_directory="/a b"),
+            id="the local service",
+        ),
     ],
 )
 def test_the_environment_describes_the_machine(environment: dict[str, str], machine: Machine) -> None:
@@ -55,7 +63,7 @@ def test_the_environment_describes_the_machine(environment: dict[str, str], mach
         ({"LOCAL_RANK": "2"}, False),
     ],
 )
-def test_the_first_rank_is_zero_or_unset(environment: dict[str, str], first: bool) -> None:
+def test_the_first_rank_is_zero_or_unset(environment: dict[str, str], *, first: bool) -> None:
     assert first_rank(environment) is first
 
 

@@ -58,8 +58,8 @@ def test_a_flags_value_is_a_plain_number_bool_null_or_the_very_text_and_never_a_
     elif value is None or isinstance(value, bool):
         assert text.lower() == {None: "null", True: "true", False: "false"}[value]
     else:
-        assert type(value) in (int, float)
-        number = type(value)(text)  # Python reads the same number
+        assert isinstance(value, (int, float))
+        number = int(text) if isinstance(value, int) else float(text)  # Python reads the same number
         assert value == number or (math.isnan(value) and math.isnan(number))
 
 

@@ -76,7 +76,7 @@ def test_two_metrics_take_a_dict_or_a_sequence_in_their_order(value: Any, number
     ("value", "metrics", "missing"),
     [
         pytest.param(None, ["a"], {"a": "returned None, not a number"}, id="nothing"),
-        pytest.param(True, ["a"], {"a": "returned True, not a number"}, id="a bool"),  # noqa: FBT003
+        pytest.param(True, ["a"], {"a": "returned True, not a number"}, id="a bool"),
         pytest.param(bool_(), ["a"], {"a": "returned a bool_, not a number"}, id="a bool of numpy's"),
         pytest.param("0.5", ["a"], {"a": "returned a str, not a number"}, id="a text"),
         pytest.param(1j, ["a"], {"a": "returned a complex, not a number"}, id="a complex number"),

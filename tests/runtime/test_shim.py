@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -62,7 +63,7 @@ def test_without_a_contract_flags_become_overrides_and_the_return_value_is_the_o
     bench.app(SHOW)
     flags = ["--+lr=0.1", "--+text", "1,2", "--cfg=job"]
     code, output, _ = bench.run("python", "train.py", *flags)
-    assert (code, output) == (0, "lr: 0.1\ntext: 1,2\n\n"), bench.errors
+    assert (code, output.rstrip() + "\n") == (0, "lr: 0.1\ntext: 1,2\n"), bench.errors
     code, output, _ = bench.run("python", "train.py", *flags[:3])
     assert json.loads(output.splitlines()[0])["config"] == {"lr": 0.1, "text": "1,2"}
     assert [line["objective"] for line in bench.metrics()] == ["0.5"]
@@ -109,8 +110,9 @@ def test_a_report_that_fails_is_65_with_the_error(bench: Bench) -> None:
     bench.app("return 1.0")
     bench.metric_file.mkdir(parents=True)
     code, _, lines = bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))
-    assert code == 65
-    assert [("reporting it failed" in line, "IsADirectoryError" in line) for line in lines] == [(True, True)]
+    assert code == 65, bench.errors
+    assert lines[0] == f"{bench.metric_file} cannot be read: Is a directory"
+    assert [line[:54] for line in lines[1:]] == ["val_acc was not reported: reporting it failed: IsADire"]
 
 
 @pytest.mark.parametrize("number", ["math.nan", "math.inf"])
@@ -181,7 +183,8 @@ def test_ranks_of_one_replica_report_once(bench: Bench) -> None:
         """
         import os, subprocess, sys
         for rank in ("1", "0", "2"):
-            subprocess.run([sys.executable, "one.py", *sys.argv[1:]], env={**os.environ, "RANK": rank, "LOCAL_RANK": rank}, check=True)
+            environment = {**os.environ, "RANK": rank, "LOCAL_RANK": rank}
+            subprocess.run([sys.executable, "one.py", *sys.argv[1:]], env=environment, check=True)
         """,
         name="launch.py",
     )
@@ -208,7 +211,7 @@ def test_a_metric_file_without_a_folder_lies_where_the_shim_was_started(bench: B
         pytest.param("os.kill(os.getpid(), signal.SIGKILL)", 137, id="killed"),
         pytest.param("os.kill(os.getpid(), signal.SIGTERM)", 143, id="terminated"),
         pytest.param("os.abort()", 134, id="aborted"),
-        pytest.param("assert signal.getsignal(signal.SIGPIPE) is not signal.SIG_IGN or True", 65, id="well, without a metric"),
+        pytest.param("pass", 65, id="well, without a metric"),
     ],
 )
 def test_the_exit_code_is_the_commands(bench: Bench, code: str, expected: int) -> None:
@@ -257,15 +260,13 @@ def test_without_a_command_the_shim_says_how_it_is_used(bench: Bench, arguments:
 
 
 def test_the_command_sees_the_environment_and_when_its_attempt_began(bench: Bench) -> None:
-    bench.script("import json, os, time; print(json.dumps([dict(os.environ), time.time()]))")
+    bench.script("import json, os; print(json.dumps(dict(os.environ)))")
+    before = time.time()
     code, output, _ = bench.run("python", "train.py", environment={"A": "ä \n="})
-    environment, now = json.loads(output)
+    environment = json.loads(output)
     assert code == 0
-    assert (
-        environment.pop("VERTEX_SWEEPER_TRIAL_STARTED") == repr(float(environment.get("VERTEX_SWEEPER_TRIAL_STARTED", now)))
-        or True
-    )
     assert environment["A"] == "ä \n="
+    assert before <= float(environment["VERTEX_SWEEPER_TRIAL_STARTED"]) <= time.time()
 
 
 def test_the_shim_imports_nothing_but_the_standard_library_and_what_it_needs(bench: Bench) -> None:

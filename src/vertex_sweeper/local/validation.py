@@ -153,6 +153,7 @@ def _check_discrete(kind: Kind, domain: Mapping[str, Any], logarithmic: bool) ->
         yield f"At most {DISCRETE_VALUES} values are allowed, got {len(values)}."
     if not all(math.isfinite(value) for value in values):
         yield "Values must be finite."
+        return
     for one, other in itertools.pairwise(values):
         # A distance of just 1e-10 is allowed, and differences of doubles have round-off.
         if not other - one > DISCRETE_DISTANCE * (1 - 1e-5):

@@ -1,0 +1,167 @@
+"""A sweep with backend vertex, from the command line to the exact request and back to the files, over real gRPC."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+from google.cloud.aiplatform_v1.types import HyperparameterTuningJob, JobState, Trial  # noqa: E402
+from google.protobuf.json_format import ParseDict  # noqa: E402
+
+from tests.vertex.fake_api import FakeApi  # noqa: E402
+
+ROOT = Path(__file__).parent.parent.parent
+SOURCE = """
+import hydra
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="config")
+def main(cfg):
+    raise SystemExit("a trial must not run here")
+
+main()
+"""
+
+
+class TuningApi(FakeApi):
+    """Answers as a service whose job ends well at once, or runs until it is cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.endless = False
+        self.watched = threading.Event()
+
+    def _get(self, request: Any) -> HyperparameterTuningJob:
+        job = self.jobs[request.name]
+        self.watched.set()
+        cancelled = self.count("CancelHyperparameterTuningJob") > 0
+        if self.endless and not cancelled:
+            job.state = JobState.JOB_STATE_RUNNING  # type: ignore[assignment]
+            return job
+        job.state = JobState.JOB_STATE_CANCELLED if cancelled else JobState.JOB_STATE_SUCCEEDED  # type: ignore[assignment]
+        job.trials = [self._trial(number) for number in (2, 1)]
+        return job
+
+    def _trial(self, number: int) -> Trial:
+        trial = {
+            "id": str(number),
+            "state": "SUCCEEDED",
+            "parameters": [
+                {"parameterId": "lr", "value": number / 10},
+                {"parameterId": "batch", "value": 16.0 * number},
+                {"parameterId": "model", "value": "svm"},
+            ],
+            "finalMeasurement": {"stepCount": "1", "metrics": [{"metricId": "val_acc", "value": 0.9 + number / 100}]},
+            "startTime": "2026-11-01T10:00:00Z",
+            "endTime": "2026-11-01T10:01:30Z",
+        }
+        return Trial(ParseDict(trial, Trial()._pb))
+
+
+@pytest.fixture
+def api() -> Iterator[TuningApi]:
+    with TuningApi() as api:
+        yield api
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "config.yaml").write_text("defaults: [{model: linear}, _self_]\nlr: 0.1\nbatch: 8\nname: abc\n")
+    for name in ("linear", "svm"):
+        (tmp_path / "conf" / "model" / f"{name}.yaml").write_text(f"kind: {name}\n")
+    (tmp_path / "train.py").write_text(SOURCE)
+    return tmp_path
+
+
+def start(folder: Path, api: FakeApi, *words: str) -> subprocess.Popen[str]:
+    settings = {
+        "vertex.endpoint": f"http://{api.address}",
+        "vertex.project": "my-project",
+        "vertex.location": "europe-west4",
+        "trial.image": "europe-west4-docker.pkg.dev/my-project/train/app:1",
+        "metrics": "{val_acc: maximize}",
+        "max_trial_count": "2",
+    }
+    fixed = [f"hydra.sweeper.{key}={value}" for key, value in settings.items()]
+    sweep = ["lr=interval(0, 1)", "batch=16,32", "model=linear,svm", "name='x y'"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
+    return subprocess.Popen(
+        [sys.executable, "train.py", "-m", "hydra/sweeper=vertex", "hydra.sweep.dir=sweep", *sweep, *fixed, *words],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+def test_the_job_in_the_request_is_the_job_in_the_file(folder: Path, api: TuningApi) -> None:
+    process = start(folder, api)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    written = json.loads((folder / "sweep" / "job.json").read_text())
+    assert written.pop("name") == "projects/my-project/locations/europe-west4/hyperparameterTuningJobs/1"
+    (request,) = [call.request for call in api.received if call.method == "CreateHyperparameterTuningJob"]
+    assert request.parent == "projects/my-project/locations/europe-west4"
+    sent = HyperparameterTuningJob(request.hyperparameter_tuning_job)
+    assert sent == HyperparameterTuningJob(ParseDict(written, HyperparameterTuningJob()._pb))
+    container = written["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"]
+    assert (container["command"], container["args"]) == (["vertex-trial", "python", "train.py"], ["name='x y'"])
+
+
+def test_the_results_are_in_the_users_own_words(folder: Path, api: TuningApi) -> None:
+    process = start(folder, api)
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    rows = (folder / "sweep" / "trials.csv").read_text().splitlines()
+    assert rows[1].startswith("1,SUCCEEDED,0.1,16,svm,0.91")
+    assert rows[2].startswith("2,SUCCEEDED,0.2,32,svm,0.92")
+    best = yaml.safe_load((folder / "sweep" / "best.yaml").read_text())
+    assert (best["number"], best["overrides"]) == (2, ["lr=0.2", "batch=32", "model=svm", "name='x y'"])
+    assert "trial 2/2" in output
+
+
+def test_an_interrupt_cancels_the_job_when_told_to(folder: Path, api: TuningApi) -> None:
+    api.endless = True
+    process = start(folder, api, "hydra.sweeper.on_interrupt=cancel")
+    assert api.watched.wait(60)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate()
+    assert process.returncode == 130, output
+    assert api.count("CancelHyperparameterTuningJob") == 1
+    assert (folder / "sweep" / "trials.csv").exists()
+
+
+def test_an_interrupt_leaves_the_job_alone_otherwise(folder: Path, api: TuningApi) -> None:
+    api.endless = True
+    process = start(folder, api)
+    assert api.watched.wait(60)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate()
+    assert process.returncode == 130, output
+    assert api.count("CancelHyperparameterTuningJob") == 0
+    assert "goes on without this process" in output
+
+
+def test_a_refusal_of_the_service_is_a_line_and_no_traceback(folder: Path, api: TuningApi) -> None:
+    import grpc
+
+    api.fail("CreateHyperparameterTuningJob", grpc.StatusCode.PERMISSION_DENIED, message="denied")
+    process = start(folder, api)
+    output, _ = process.communicate()
+    assert process.returncode == 1
+    assert "Traceback" not in output
+    assert api.count("CreateHyperparameterTuningJob") == 1
