@@ -166,7 +166,7 @@ def test_params_and_the_command_line_together_make_the_search_space(app: App) ->
 
 def test_a_plain_run_is_a_plain_run(app: App) -> None:
     app.write_body(
-        "heavy = ('vertex_sweeper.', 'optuna', 'google.cloud.')\nprint([name for name in sys.modules if name.startswith(heavy)])"
+        "heavy = ('vertex_sweeper.', 'optuna', 'google.cloud.')\nprint([name for name in sys.modules if name.startswith(heavy)])"  # noqa: E501
     )
     process = app.start("lr=0.5")
     output, _ = process.communicate()

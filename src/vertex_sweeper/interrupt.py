@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a hang-up, as something a sweep can ask about instead of an exception out of nowhere.
+"""Ctrl-C, SIGTERM and a hang-up, as something a sweep can ask about.
 
 The first signal is remembered, and wakes a waiting sweep; the second ends the process at once. In between, files are written and
 calls are made undisturbed.

@@ -177,7 +177,7 @@ def _container(hint: Any, value: Any, where: str) -> Any:
             raise ValueError(f"{where}: {value!r} must be a list of strings, one for each word: [python, train.py]")
         return tuple(value)
     if not isinstance(value, Mapping):
-        raise ValueError(f"{where}: {value!r} must be a mapping")
+        raise ValueError(f"{where}: {value!r} must be a mapping")  # noqa: TRY004 - collected with all other mistakes
     _, kind = get_args(hint)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return {str(key): _member(kind, item, f"{where}.{key}") for key, item in value.items()}
