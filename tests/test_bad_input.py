@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from support import App, app_in
 
 from vertex_sweeper import files
 from vertex_sweeper.composition import check_compositions
-from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.errors import InvalidSweep, MissingExtra
+from vertex_sweeper.services import open_service
+from vertex_sweeper.settings import Backend, Settings, VertexSettings
 
 SWEPT = "lr=interval(0,1)"
 
@@ -195,3 +198,17 @@ def test_a_sweep_directory_that_cannot_be_used_is_refused(tmp_path: Path, taken:
         directory.write_text("")
     with pytest.raises(SweepDirectoryError, match=r"hydra\.sweep\.dir"):
         claim(directory)
+
+
+@pytest.mark.parametrize(("backend", "module"), [("local", "optuna"), ("vertex", "google.cloud.aiplatform_v1")])
+def test_a_missing_extra_is_named_by_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, module: str
+) -> None:
+    def absent(name: str) -> None:
+        assert name == module
+
+    monkeypatch.setattr(importlib.util, "find_spec", absent)
+    settings = Settings(backend=Backend(backend), vertex=VertexSettings(location="europe-west4"))
+    with pytest.raises(MissingExtra, match=rf"pip install 'hydra-vertex-sweeper\[{backend}\]'"):
+        open_service(settings, tmp_path)
+    assert list(tmp_path.iterdir()) == []

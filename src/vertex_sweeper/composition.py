@@ -183,9 +183,9 @@ def is_group_in(config_loader: ConfigLoader, config: DictConfig) -> Callable[[Ov
 
 def pinned_groups(config_loader: ConfigLoader, config: DictConfig) -> list[str]:
     """The groups that the app's primary config itself overrides: on Hydra 1.3 such a line beats one of an added config."""
-    repository = getattr(config_loader, "repository", None)
-    primary = repository and repository.load_config(config.hydra.job.config_name)
-    defaults = (primary and primary.defaults_list) or []
+    repository, name = getattr(config_loader, "repository", None), config.hydra.job.config_name
+    primary = repository.load_config(name) if repository is not None and name is not None else None
+    defaults = (primary.defaults_list or []) if primary is not None else []
     pinned = [default for default in defaults if default.is_override()]
     return [f"{default.group}@{default.package}" if default.package else default.group for default in pinned]
 

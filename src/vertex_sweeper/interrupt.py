@@ -1,7 +1,7 @@
 """Ctrl-C, SIGTERM and a hang-up, as something a sweep can ask about.
 
-The first signal is remembered, and wakes a waiting sweep; the second ends the process at once. In between, files are written and
-calls are made undisturbed.
+The first signal is remembered, and wakes a waiting sweep; the second ends the process at once. In between, files are written
+and calls are made undisturbed.
 """
 
 from __future__ import annotations

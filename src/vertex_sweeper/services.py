@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vertex_sweeper.errors import MissingExtra
 from vertex_sweeper.service import Service
 from vertex_sweeper.settings import Backend, OnInterrupt, Settings
 
@@ -28,12 +30,24 @@ class Opened:
 def open_service(settings: Settings, directory: Path) -> Opened:
     """The service for `settings.backend`; what it needs is imported here, at first use. Raises MissingExtra."""
     if settings.backend is Backend.LOCAL:
+        _require("optuna", extra="local", purpose="backend local")
         from vertex_sweeper.local import LocalService
 
         local = LocalService(lambda _: directory, seed=settings.local.seed)
         return Opened(local, local.wait_for_change, local.close, cancels=True)
+    _require("google.cloud.aiplatform_v1", extra="vertex", purpose="backend vertex")
     from vertex_sweeper.vertex import VertexService
 
     assert settings.vertex.location is not None  # checked with the settings
     vertex = VertexService(settings.vertex.location, endpoint=settings.vertex.endpoint)
     return Opened(vertex, time.sleep, lambda: None, cancels=settings.on_interrupt is OnInterrupt.CANCEL)
+
+
+def _require(module: str, *, extra: str, purpose: str) -> None:
+    """Says now what is not installed, without importing it: nothing has been written or started yet."""
+    try:
+        found = importlib.util.find_spec(module)
+    except ModuleNotFoundError:  # a parent package is missing too
+        found = None
+    if found is None:
+        raise MissingExtra(extra, purpose)

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from vertex_sweeper import best, files, progress
 from vertex_sweeper.command import Start
 from vertex_sweeper.composition import is_group_in, pinned_groups, trial_folder
-from vertex_sweeper.errors import SweepDirectoryError, SweepFailed
+from vertex_sweeper.errors import ServiceError, SweepDirectoryError, SweepFailed
 from vertex_sweeper.interrupt import EXIT_CODE, Interrupt
 from vertex_sweeper.outcome import Outcome, read_outcome
 from vertex_sweeper.plan import Plan, make_plan
@@ -86,7 +86,12 @@ def _write_job(directory: Path, job: Job) -> None:
 
 def _run(plan: Plan, opened: Opened, interrupt: Interrupt) -> Job:
     """Creates the job and follows it; returns its last snapshot."""
-    created = opened.service.create(plan.parent, plan.job)
+    try:
+        created = opened.service.create(plan.parent, plan.job)
+    except ServiceError as error:
+        if error.acted is False:  # nothing exists, so the directory is free for another try
+            (plan.directory / JOB_FILE).unlink()
+        raise
     name = created["name"]
     _write_job(plan.directory, {"name": name, **plan.job})
     counts = plan.job["maxTrialCount"], plan.job["parallelTrialCount"]
