@@ -30,7 +30,6 @@ SETTINGS: Final[dict[str, Any]] = {
     # What is searched.
     "params": {},
     "conditional": {},
-    "search_space": "search_space",
     # What Ctrl-C does to a job on Vertex.
     "on_interrupt": "detach",
     # What runs, and on what.
@@ -58,8 +57,6 @@ SETTINGS: Final[dict[str, Any]] = {
         "endpoint": None,
     },
     "local": {"seed": None},
-    # Merged last into the job, in the API's JSON form.
-    "spec_overrides": {},
 }
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
@@ -190,10 +189,10 @@ def pinned_groups(config_loader: ConfigLoader, config: DictConfig) -> list[str]:
     return [f"{default.group}@{default.package}" if default.package else default.group for default in pinned]
 
 
-def trial_folder(compose: Compose, trial: Trial, directory: Path) -> str | None:
-    """Where a trial's Hydra output is, or None where the app makes that depend on what only the trial knew."""
+def trial_folder(compose: Compose, trial: Trial, output: str) -> str | None:
+    """Where under `output` a trial's Hydra output is, or None where the app makes that depend on what only the trial knew."""
     try:
         config = compose([*trial.overrides, f"hydra.job.num={trial.number}"])
-        return str(directory / str(config.hydra.sweep.subdir))
+        return f"{output.rstrip('/')}/{config.hydra.sweep.subdir}"
     except (HydraException, OmegaConfBaseException):
         return None

@@ -48,6 +48,8 @@ class Plan:
     job: Job
     parent: str
     directory: Path
+    output: str | None
+    """Where the trials' folders are: the sweep directory, a `gs://` prefix, or nowhere that outlives a container."""
     compose: composition.Compose
     notes: tuple[str, ...]
 
@@ -73,14 +75,18 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     display_name = settings.display_name or str(config.hydra.job.name)[:LONGEST_DISPLAY_NAME]
     compose = composition.composer(config_loader, config.hydra.job.config_name)
     local = settings.backend is Backend.LOCAL
+    directory = start.directory / str(config.hydra.sweep.dir)
+    output = str(directory) if local else settings.vertex.base_output_directory
+    lost = [] if output else ["hydra.sweeper.vertex.base_output_directory is not set: Hydra's output ends with each container"]
     return Plan(
         settings=settings,
         contract=contract,
         job=spec.build_job(settings, space, contract, display_name=display_name, sweep_id=secrets.token_hex(8)),
         parent=LOCAL_PARENT if local else f"projects/{settings.vertex.project}/locations/{settings.vertex.location}",
-        directory=start.directory / str(config.hydra.sweep.dir),
+        directory=directory,
+        output=output,
         compose=compose,
-        notes=(*_notes(section, config), *space.notes, *_check_compositions(contract, compose)),
+        notes=(*_notes(section, config), *space.notes, *_check_compositions(contract, compose), *lost),
     )
 
 

@@ -111,10 +111,9 @@ class Settings:
     trial: TrialSettings = field(default_factory=TrialSettings)
     vertex: VertexSettings = field(default_factory=VertexSettings)
     local: LocalSettings = field(default_factory=LocalSettings)
-    spec_overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
-SEARCH_SPACE_KEYS = ("params", "conditional", "search_space")
+SEARCH_SPACE_KEYS = ("params", "conditional")
 """Keys of `hydra.sweeper` that are the search space and not settings."""
 
 
@@ -177,7 +176,7 @@ def _container(hint: Any, value: Any, where: str) -> Any:
             raise ValueError(f"{where}: {value!r} must be a list of strings, one for each word: [python, train.py]")
         return tuple(value)
     if not isinstance(value, Mapping):
-        raise ValueError(f"{where}: {value!r} must be a mapping")  # noqa: TRY004 - collected with all other mistakes
+        raise ValueError(f"{where}: {value!r} must be a mapping, as in {{name: value}}")  # noqa: TRY004 - collected with all other mistakes
     _, kind = get_args(hint)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return {str(key): _member(kind, item, f"{where}.{key}") for key, item in value.items()}

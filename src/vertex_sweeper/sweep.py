@@ -138,7 +138,7 @@ def _leave_results(plan: Plan, outcome: Outcome, hydra_context: HydraContext, co
         pinned = pinned_groups(hydra_context.config_loader, config)
         again = best.best_config(outcome.best.overrides, is_group, pinned=pinned)
         extra = best.left_out(outcome.best.overrides, is_group, pinned=pinned)
-        folder = trial_folder(plan.compose, outcome.best, plan.directory)
+        folder = trial_folder(plan.compose, outcome.best, plan.output) if plan.output else None
     written = files.write_results(plan.directory, outcome, best_config=again, folder=folder)
     summary = progress.summary_lines(outcome, plan.directory, written, command=plan.contract.command, extra=extra)
     for line in summary:

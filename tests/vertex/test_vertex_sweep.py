@@ -132,6 +132,15 @@ def test_the_results_are_in_the_users_own_words(folder: Path, api: TuningApi) ->
     best = yaml.safe_load((folder / "sweep" / "best.yaml").read_text())
     assert (best["number"], best["overrides"]) == (2, ["lr=0.2", "batch=32", "model=svm", "name='x y'"])
     assert "trial 2/2" in output
+    assert "base_output_directory is not set" in output
+    assert best["folder"] is None
+
+
+def test_with_a_base_output_directory_the_best_trials_folder_is_there(folder: Path, api: TuningApi) -> None:
+    process = start(folder, api, "hydra.sweeper.vertex.base_output_directory=gs://my-bucket/digits")
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    assert yaml.safe_load((folder / "sweep" / "best.yaml").read_text())["folder"] == "gs://my-bucket/digits/2"
 
 
 def test_an_interrupt_cancels_the_job_when_told_to(folder: Path, api: TuningApi) -> None:
