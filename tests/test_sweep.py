@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -51,18 +51,17 @@ class App:
         source = textwrap.dedent(APP).replace("{body}", textwrap.indent(textwrap.dedent(body), "    ").strip())
         (self.folder / "train.py").write_text(source)
 
-    def start(self, *words: str, **options: object) -> subprocess.Popen[str]:
+    def start(self, *words: str, program: Sequence[str] = ("train.py",)) -> subprocess.Popen[str]:
         paths = [str(ROOT / "src"), str(ROOT)]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         return subprocess.Popen(
-            [sys.executable, "train.py", *words],
+            [sys.executable, *program, *words],
             cwd=self.folder,
             env=environment,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            **options,  # type: ignore[call-overload]
         )
 
     def sweep(self, *words: str, code: int = 0) -> str:
@@ -140,6 +139,22 @@ def test_an_app_without_a_config_file_is_tuned_too(app: App) -> None:
     output = app.sweep("+lr=0.1,0.2", "+batch=4", "hydra.sweeper.algorithm=grid")
     assert "best: trial" in output
     assert [row["+lr"] for row in app.rows()] == ["0.1", "0.2"]
+
+
+def test_an_app_started_as_a_module_is_tuned_as_a_module(app: App) -> None:
+    (app.folder / "train.py").rename(app.folder / "conf" / "train.py")
+    (app.folder / "conf").rename(app.folder / "pkg")
+    (app.folder / "pkg" / "conf").mkdir()
+    for name in ("config.yaml", "model"):
+        (app.folder / "pkg" / name).rename(app.folder / "pkg" / "conf" / name)
+    (app.folder / "pkg" / "__init__.py").touch()
+    words = ["hydra/sweeper=vertex", "hydra.sweeper.backend=local", "hydra.sweep.dir=sweep", "hydra.sweeper.algorithm=grid"]
+    process = app.start("-m", *words, "lr=0.1,0.2", program=["-O", "-m", "pkg.train"])
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    container = json.loads((app.directory / "job.json").read_text())["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"]
+    assert container["command"] == ["vertex-trial", "python", "-O", "-m", "pkg.train"]
+    assert [row["state"] for row in app.rows()] == ["SUCCEEDED", "SUCCEEDED"]
 
 
 def test_a_grid_runs_each_point_once(app: App) -> None:

@@ -43,22 +43,23 @@ def derive_command(start: Start, *, portable: bool) -> tuple[str, ...]:
     spec = getattr(start.main, "__spec__", None)
     if spec is not None and spec.name:
         name = spec.name.removesuffix(".__main__")
-        return ("python", *_interpreter_options(start, skip=2), "-m", name, *_hydra_flags(start, portable=portable))
+        module = ["-m", name]
+        return ("python", *_interpreter_options(start, module), *module, *_hydra_flags(start, portable=portable))
     script = Path(start.argv[0]) if start.argv and start.argv[0] else None
     if script is None or not (start.directory / script).is_file():
         raise InvalidSweep([f"this sweep was not started from a script, so its trials' command is unknown: {REMEDY}"])
     if script.suffix != ".py" and _is_entry_point(script, start):
         return (script.name, *_hydra_flags(start, portable=portable))
     path = _portable(script, start, "the script", portable=portable)
-    return ("python", *_interpreter_options(start, skip=0), path, *_hydra_flags(start, portable=portable))
+    return ("python", *_interpreter_options(start, start.argv[:1]), path, *_hydra_flags(start, portable=portable))
 
 
-def _interpreter_options(start: Start, *, skip: int) -> list[str]:
-    """Options such as `-O` or `-X dev`; `skip` words before the program's own arguments belong to `-m module`."""
+def _interpreter_options(start: Start, program: Sequence[str]) -> list[str]:
+    """Options such as `-O` or `-X dev`: what stands between the interpreter and the program, if that can be told."""
     given = len(start.argv) - 1
-    program = start.original[1 : len(start.original) - given]
-    words = program[:-skip] if skip else program[:-1]
-    return list(words)
+    words = list(start.original[1 : len(start.original) - given])
+    options, last = words[: -len(program)], words[-len(program) :]
+    return options if last == list(program) else []
 
 
 def _is_entry_point(script: Path, start: Start) -> bool:
