@@ -131,6 +131,12 @@ def test_a_later_spelling_replaces_the_earlier_one_in_its_place(app: App) -> Non
     assert any("to sweep, write `1,2`" in note for note in plan.notes)
 
 
+def test_an_interpolation_in_params_is_resolved_in_the_trial_and_not_before(app: App) -> None:
+    plan = app.plan("hydra.sweeper.params={name: '${lr}', layers: '${batch},3'}")
+    assert plan.contract.sequence == ("name=${lr}", Slot("layers"))
+    assert plan.contract.parameters[0].literals == ("${batch}", "3")
+
+
 def test_overrides_of_the_multirun_itself_stay_here(app: App) -> None:
     here = ["hydra.sweep.dir=x", "hydra.run.dir=y", "hydra.job.num=3", "hydra/launcher=basic", "hydra.mode=MULTIRUN"]
     plan = app.plan("lr=interval(0,1)", *here, "hydra.job.chdir=true", "hydra.sweep.subdir=t", "hydra/job_logging=none")

@@ -224,7 +224,7 @@ def test_a_value_that_is_not_finite_is_no_failure(app: App) -> None:
 
 def test_a_trial_over_its_time_is_ended(app: App) -> None:
     app.write_body("time.sleep(600) if cfg.batch == 1 else None\nreturn cfg.batch")
-    limits = ["hydra.sweeper.trial.timeout=4", "hydra.sweeper.max_failed_trial_count=2"]
+    limits = ["hydra.sweeper.trial.timeout=10", "hydra.sweeper.max_failed_trial_count=2"]
     app.sweep("batch=1,2", "hydra.sweeper.algorithm=grid", *limits)
     assert {row["batch"]: row["state"] for row in app.rows()} == {"1": "INFEASIBLE", "2": "SUCCEEDED"}
     assert not processes_in(app.folder)
@@ -336,8 +336,12 @@ def test_two_signals_end_everything_at_once(hanging: App, until: Callable[[Calla
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-def test_a_killed_sweep_leaves_nothing_running(hanging: App, until: Callable[[Callable[[], bool]], None]) -> None:
+def test_a_killed_sweep_leaves_nothing_running_and_loses_no_result(
+    hanging: App, until: Callable[[Callable[[], bool]], None]
+) -> None:
     process = started(hanging)
+    until((hanging.directory / "trials.csv").exists)
     process.kill()
     process.communicate()  # returns when the last process that could write to the pipe is gone
     until(lambda: not processes_in(hanging.folder))
+    assert {row["batch"]: row["state"] for row in hanging.rows()}["1"] == "SUCCEEDED"

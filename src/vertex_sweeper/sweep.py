@@ -111,7 +111,10 @@ def _run(plan: Plan, opened: Opened, interrupt: Interrupt) -> Job:
 
 
 class _Reporter:
-    """Logs each trial once, when it has ended, with the end of its log if it failed here."""
+    """Logs each trial once, when it has ended, with the end of its log if it failed here.
+
+    The table of trials is written each time, so that not even a crash of this process loses what has ended.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -119,9 +122,14 @@ class _Reporter:
 
     def report(self, job: Job) -> None:
         outcome = read_outcome(job, self._plan.contract)
-        for trial in outcome.trials:
-            if trial.state is None or not trial.state.ended or trial.number in self._reported:
-                continue
+        ended_now = [
+            trial
+            for trial in outcome.trials
+            if trial.state is not None and trial.state.ended and trial.number not in self._reported
+        ]
+        if ended_now:
+            files.write_text(self._plan.directory / files.TRIALS, files.trials_table(outcome))
+        for trial in ended_now:
             self._reported.add(trial.number)
             log.info(progress.trial_line(trial, outcome))
             output = self._plan.directory / "logs" / f"{trial.number}.log"

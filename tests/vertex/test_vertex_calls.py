@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -88,7 +89,7 @@ def service(client: Any, pauses: list[float]) -> VertexService:
 
 
 def do(service: VertexService, method: str, spec: dict[str, Any]) -> None:
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         CREATE: lambda: service.create(PARENT, spec),
         GET: lambda: service.get(NAME),
         LIST: lambda: service.find(PARENT, {"a": "b"}),
@@ -98,7 +99,7 @@ def do(service: VertexService, method: str, spec: dict[str, Any]) -> None:
 
 
 def test_create_sends_exactly_this_request(api: FakeApi, service: VertexService, spec: dict[str, Any]) -> None:
-    expected = CreateHyperparameterTuningJobRequest.pb(CreateHyperparameterTuningJobRequest())  # type: ignore[no-untyped-call]
+    expected = CreateHyperparameterTuningJobRequest.pb(CreateHyperparameterTuningJobRequest())
     text_format.Parse(REQUEST, expected)
     service.create(PARENT, spec)
     assert [CreateHyperparameterTuningJobRequest.pb(call.request) for call in api.received] == [expected]

@@ -177,7 +177,7 @@ BAD_REQUEST = details.BadRequest(
 )
 LISTED = (
     "List of found errors:\t1.Field: hyperparameter_tuning_job.trial_job_spec.worker_pool_specs[0].machine_spec.machine_type; "
-    'Message: Machine type "n1-standard-3" is not supported, see 2. of the list.\t2.Field: max_trial_count; Message: Too many.\t'  # noqa: E501
+    'Message: Machine type "n1-standard-3" is not supported, see 2. there.\t2.Field: max_trial_count; Message: Too many.\t'
 )
 
 
@@ -191,7 +191,7 @@ LISTED = (
             (
                 (
                     "trialJobSpec.workerPoolSpecs[0].machineSpec.machineType",
-                    'Machine type "n1-standard-3" is not supported, see 2. of the list.',
+                    'Machine type "n1-standard-3" is not supported, see 2. there.',
                 ),
                 ("maxTrialCount", "Too many."),
             ),
