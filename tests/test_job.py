@@ -134,7 +134,10 @@ def test_a_later_spelling_replaces_the_earlier_one_in_its_place(app: App) -> Non
 def test_an_interpolation_in_params_is_resolved_in_the_trial_and_not_before(app: App) -> None:
     plan = app.plan("hydra.sweeper.params={name: '${lr}', layers: '${batch},3'}")
     assert plan.contract.sequence == ("name=${lr}", Slot("layers"))
-    assert plan.contract.parameters[0].literals == ("${batch}", "3")
+    (parameter,) = plan.contract.parameters
+    assert parameter.literals == ("$\\{batch\\}", "3")  # as Hydra prints such an element
+    config = app.run(plan.contract.overrides({"layers": parameter.values[0]}))
+    assert (config.name, config.layers) == (0.1, 8)
 
 
 def test_overrides_of_the_multirun_itself_stay_here(app: App) -> None:
