@@ -34,10 +34,11 @@ def detach():
     return subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"], start_new_session=True).pid
 
 connection = socket.create_connection(("127.0.0.1", int(os.environ["GATE"])))
-stream = connection.makefile("rw")
+stream = connection.makefile("r")
 
 def say(what):
-    print(json.dumps(what), file=stream, flush=True)
+    # Past any buffer: a signal handler may say something while the program itself is saying something.
+    connection.sendall(json.dumps(what).encode() + b"\\n")
 
 say({"trial": os.environ["CLOUD_ML_TRIAL_ID"], "pid": os.getpid(), "argv": sys.argv[1:], "environ": dict(os.environ)})
 for line in stream:
