@@ -21,6 +21,9 @@ Start = Callable[..., LocalService]
 ROOT = Path(__file__).parents[2]
 linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc: without it only groups are ended")
 
+UNMARKED = "subprocess.Popen(['sleep', '1000'], env={'PATH': os.environ['PATH']}).pid"
+"""A grandchild that has lost its mark, and is found by its group only."""
+
 HOST = """
 import json, os, sys, threading
 from pathlib import Path
@@ -36,12 +39,20 @@ service.close()
 """
 
 
+def ignored(pid: int) -> set[int]:
+    """The signals that a process ignores."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    mask = next(int(line.split()[1], 16) for line in lines if line.startswith("SigIgn"))
+    return {number for number in range(1, 65) if mask >> (number - 1) & 1}
+
+
 def start_host(folder: Path, job: dict[str, object], *, script: str = HOST) -> subprocess.Popen[str]:
     """Another process, which hosts a service that runs the job."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONWARNINGS": "error"}
     return subprocess.Popen(
         [sys.executable, "-c", script, str(folder), json.dumps(job)],
         env=environment,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -69,7 +80,7 @@ def test_nothing_is_left_of_a_trial_that_ended_by_itself(service: LocalService, 
     name = service.create(PARENT, gate.job())["name"]
     visitor = gate.next()
     detached = visitor.ask("detach()")
-    in_group = visitor.ask("subprocess.Popen(['sleep', '1000']).pid")
+    in_group = visitor.ask(UNMARKED)
     visitor.finish(acc=0.5)
     assert wait_for_end(service, name)["state"] == "JOB_STATE_SUCCEEDED"
     wait_for_death(detached, in_group)
@@ -92,7 +103,7 @@ def test_other_trials_go_on_when_one_ends(service: LocalService, gate: Gate) -> 
 def test_nothing_is_left_when_the_hosting_process_is_killed(gate: Gate, tmp_path: Path, number: signal.Signals) -> None:
     with start_host(tmp_path, gate.job(most=10, parallel=2)) as host:
         visitors = [gate.next(), gate.next()]
-        grandchildren = [visitor.ask("detach()") for visitor in visitors]
+        grandchildren = [visitor.ask(how) for visitor in visitors for how in ("detach()", UNMARKED)]
         guardian = find_guardian(host.pid)
         host.send_signal(number)
         host.wait()
@@ -100,11 +111,15 @@ def test_nothing_is_left_when_the_hosting_process_is_killed(gate: Gate, tmp_path
 
 
 @linux
-def test_the_guardian_survives_what_ends_the_terminal_and_ends_with_the_service(gate: Gate, tmp_path: Path) -> None:
+def test_the_guardian_survives_what_ends_the_terminal_and_ends_with_the_service(
+    gate: Gate, tmp_path: Path, until: Callable[[Callable[[], bool]], None]
+) -> None:
     with start_host(tmp_path, gate.job()) as host:
         visitor = gate.next()
         guardian = find_guardian(host.pid)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        until(lambda: ignored(guardian) >= set(numbers))  # it may still be starting
+        for number in numbers:
             os.kill(guardian, number)
         visitor.finish(acc=0.5)
         assert host.communicate() == ("ended\n", "")
@@ -113,12 +128,13 @@ def test_the_guardian_survives_what_ends_the_terminal_and_ends_with_the_service(
 
 @linux
 def test_a_forked_process_that_holds_the_pipe_does_not_keep_trials_alive(gate: Gate, tmp_path: Path) -> None:
-    forking = HOST.replace(
-        "while service", "child = os.fork() or threading.Event().wait(); print(child, flush=True)\nwhile service"
-    )
-    with start_host(tmp_path, gate.job(), script=forking) as host:
+    quiet = "import warnings; warnings.simplefilter('ignore')"  # Python 3.12 warns of forks beside threads
+    fork = f"sys.stdin.readline()\n{quiet}\nprint(os.fork() or threading.Event().wait(), flush=True)\nwhile service"
+    with start_host(tmp_path, gate.job(), script=HOST.replace("while service", fork)) as host:
+        assert host.stdin is not None
         assert host.stdout is not None
-        visitor = gate.next()
+        visitor = gate.next()  # so the pipe is there when the process forks
+        print(file=host.stdin, flush=True)
         forked = int(host.stdout.readline())
         host.kill()
         wait_for_death(visitor.pid)

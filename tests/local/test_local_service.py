@@ -5,15 +5,18 @@ from __future__ import annotations
 import copy
 import re
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.local.gate import ACC, PARENT, Gate, make_job, trials_of, wait_for, wait_for_end
+from tests.local.gate import ACC, PARENT, PATIENCE, Gate, make_job, trials_of, wait_for, wait_for_end
 from vertex_sweeper.errors import InvalidJob, JobNotFound, ServiceError
 from vertex_sweeper.local import LocalService
+from vertex_sweeper.local.nodes import Choice
+from vertex_sweeper.local.rendering import PLAIN
 from vertex_sweeper.service import JobState
 
 Start = Callable[..., LocalService]
@@ -233,12 +236,12 @@ def test_without_a_limit_later_failures_do_not_end_the_job(service: LocalService
     assert [trial["state"] for trial in job["trials"]] == ["SUCCEEDED", *["INFEASIBLE"] * 3]
 
 
-def test_a_trial_that_exceeds_its_timeout_is_ended_and_counts_as_failed(service: LocalService, gate: Gate) -> None:
-    job = run_gated(service, gate, gate.job(failed=1, timeout="0.5s"), "report(acc=0.5)")
+def test_a_trial_that_exceeds_its_timeout_is_ended_and_counts_as_failed(service: LocalService) -> None:
+    endless = make_job(command=["sh", "-c", "exec sleep 1000"], failed=1, timeout="0.1s")
+    job = wait_for_end(service, service.create(PARENT, endless)["name"])
     (trial,) = job["trials"]
     assert trial["state"] == "INFEASIBLE"
-    assert "timeout of 0.5 s" in trial["infeasibleReason"]
-    assert len(trial["measurements"]) == 1
+    assert "timeout of 0.1 s" in trial["infeasibleReason"]
     assert job["state"] == "JOB_STATE_FAILED"
 
 
@@ -325,26 +328,43 @@ def test_a_job_with_mistakes_is_refused_and_starts_nothing(service: LocalService
     assert not (tmp_path / "jobs of this test").exists()
 
 
-def test_a_snapshot_belongs_to_the_caller(service: LocalService, gate: Gate) -> None:
-    spec = gate.job()
-    job = run_gated(service, gate, spec, "report(acc=0.5); sys.exit(0)")
+def test_what_was_passed_in_may_change_afterwards(service: LocalService, gate: Gate) -> None:
+    spec = gate.job(most=2)
+    name = service.create(PARENT, spec)["name"]
+    visitor = gate.next()
+    spec["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"].clear()
     spec["studySpec"].clear()
+    visitor.finish(acc=0.5)
+    gate.next().finish(acc=0.5)
+    assert wait_for_end(service, name)["state"] == "JOB_STATE_SUCCEEDED"
+
+
+def test_a_snapshot_belongs_to_the_caller(service: LocalService, gate: Gate) -> None:
+    job = run_gated(service, gate, gate.job(), "report(acc=0.5); sys.exit(0)")
     untouched = copy.deepcopy(job)
     job["trials"][0]["parameters"].clear()
     job["studySpec"]["parameters"].clear()
     assert service.get(job["name"]) == untouched
 
 
-def test_a_change_before_the_wait_is_not_missed(service: LocalService, gate: Gate) -> None:
+def test_a_change_between_a_look_and_the_wait_is_not_missed(service: LocalService, gate: Gate) -> None:
     name = service.create(PARENT, gate.job())["name"]
     visitor = gate.next()
-    before = service.get(name)
-    visitor.finish(acc=0.5)
-    # Nobody but this thread consumes changes: the wait for the trial's end and the one for the job's both return, though
-    # either may have come before the wait began. (A missed one would wait for a day.)
-    while service.get(name)["state"] != "JOB_STATE_SUCCEEDED":
+    looked, changed, returned = threading.Event(), threading.Event(), threading.Event()
+
+    def look_and_wait() -> None:
+        service.get(name)
+        looked.set()
+        changed.wait()
         service.wait_for_change(86400)
-    assert before["state"] == "JOB_STATE_RUNNING"
+        returned.set()
+
+    threading.Thread(target=look_and_wait, daemon=True).start()
+    assert looked.wait(PATIENCE)
+    visitor.finish(acc=0.5)
+    wait_for_end(service, name)
+    changed.set()
+    assert returned.wait(PATIENCE)
 
 
 def test_a_wait_without_a_change_ends_after_its_time(service: LocalService, gate: Gate) -> None:
@@ -366,6 +386,28 @@ def test_a_closed_service_cancels_its_jobs_and_takes_no_more(start: Start, gate:
     assert {trial["state"] for trial in job["trials"]} == {"INFEASIBLE"}
     with pytest.raises(ServiceError):
         service.create(PARENT, gate.job())
+
+
+def test_a_mistake_of_ours_ends_the_job_and_leaves_no_trial(
+    tmp_path: Path, gate: Gate, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        def __init__(self) -> None:
+            self.used = False
+
+        def render(self, choices: Sequence[Choice], args: Sequence[str]) -> list[str]:
+            if self.used:
+                raise RuntimeError("broken")
+            self.used = True
+            return PLAIN.render(choices, args)
+
+    with LocalService(lambda _: tmp_path, rendering=Broken()) as service:
+        name = service.create(PARENT, gate.job(most=2, parallel=2))["name"]
+        job = wait_for_end(service, name)
+        assert job["state"] == "JOB_STATE_FAILED"
+        assert "broken" in job["error"]["message"]
+        assert [trial["state"] for trial in job["trials"]] == ["INFEASIBLE"] * 2
+    assert "broken" in caplog.text
 
 
 def test_signal_handlers_stay_as_they_are(service: LocalService, gate: Gate) -> None:

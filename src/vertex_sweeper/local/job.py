@@ -125,7 +125,8 @@ class JobRun:
             message = f"internal error: {error!r}"
             self._record(lambda now: self._study.end(INTERNAL_CODE, message, now=now))
             self._abandon(message)
-        self._record(lambda now: self._study.close(now=now))
+        finally:
+            self._record(lambda now: self._study.close(now=now))
 
     def _work(self) -> None:
         self._fill()

@@ -30,7 +30,7 @@ class Nursery:
     def __init__(self) -> None:
         self.mark = MARK_PREFIX + secrets.token_hex(8)
         self._guardian: subprocess.Popen[bytes] | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may close in the midst of closing
         self._closed = False
 
     def start(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import secrets
@@ -76,6 +77,7 @@ class LocalService:
             ServiceError: The service was closed.
         """
         check_job(spec)
+        spec = copy.deepcopy(dict(spec))  # the caller's own may change while trials are still to be started
         pools = spec["trialJobSpec"]["workerPoolSpecs"]
         job_id = str(10**18 + secrets.randbelow(9 * 10**18))
         folder = Path(self._workspace(job_id)).absolute()

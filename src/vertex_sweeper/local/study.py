@@ -87,14 +87,14 @@ class Trial:
 
 
 class Study:
-    """The record of one job. Its states only ever move forward."""
+    """The record of one job. Its states only ever move forward. `spec` must not change any more."""
 
     def __init__(self, spec: Mapping[str, Any], *, name: str, now: str) -> None:
         self.limits = Limits.of(spec)
         self.state = JobState.PENDING
         self.trials: list[Trial] = []
         self.exhausted = False
-        self._spec = copy.deepcopy(dict(spec))
+        self._spec = spec
         self._name = name
         self._created = self._updated = now
         self._started = self._ended = ""
@@ -176,7 +176,7 @@ class Study:
 
     def to_json(self) -> Job:
         """The job as it stands, in the API's JSON form. Nothing in it is shared with this record."""
-        job = copy.deepcopy(self._spec)
+        job: Job = copy.deepcopy(dict(self._spec))
         output: dict[str, Any] = {
             "name": self._name,
             "state": self.state.value,
