@@ -132,6 +132,12 @@ def test_several_mistakes_are_listed_together(app: App) -> None:
     ]
 
 
+def test_nothing_to_tune_is_listed_with_other_mistakes(app: App) -> None:
+    with pytest.raises(InvalidSweep) as caught:
+        app.plan("lr=1", "hydra.sweeper.max_trial_count=0")
+    assert [line.partition(":")[0] for line in caught.value.mistakes] == ["hydra.sweeper.max_trial_count", "nothing to tune"]
+
+
 def test_what_hydra_refuses_is_listed_for_every_key(app: App) -> None:
     with pytest.raises(InvalidSweep) as caught:
         app.plan("nope=1,2", "model=linear,svn,mlq", "lr=0.1,0.2", "other=a,b")

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from vertex_sweeper.outcome import Trial
-from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Scale, ServiceValue, Slot
+from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Scale, ServiceValue
 
 MOST_COMPOSITIONS = 200
 
@@ -122,14 +122,14 @@ def _blame(contract: Contract, sample: Mapping[str, ServiceValue], compose: Comp
     Parameters are added one by one to what composes, in the sample's order; one that fails is tried once more at the end, since
     what it lacked may have come later (a mandatory group that another parameter sets).
     """
-    without = _error(compose, _partial(contract, {}))
+    without = _error(compose, contract.render({}))
     accepted: dict[str, ServiceValue] = {}
     errors: dict[str, str] = {}
     count = 1
     for refused in (list(sample), errors):
         for id in list(refused):
             count += 1
-            error = _error(compose, _partial(contract, {**accepted, id: sample[id]}))
+            error = _error(compose, contract.render({**accepted, id: sample[id]}))
             if error:
                 errors[id] = error
             else:
@@ -142,18 +142,6 @@ def _blame(contract: Contract, sample: Mapping[str, ServiceValue], compose: Comp
     named = [(contract.parameter(id), sample[id], error) for id, error in errors.items() if error not in common]
     refusals = [Refusal(parameter.key, parameter.literal(value), error) for parameter, value, error in named]
     return refusals or [Refusal("", "", whole)], count
-
-
-def _partial(contract: Contract, values: Mapping[str, ServiceValue]) -> list[str]:
-    """The overrides of an assignment that leaves parameters out."""
-    overrides = []
-    for item in contract.sequence:
-        if isinstance(item, str):
-            overrides.append(item)
-        elif isinstance(item, Slot) and item.id in values:
-            parameter = contract.parameter(item.id)
-            overrides.append(f"{parameter.key}={parameter.literal(values[item.id])}")
-    return overrides
 
 
 def _error(compose: Compose, overrides: Sequence[str]) -> str:

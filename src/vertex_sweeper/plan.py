@@ -21,11 +21,10 @@ from vertex_sweeper import composition, entries, spec
 from vertex_sweeper.command import Start, derive_command
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.service import Job
-from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, SEARCH_SPACE_KEYS, Backend, Settings, read_settings
+from vertex_sweeper.services import Place, place_of
+from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, SEARCH_SPACE_KEYS, Settings, read_settings
 from vertex_sweeper.space import SearchSpace, build_space
 from vertex_sweeper_runtime.contract import Contract
-
-LOCAL_PARENT = "projects/local/locations/local"
 
 _STAYS_HERE = (
     "hydra.sweeper",
@@ -46,10 +45,8 @@ class Plan:
     settings: Settings
     contract: Contract
     job: Job
-    parent: str
+    place: Place
     directory: Path
-    output: str | None
-    """Where the trials' folders are: the sweep directory, a `gs://` prefix, or nowhere that outlives a container."""
     compose: composition.Compose
     notes: tuple[str, ...]
 
@@ -63,28 +60,30 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     settings = Settings()
     with mistakes:
         settings = read_settings(_settings_section(section))
+    directory = start.directory / str(config.hydra.sweep.dir)
+    place = place_of(settings, directory)
     space = SearchSpace((), ())
     with mistakes:
         space = _read_space(section, arguments, config, config_loader)
     command: Sequence[str] = settings.trial.command or ()
     with mistakes:
-        command = command or derive_command(start, portable=settings.backend is Backend.VERTEX)
+        command = command or derive_command(start, portable=place.container)
     mistakes.raise_if_any()
 
     contract = spec.build_contract(settings, space, command=command)
     display_name = settings.display_name or str(config.hydra.job.name)[:LONGEST_DISPLAY_NAME]
     compose = composition.composer(config_loader, config.hydra.job.config_name)
-    local = settings.backend is Backend.LOCAL
-    directory = start.directory / str(config.hydra.sweep.dir)
-    output = str(directory) if local else settings.vertex.base_output_directory
-    lost = [] if output else ["hydra.sweeper.vertex.base_output_directory is not set: Hydra's output ends with each container"]
+    lost = (
+        []
+        if place.output
+        else ["hydra.sweeper.vertex.base_output_directory is not set: Hydra's output ends with each container"]
+    )
     return Plan(
         settings=settings,
         contract=contract,
         job=spec.build_job(settings, space, contract, display_name=display_name, sweep_id=secrets.token_hex(8)),
-        parent=LOCAL_PARENT if local else f"projects/{settings.vertex.project}/locations/{settings.vertex.location}",
+        place=place,
         directory=directory,
-        output=output,
         compose=compose,
         notes=(*_notes(section, config), *space.notes, *_check_compositions(contract, compose), *lost),
     )
@@ -95,7 +94,7 @@ def _check_compositions(contract: Contract, compose: composition.Compose) -> lis
     checked = composition.check_compositions(contract, compose)
     if checked.mistakes:
         raise InvalidSweep(checked.mistakes)
-    left_out = f"{checked.unchecked} values were not composed beforehand: {composition.MOST_COMPOSITIONS} configs were"
+    left_out = f"{checked.unchecked} values were not composed beforehand: {checked.compositions} configs were"
     return [left_out] if checked.unchecked else []
 
 
@@ -146,7 +145,10 @@ def _read_space(section: DictConfig, arguments: Sequence[str], config: DictConfi
     if mistakes:
         raise InvalidSweep(mistakes)
     travelling = reader.command_line(_travelling(config))
-    return build_space([*travelling, *merged])
+    space = build_space([*travelling, *merged])
+    if not space.parameters:
+        raise InvalidSweep(["nothing to tune: sweep at least one key, as in lr='interval(1e-4, 1e-1)' or model=cnn,vit"])
+    return space
 
 
 def _unresolved(section: DictConfig, key: str) -> Mapping[str, Any]:

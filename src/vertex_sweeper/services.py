@@ -1,4 +1,4 @@
-"""Which service runs a sweep: the one place that asks whether it is local."""
+"""Where a sweep runs, and which service runs it: the one module that asks whether it is local."""
 
 from __future__ import annotations
 
@@ -11,6 +11,26 @@ from pathlib import Path
 from vertex_sweeper.errors import MissingExtra
 from vertex_sweeper.service import Service
 from vertex_sweeper.settings import Backend, OnInterrupt, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a sweep's job runs: the API's `parent`, where the trials' folders are, and whether a container must find its files.
+
+    `output` is the sweep directory, a `gs://` prefix, or None: nowhere that outlives a container.
+    """
+
+    parent: str
+    output: str | None
+    container: bool
+
+
+def place_of(settings: Settings, directory: Path) -> Place:
+    """The place for `settings.backend`; `directory` is the sweep's."""
+    if settings.backend is Backend.LOCAL:
+        return Place("projects/local/locations/local", str(directory), container=False)
+    vertex = settings.vertex
+    return Place(f"projects/{vertex.project}/locations/{vertex.location}", vertex.base_output_directory, container=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,8 +172,6 @@ def _set(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _max_trial_count(settings: Settings, space: SearchSpace) -> int:
-    if not space.parameters:
-        raise InvalidSweep(["nothing to tune: sweep at least one key, as in lr='interval(1e-4, 1e-1)' or model=cnn,vit"])
     if settings.algorithm is not Algorithm.GRID:
         return settings.max_trial_count or DEFAULT_TRIALS
     # The API allows no DOUBLE in a grid.

@@ -87,7 +87,7 @@ def _write_job(directory: Path, job: Job) -> None:
 def _run(plan: Plan, opened: Opened, interrupt: Interrupt) -> Job:
     """Creates the job and follows it; returns its last snapshot."""
     try:
-        created = opened.service.create(plan.parent, plan.job)
+        created = opened.service.create(plan.place.parent, plan.job)
     except ServiceError as error:
         if error.acted is False:  # nothing exists, so the directory is free for another try
             (plan.directory / JOB_FILE).unlink()
@@ -146,7 +146,7 @@ def _leave_results(plan: Plan, outcome: Outcome, hydra_context: HydraContext, co
         pinned = pinned_groups(hydra_context.config_loader, config)
         again = best.best_config(outcome.best.overrides, is_group, pinned=pinned)
         extra = best.left_out(outcome.best.overrides, is_group, pinned=pinned)
-        folder = trial_folder(plan.compose, outcome.best, plan.output) if plan.output else None
+        folder = trial_folder(plan.compose, outcome.best, plan.place.output) if plan.place.output else None
     written = files.write_results(plan.directory, outcome, best_config=again, folder=folder)
     summary = progress.summary_lines(outcome, plan.directory, written, command=plan.contract.command, extra=extra)
     for line in summary:

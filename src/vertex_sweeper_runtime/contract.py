@@ -139,24 +139,30 @@ class Contract(NamedTuple):
         parameter, or one whose parent's value rules it out.
         """
         mistakes = [f"{id}: not a parameter of this sweep" for id in values if not self._has(id)]
-        literals: dict[str, str] = {}
         decoded: dict[str, ServiceValue] = {}
         for parameter in self.parameters:
             if parameter.id in values:
                 try:
                     decoded[parameter.id] = parameter.decode(values[parameter.id])
-                    literals[parameter.id] = parameter.literal(values[parameter.id])
                 except ValueError as error:
                     mistakes.append(str(error))
         mistakes += self._misplaced(decoded, given=values)
         if mistakes:
             raise ValueError("\n".join(mistakes))
-        keys = {parameter.id: parameter.key for parameter in self.parameters}
-        return [
-            item if isinstance(item, str) else f"{keys[item.id]}={literals[item.id]}"
-            for item in self.sequence
-            if isinstance(item, str) or item.id in literals
-        ]
+        return self.render(decoded)
+
+    def render(self, values: Mapping[str, ServiceValue]) -> list[str]:
+        """The overrides for just these values, in the contract's order, whether or not they make a whole trial.
+
+        Raises ValueError for a value outside its parameter's domain.
+        """
+        texts = {
+            parameter.id: f"{parameter.key}={parameter.literal(values[parameter.id])}"
+            for parameter in self.parameters
+            if parameter.id in values
+        }
+        overrides = (item if isinstance(item, str) else texts.get(item.id) for item in self.sequence)
+        return [text for text in overrides if text is not None]
 
     def _has(self, id: str) -> bool:
         return any(parameter.id == id for parameter in self.parameters)

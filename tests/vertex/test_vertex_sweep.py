@@ -174,3 +174,18 @@ def test_a_refusal_of_the_service_is_a_line_and_no_traceback(folder: Path, api: 
     assert process.returncode == 1
     assert "Traceback" not in output
     assert api.count("CreateHyperparameterTuningJob") == 1
+    assert not (folder / "sweep" / "job.json").exists()  # no job exists: the directory is free for another try
+
+
+def test_an_ambiguous_answer_creates_no_second_job_and_keeps_the_intent(folder: Path, api: TuningApi) -> None:
+    import grpc
+
+    api.fail("CreateHyperparameterTuningJob", grpc.StatusCode.UNAVAILABLE, message="lost")
+    process = start(folder, api)
+    output, _ = process.communicate()
+    assert process.returncode == 1
+    assert "Traceback" not in output
+    assert api.count("CreateHyperparameterTuningJob") == 1
+    again, _ = start(folder, api).communicate()
+    assert "already holds a job" in again
+    assert api.count("CreateHyperparameterTuningJob") == 1
