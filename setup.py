@@ -45,7 +45,12 @@ setup(
         "dev": [*TEST, *LINT],
         "bench": ["hydra-joblib-launcher>=1.2"],
     },
-    entry_points={"console_scripts": ["vertex-trial=vertex_sweeper_runtime.trial:main"]},
+    entry_points={
+        "console_scripts": [
+            "vertex-trial=vertex_sweeper_runtime.trial:main",
+            "vertex-sweeper=vertex_sweeper.cli:main",
+        ]
+    },
     classifiers=[
         "Framework :: Hydra",
         "Intended Audience :: Developers",

@@ -1,0 +1,36 @@
+"""`vertex-sweeper`: what can be asked of jobs from the shell.
+
+A command is a module with `add_arguments` and `run`; both are imported only when their command is the one that was asked for,
+so that `vertex-sweeper --help` loads nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from vertex_sweeper.errors import SweepError
+
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {}
+"""By name: the module, and one line about it."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit code: 0, 1 when it could not do what it was asked for, 2 for wrong arguments."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(prog="vertex-sweeper", description="Tuning jobs of hydra-vertex-sweeper, from the shell.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        if arguments[:1] == [name]:
+            importlib.import_module(module).add_arguments(command)
+    options = parser.parse_args(arguments)
+    try:
+        code: int = importlib.import_module(COMMANDS[options.command][0]).run(options)
+    except SweepError as error:
+        print(f"vertex-sweeper: {error}", file=sys.stderr)  # noqa: T201 - a command-line entry point
+        return 1
+    return code

@@ -1,0 +1,37 @@
+"""What the user may set under `hydra.sweeper`, as typed values that are valid from birth.
+
+`read_settings` checks everything that can be known without looking at the search space: names (with the near match), types,
+ranges, and rules between settings. Nothing is converted silently; every mistake is reported, together.
+"""
+
+from vertex_sweeper.settings.model import (
+    DEFAULT_PARALLEL,
+    DEFAULT_TRIALS,
+    SEARCH_SPACE_KEYS,
+    Algorithm,
+    Backend,
+    LocalSettings,
+    Measurement,
+    OnInterrupt,
+    Settings,
+    TrialSettings,
+    VertexSettings,
+)
+from vertex_sweeper.settings.reader import read_settings
+from vertex_sweeper.settings.rules import LONGEST_DISPLAY_NAME
+
+__all__ = [
+    "DEFAULT_PARALLEL",
+    "DEFAULT_TRIALS",
+    "LONGEST_DISPLAY_NAME",
+    "SEARCH_SPACE_KEYS",
+    "Algorithm",
+    "Backend",
+    "LocalSettings",
+    "Measurement",
+    "OnInterrupt",
+    "Settings",
+    "TrialSettings",
+    "VertexSettings",
+    "read_settings",
+]
