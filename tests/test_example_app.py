@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import re
@@ -10,6 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.global_hydra import GlobalHydra
+from support import App
 
 APP = Path(__file__).resolve().parents[1] / "example_app"
 
@@ -75,3 +80,18 @@ def test_a_sweep_config_selects_the_sweeper_and_multirun(arguments: list[str], t
     assert "_target_: hydra_plugins.vertex_sweeper.sweeper.VertexSweeper" in result.stdout
     assert "mode: MULTIRUN" in result.stdout
     assert "val_acc: maximize" in result.stdout
+
+
+def test_each_model_brings_its_own_search_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(APP))
+    importlib.import_module("schema").register_schema()
+    GlobalHydra.instance().clear()
+    loader = Hydra.create_main_hydra2("train", create_config_search_path(str(APP / "conf"))).config_loader
+    GlobalHydra.instance().clear()
+    plan = App(loader, tmp_path).plan(config_name="sweep")
+    options = plan.contract.parameter("model").literals
+    assert options == ("linear", "svm", "mlp")
+    brought = {when.values[0] for parameter in plan.contract.parameters if (when := parameter.when) and when.parent == "model"}
+    assert brought == set(options)
+    assert "model.gamma" in {parameter.key for parameter in plan.contract.parameters}
+    assert [item for item in plan.contract.sequence if isinstance(item, str)] == []

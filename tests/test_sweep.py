@@ -124,6 +124,16 @@ def test_what_a_trial_saw_is_what_the_table_says(app: App) -> None:
         assert float(row["objective"]) == pytest.approx((config["lr"] - 0.3) ** 2 + config["batch"] / 1000, abs=1e-12)
 
 
+def test_an_option_brings_its_search_space_to_trials_that_chose_it_and_to_no_others(app: App) -> None:
+    (app.folder / "conf" / "search_space" / "model").mkdir(parents=True)
+    (app.folder / "conf" / "search_space" / "model" / "svm.yaml").write_text("+gamma: 1,2\nkind: rbf\n")
+    output = app.sweep("model=linear,svm", "hydra.sweeper.algorithm=grid")
+    assert "model=svm brings search_space/model/svm.yaml: +model.gamma, model.kind" in output
+    configs = [yaml.safe_load((app.directory / row["number"] / ".hydra" / "config.yaml").read_text()) for row in app.rows()]
+    models = [{"kind": "linear"}, {"kind": "rbf", "gamma": 1}, {"kind": "rbf", "gamma": 2}]
+    assert sorted((config["model"] for config in configs), key=str) == sorted(models, key=str)
+
+
 def test_the_best_config_runs_the_best_trial_again(app: App) -> None:
     app.write_body("print('config', cfg)\nreturn cfg.lr")
     app.sweep("lr=0.1,0.2", "model=svm,linear", "batch=choice(64)", "hydra.sweeper.algorithm=grid")

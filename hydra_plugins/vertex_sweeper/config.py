@@ -30,6 +30,7 @@ SETTINGS: Final[dict[str, Any]] = {
     # What is searched.
     "params": {},
     "conditional": {},
+    "search_space": "search_space",  # the config group where options of swept groups have theirs
     # What Ctrl-C does to a job on Vertex.
     "on_interrupt": "detach",
     # What runs, and on what.

@@ -17,6 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from vertex_sweeper.entries import COMMAND_LINE
 from vertex_sweeper.outcome import Trial
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Scale, ServiceValue
 
@@ -44,8 +45,13 @@ def composer(config_loader: ConfigLoader, config_name: str | None) -> Compose:
     return compose
 
 
-def check_compositions(contract: Contract, compose: Compose, *, most: int = MOST_COMPOSITIONS) -> Checked:
-    """Composes each option and each distinct literal at least once, many keys at a time, intervals at bounds and middle."""
+def check_compositions(
+    contract: Contract, compose: Compose, *, most: int = MOST_COMPOSITIONS, sources: Mapping[str, str] | None = None
+) -> Checked:
+    """Composes each option and each distinct literal at least once, many keys at a time, intervals at bounds and middle.
+
+    `sources` says where parameters were written, by id: mistakes name the place.
+    """
     wanted = {parameter.id: _candidates(parameter) for parameter in contract.parameters}
     refusals: list[Refusal] = []
     count = 0
@@ -57,30 +63,31 @@ def check_compositions(contract: Contract, compose: Compose, *, most: int = MOST
             found, extra = _blame(contract, sample, compose, error)
             count += extra
             refusals += found
-    return Checked(tuple(_lines(refusals)), count, unchecked=sum(map(len, wanted.values())))
+    return Checked(tuple(_lines(refusals, sources or {})), count, unchecked=sum(map(len, wanted.values())))
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What Hydra said, and of which override: key and literal, both empty where it cannot be told."""
+    """What Hydra said, and of which override: its parameter's id, key and literal, all empty where it cannot be told."""
 
+    id: str
     key: str
     literal: str
     error: str
 
 
-def _lines(refusals: Sequence[Refusal]) -> list[str]:
-    """A line for each refused key: Hydra's message for its first value, and the other values it was refused for."""
+def _lines(refusals: Sequence[Refusal], sources: Mapping[str, str]) -> list[str]:
+    """A line for each refused parameter: Hydra's message for its first value, and the other values it was refused for."""
     lines: list[str] = []
-    for key in dict.fromkeys(refusal.key for refusal in refusals):
-        first, *others = [refusal for refusal in refusals if refusal.key == key]
-        if not key:
+    for id in dict.fromkeys(refusal.id for refusal in refusals):
+        first, *others = [refusal for refusal in refusals if refusal.id == id]
+        if not id:
             lines += dict.fromkeys(refusal.error for refusal in (first, *others))
             continue
         also = [refusal.literal for refusal in others if refusal.literal != first.literal]
-        lines.append(
-            f"{key}={first.literal}: {first.error}" + (f" (and so for {', '.join(dict.fromkeys(also))})" if also else "")
-        )
+        so_for = f" (and so for {', '.join(dict.fromkeys(also))})" if also else ""
+        source = f" ({sources[id]})" if sources.get(id, COMMAND_LINE) != COMMAND_LINE else ""
+        lines.append(f"{first.key}={first.literal}: {first.error}{so_for}{source}")
     return lines
 
 
@@ -140,8 +147,8 @@ def _blame(contract: Contract, sample: Mapping[str, ServiceValue], compose: Comp
     # What Hydra says without the parameter too, or of several alike, is not about that parameter.
     common = {without, *(error for error in errors.values() if list(errors.values()).count(error) > 1)}
     named = [(contract.parameter(id), sample[id], error) for id, error in errors.items() if error not in common]
-    refusals = [Refusal(parameter.key, parameter.literal(value), error) for parameter, value, error in named]
-    return refusals or [Refusal("", "", whole)], count
+    refusals = [Refusal(parameter.id, parameter.key, parameter.literal(value), error) for parameter, value, error in named]
+    return refusals or [Refusal("", "", "", whole)], count
 
 
 def _error(compose: Compose, overrides: Sequence[str]) -> str:

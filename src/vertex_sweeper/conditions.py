@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from vertex_sweeper.entries import Entry, When
+from vertex_sweeper.entries import CONDITIONAL, Entry, When
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.expressions import Domain
 from vertex_sweeper.near import near
@@ -117,12 +117,20 @@ def _overlaps(nodes: Sequence[Node], conditions: Mapping[str, Condition]) -> lis
     mistakes = []
     for one, other in itertools.combinations(nodes, 2):
         if one.entry.key == other.entry.key and not _exclusive(one.id, other.id, conditions):
-            places = [" under ".join(map(str, reversed(node.entry.when))) or node.entry.source for node in (one, other)]
+            places = [_place(node.entry) for node in (one, other)]
             mistakes.append(
                 f"{one.entry.key}: tuned under {places[0]} and under {places[1]}, which can hold together: "
                 "keep one, or give them disjoint values of one parent"
             )
     return mistakes
+
+
+def _place(entry: Entry) -> str:
+    """Under which conditions an entry stands, and in which file where it is not the sweep's own."""
+    if not entry.when:
+        return entry.source
+    under = " under ".join(map(str, reversed(entry.when)))
+    return under if entry.source.startswith(CONDITIONAL) else f"{under} ({entry.source})"
 
 
 def _exclusive(one: str, other: str, conditions: Mapping[str, Condition]) -> bool:

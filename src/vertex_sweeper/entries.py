@@ -58,6 +58,7 @@ class EntryReader:
     """Parses what the user wrote with Hydra's own parser, and collects the mistakes."""
 
     def __init__(self, config_loader: ConfigLoader | None) -> None:
+        self._config_loader = config_loader
         self._parser = OverridesParser.create(config_loader=config_loader)
         self.mistakes: list[str] = []
 
@@ -92,7 +93,9 @@ class EntryReader:
 
     def _entry(self, line: str, source: str, when: tuple[When, ...]) -> list[Entry]:
         try:
-            return [Entry(self._parser.parse_override(line), source, when)]
+            override = self._parser.parse_override(line)
+            override.config_loader = self._config_loader  # only `parse_overrides` sets it, and glob() needs it
+            return [Entry(override, source, when)]
         except HydraException as error:
             reason = " ".join(str(error).split())
             self.mistakes.append(f"{source}: {line}: {reason}")
@@ -149,10 +152,10 @@ def merge(*sources: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
     return merged, mistakes
 
 
-def fixed_list_notes(params: Mapping[str, Any]) -> list[str]:
+def fixed_list_notes(params: Mapping[str, Any], source: str = PARAMS) -> list[str]:
     """A line for each list in `params`: people who know other sweepers may have meant a choice."""
     return [
-        f"{PARAMS}.{key}: a fixed list; to sweep, write `{','.join(map(str, value))}`"
+        f"{source}.{key}: a fixed list; to sweep, write `{','.join(map(str, value))}`"
         for key, value in params.items()
         if isinstance(value, list)
     ]

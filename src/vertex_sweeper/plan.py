@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vertex_sweeper import composition, entries, spec
 from vertex_sweeper.command import Start, derive_command
+from vertex_sweeper.entries import Entry, EntryReader
 from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.group_files import GroupFiles
+from vertex_sweeper.groups import DEFAULT_GROUP, add_group_spaces
 from vertex_sweeper.service import Job
 from vertex_sweeper.services import Place, place_of
 from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, SEARCH_SPACE_KEYS, Settings, read_settings
@@ -85,13 +88,13 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
         place=place,
         directory=directory,
         compose=compose,
-        notes=(*_notes(section, config), *space.notes, *_check_compositions(contract, compose), *lost),
+        notes=(*_notes(section, config), *space.notes, *_check_compositions(contract, compose, space), *lost),
     )
 
 
-def _check_compositions(contract: Contract, compose: composition.Compose) -> list[str]:
+def _check_compositions(contract: Contract, compose: composition.Compose, space: SearchSpace) -> list[str]:
     """A line about what was left out, if anything was. Raises InvalidSweep with what Hydra refuses."""
-    checked = composition.check_compositions(contract, compose)
+    checked = composition.check_compositions(contract, compose, sources=space.sources)
     if checked.mistakes:
         raise InvalidSweep(checked.mistakes)
     left_out = f"{checked.unchecked} values were not composed beforehand: {checked.compositions} configs were"
@@ -141,14 +144,32 @@ def _read_space(section: DictConfig, arguments: Sequence[str], config: DictConfi
     written = reader.params(_unresolved(section, "params")) + reader.conditional(_unresolved(section, "conditional"))
     given = reader.command_line(arguments)
     merged, repeated = entries.merge(written, given)
+    own, notes = _with_group_spaces(merged, reader, config, config_loader)
     mistakes = reader.mistakes + repeated
     if mistakes:
         raise InvalidSweep(mistakes)
     travelling = reader.command_line(_travelling(config))
-    space = build_space([*travelling, *merged])
+    space = build_space([*travelling, *own])
     if not space.parameters:
         raise InvalidSweep(["nothing to tune: sweep at least one key, as in lr='interval(1e-4, 1e-1)' or model=cnn,vit"])
-    return space
+    return replace(space, notes=(*notes, *space.notes))
+
+
+def _with_group_spaces(
+    own: list[Entry], reader: EntryReader, config: DictConfig, config_loader: ConfigLoader
+) -> tuple[list[Entry], list[str]]:
+    """The entries with those that options of swept groups bring, and a line for each file that was used."""
+    key, group = "hydra.sweeper.search_space", config.hydra.sweeper.get("search_space")
+    if group is None or not any(entry.override.is_sweep_override() for entry in own):
+        return own, []
+    if not isinstance(group, str) or not group.strip("/"):
+        raise InvalidSweep([f"{key}: {group!r} must be the name of a config group, or null for none"])
+    files = GroupFiles(config_loader, config.hydra.job.config_name, [str(line) for line in config.hydra.overrides.hydra])
+    if not files.has_group(group):
+        if group == DEFAULT_GROUP:
+            return own, []
+        raise InvalidSweep([f"{key}: there is no config group {group!r} among this app's configs: name one, or null"])
+    return add_group_spaces(own, group=group, files=files, reader=reader)
 
 
 def _unresolved(section: DictConfig, key: str) -> Mapping[str, Any]:

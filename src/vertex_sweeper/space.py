@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vertex_sweeper.conditions import Node, decide, link
 from vertex_sweeper.entries import Entry
@@ -22,12 +22,14 @@ class SearchSpace:
     """What is tuned and what is fixed.
 
     Every parameter has exactly one Slot in `sequence`; a parameter's parent stands before it in `parameters`. `notes` are lines
-    for the user about what was read differently from how it was written.
+    for the user about what was read differently from how it was written. `sources` says of each parameter, by its id, where it
+    was written.
     """
 
     parameters: tuple[Parameter, ...]
     sequence: tuple[str | Slot, ...]
     notes: tuple[str, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
 
 
 def build_space(entries: Sequence[Entry]) -> SearchSpace:
@@ -52,7 +54,8 @@ def build_space(entries: Sequence[Entry]) -> SearchSpace:
     conditions = link(nodes)
     slots = iter(nodes)
     sequence = tuple(Slot(next(slots).id) if text is None else text for text in fixed)
-    return SearchSpace(_parents_first(nodes, conditions), sequence, tuple(notes))
+    sources = {node.id: node.entry.source for node in nodes}
+    return SearchSpace(_parents_first(nodes, conditions), sequence, tuple(notes), sources)
 
 
 def _read(entry: Entry) -> str | Domain:

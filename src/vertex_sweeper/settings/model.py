@@ -8,7 +8,7 @@ from enum import Enum
 
 from vertex_sweeper.outcome import Goal
 
-SEARCH_SPACE_KEYS = ("params", "conditional")
+SEARCH_SPACE_KEYS = ("params", "conditional", "search_space")
 """Keys of `hydra.sweeper` that are the search space and not settings."""
 
 DEFAULT_TRIALS = 20

@@ -1,0 +1,144 @@
+"""What Hydra's config sources hold of config groups: search-space files, and the package that each option goes to.
+
+Everything is asked of the repository from which Hydra would compose this very sweep, so a file is found wherever a config may
+be: in the app's folder or package, in `--config-dir`, on `hydra.searchpath`, in the ConfigStore.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.default_element import DefaultsTreeNode, InputDefault
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+GLOBAL = "_global_"
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceFile:
+    """A search-space file as it was written, interpolations and all.
+
+    `name` is how messages call it, `source` the config source it is from, `package` what its `# @package` header says.
+    """
+
+    name: str
+    source: str
+    package: str | None
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where an option's config goes: its package, and the override key of every group that is chosen beside it, by package."""
+
+    package: str
+    groups: Mapping[str, str]
+
+
+class GroupFiles:
+    """Hydra's config sources as one sweep sees them: with its `hydra.searchpath`."""
+
+    def __init__(self, config_loader: ConfigLoader, config_name: str | None, hydra_overrides: Sequence[str]) -> None:
+        loader: Any = config_loader
+        self._loader = loader
+        self._config_name = config_name
+        self._hydra_overrides = list(hydra_overrides)
+        # The one way, in 1.3 and 1.4, to the repository that a composition uses; the loader's own lacks `hydra.searchpath`.
+        _, self._repository = loader._parse_overrides_and_create_caching_repo(config_name, self._hydra_overrides)  # noqa: SLF001
+
+    def is_group(self, override: Override) -> bool:
+        """Whether an override without a dict for a value chooses an option, as Hydra decides it."""
+        return not getattr(override, "is_value_path", False) and self.has_group(override.key_or_group)
+
+    def has_group(self, name: str) -> bool:
+        """Whether any source has this config group."""
+        return bool(self._repository.group_exists(name))
+
+    def space_file(self, path: str) -> SpaceFile | None:
+        """The search-space file at this config path, if there is one. Raises ValueError for one that cannot be read as such."""
+        if not self._repository.config_exists(path):
+            return None
+        name = f"{path}.yaml"
+        try:
+            found = self._repository.load_config(path)
+            content: Any = OmegaConf.to_container(found.config, resolve=False, enum_to_str=True)
+        except (HydraException, OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
+            raise ValueError(f"{name}: cannot be read: {_one_line(error)}") from error
+        if found.defaults_list:
+            raise ValueError(f"{name}: a defaults list is not composed here: write its keys out")
+        if not isinstance(content, dict):
+            raise ValueError(f"{name}: must be a mapping of keys to expressions, and is {content!r}")  # noqa: TRY004 - what is wrong is the file
+        params = {str(key): value for key, value in content.items() if key != "defaults"}  # typed configs keep theirs
+        wrong = [f"{key} is {_shown(item)}" for key, value in params.items() for item in _unsayable(value)]
+        if wrong:
+            raise ValueError(f"{name}: {', '.join(wrong)}: give an expression, or a plain value")
+        header = found.header.get("package")
+        source = "" if found.provider == "main" else found.path
+        return SpaceFile(name, source, None if header == "_group_" else header, params)
+
+    def place(self, key: str, option: str, overrides: Sequence[str]) -> Placed:
+        """Where Hydra puts `option` of the group that `key` chooses, when it composes with these overrides.
+
+        Raises ValueError with what Hydra says when it does not compose so.
+        """
+        try:
+            composed = self._loader.compute_defaults_list(
+                self._config_name, [*self._hydra_overrides, *overrides], RunMode.MULTIRUN
+            )
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            raise ValueError(_one_line(error).partition(" Config search path")[0]) from error
+        key = key.lstrip("+")
+        path = f"{key.partition('@')[0]}/{option}"
+        nodes = [node for node in _nodes(composed.defaults_tree) if node.get_config_path() == path]
+        own = [node for node in nodes if node.get_override_key() == key] or nodes
+        packages = {node.get_final_package() for node in own}
+        if len(packages) != 1:
+            told = f"to {' and '.join(sorted(packages))}" if packages else "nowhere"
+            raise ValueError(f"Hydra puts it {told}: say which with a `# @package` header")
+        groups = {_package(chosen): chosen for chosen in composed.overrides.known_choices}
+        return Placed(packages.pop(), groups)
+
+
+def _nodes(tree: DefaultsTreeNode | InputDefault) -> Iterator[InputDefault]:
+    """Every default of the tree that stands for a config of its own."""
+    if isinstance(tree, InputDefault):
+        if not tree.is_self() and not tree.is_deleted():
+            yield tree
+        return
+    if not tree.node.is_virtual():
+        yield tree.node
+    for child in tree.children or ():
+        yield from _nodes(child)
+
+
+def _package(override_key: str) -> str:
+    group, _, package = override_key.partition("@")
+    return group.replace("/", ".") if not package else package.removeprefix(GLOBAL)
+
+
+def _unsayable(value: Any) -> Iterator[Any]:
+    """The parts of a YAML or structured value that no override can say."""
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _unsayable(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _unsayable(item)
+    elif value == "???" or not (value is None or isinstance(value, str | int | float)):
+        yield value
+
+
+def _shown(value: Any) -> str:
+    return "missing (???)" if value == "???" else f"of type {type(value).__name__}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
