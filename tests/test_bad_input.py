@@ -68,6 +68,116 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         ["n=1,2", "hydra.sweeper.algorithm=grid", "hydra.sweeper.parallel_trial_count=4"],
         ["parallel_trial_count: 4", "max_trial_count, 2"],
     ),
+    "command of no words": ([SWEPT, "hydra.sweeper.trial.command=[]"], ["trial.command", "[python, train.py]"]),
+    "count without an accelerator": (
+        [SWEPT, "hydra.sweeper.trial.accelerator_count=2"],
+        ["trial.accelerator_count", "needs accelerator_type"],
+    ),
+    "TPU": ([SWEPT, "hydra.sweeper.trial.accelerator_type=TPU_V3"], ["trial.accelerator_type", "'TPU_V3'", "choose a GPU"]),
+    "TPU machine": ([SWEPT, "hydra.sweeper.trial.machine_type=ct5lp-hightpu-4t"], ["trial.machine_type", "choose a GPU"]),
+    "disk of no size": ([SWEPT, "hydra.sweeper.trial.disk_size_gb=0"], ["trial.disk_size_gb: 0 must be 1 or more"]),
+    "too many pools": (
+        [SWEPT, "hydra.sweeper.trial.worker_pools=[{replica_count: 1},{},{},{replica_count: 1}]"],
+        ["trial.worker_pools: 4 pools", "Vertex has 4 with the first"],
+    ),
+    "replicas beside pools": (
+        [SWEPT, "hydra.sweeper.trial.replica_count=2", "hydra.sweeper.trial.worker_pools=[{replica_count: 1}]"],
+        ["trial.replica_count: 2 must be 1", "worker_pools"],
+    ),
+    "unknown setting of a pool": (
+        [SWEPT, "hydra.sweeper.trial.worker_pools=[{replicas: 3}]"],
+        ["trial.worker_pools[0].replicas", "did you mean replica_count?"],
+    ),
+    "pools that are no list": (
+        [SWEPT, "hydra.sweeper.trial.worker_pools={replica_count: 3}"],
+        ["trial.worker_pools", "must be a list"],
+    ),
+    "accelerator of a pool without its machine": (
+        [SWEPT, "hydra.sweeper.trial.worker_pools=[{accelerator_type: NVIDIA_L4}]"],
+        ["worker_pools[0].accelerator_type", "own machine_type"],
+    ),
+    "queue without a scarce GPU": (
+        [SWEPT, "hydra.sweeper.trial.strategy=flex_start", "hydra.sweeper.trial.accelerator_type=NVIDIA_TESLA_T4"],
+        ["trial.strategy", "L4, A100", "NVIDIA_TESLA_T4"],
+    ),
+    "queue for too long a trial": (
+        [
+            SWEPT,
+            "hydra.sweeper.trial.strategy=flex_start",
+            "hydra.sweeper.trial.accelerator_type=NVIDIA_L4",
+            "hydra.sweeper.trial.timeout=700000",
+        ],
+        ["trial.timeout: 700000", "7 days"],
+    ),
+    "queue with two kinds of machines": (
+        [
+            SWEPT,
+            "hydra.sweeper.trial.strategy=flex_start",
+            "hydra.sweeper.trial.accelerator_type=NVIDIA_L4",
+            "hydra.sweeper.trial.worker_pools=[{machine_type: n1-standard-4}]",
+        ],
+        ["trial.strategy", "same machine"],
+    ),
+    "waiting without a queue": (
+        [SWEPT, "hydra.sweeper.trial.max_wait_duration=60"],
+        ["trial.max_wait_duration", "strategy=flex_start", "standard"],
+    ),
+    "unknown strategy": ([SWEPT, "hydra.sweeper.trial.strategy=sport"], ["trial.strategy", "did you mean spot?"]),
+    "a variable that is no text": ([SWEPT, "hydra.sweeper.trial.env={N: 1}"], ["trial.env.N: 1", "quote it"]),
+    "the contract's own variable": (
+        [SWEPT, "hydra.sweeper.trial.env={VERTEX_SWEEPER_CONTRACT: x}"],
+        ["trial.env.VERTEX_SWEEPER_CONTRACT", "leave it out"],
+    ),
+    "too many variables": (
+        [SWEPT, "hydra.sweeper.trial.env={" + ", ".join(f"V{n}: a" for n in range(100)) + "}"],
+        ["trial.env: 100 variables", "at most 99"],
+    ),
+    "network by its name": (
+        [SWEPT, "hydra.sweeper.vertex.network=default"],
+        ["vertex.network", "'default'", "<project number>"],
+    ),
+    "network by a project's id": (
+        [SWEPT, "hydra.sweeper.vertex.network=projects/my-project/global/networks/vpc"],
+        ["vertex.network", "<project number>"],
+    ),
+    "service account without a project": (
+        [SWEPT, "hydra.sweeper.vertex.service_account=trainer"],
+        ["vertex.service_account", "'trainer'", "iam.gserviceaccount.com"],
+    ),
+    "output on no bucket": ([SWEPT, "hydra.sweeper.vertex.base_output_directory=/tmp/x"], ["base_output_directory", "gs://"]),
+    "key of another region": (
+        [
+            SWEPT,
+            "hydra.sweeper.vertex.location=europe-west4",
+            "hydra.sweeper.vertex.kms_key_name=projects/p/locations/us-east1/keyRings/r/cryptoKeys/k",
+        ],
+        ["vertex.kms_key_name", "us-east1", "europe-west4"],
+    ),
+    "TensorBoard with nowhere to log": (
+        [
+            SWEPT,
+            "hydra.sweeper.vertex.tensorboard=projects/p/locations/l/tensorboards/1",
+            "hydra.sweeper.vertex.service_account=a@b",
+        ],
+        ["vertex.base_output_directory", "vertex.tensorboard"],
+    ),
+    "stopping without a condition": (
+        [SWEPT, "hydra.sweeper.study_stopping_config={should_stop_asap: true}"],
+        ["study_stopping_config", "needs a condition"],
+    ),
+    "no progress in two metrics": (
+        [
+            SWEPT,
+            "hydra.sweeper.metrics={a: maximize, b: minimize}",
+            "hydra.sweeper.study_stopping_config={max_num_trials_no_progress: 5}",
+        ],
+        ["max_num_trials_no_progress", "one metric only"],
+    ),
+    "stopping after no trial": (
+        [SWEPT, "hydra.sweeper.study_stopping_config={max_num_trials: 0}"],
+        ["study_stopping_config.max_num_trials: 0 must be 1 or more"],
+    ),
+    "arguments beyond Vertex's limit": ([SWEPT, f"name='{100_000 * 'x'}'"], ["100000", "the app's config"]),
     "unknown goal": ([SWEPT, "hydra.sweeper.metrics={acc: maximise}"], ["metrics.acc", "'maximise'", "did you mean maximize?"]),
     "unknown algorithm": ([SWEPT, "hydra.sweeper.algorithm=baysian"], ["algorithm", "'baysian'", "did you mean bayesian?"]),
     "unknown measurement": (

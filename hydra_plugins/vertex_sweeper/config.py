@@ -25,6 +25,8 @@ SETTINGS: Final[dict[str, Any]] = {
     "max_failed_trial_count": None,
     "algorithm": "bayesian",
     "measurement_selection": "last",
+    "median_automated_stopping_spec": None,
+    "study_stopping_config": None,
     "display_name": None,
     "labels": {},
     # What is searched.
@@ -33,6 +35,8 @@ SETTINGS: Final[dict[str, Any]] = {
     "search_space": "search_space",  # the config group where options of swept groups have theirs
     # What Ctrl-C does to a job on Vertex.
     "on_interrupt": "detach",
+    # What the API has and no setting says, in its JSON form.
+    "spec_overrides": {},
     # What runs, and on what.
     "trial": {
         "command": None,
@@ -43,8 +47,13 @@ SETTINGS: Final[dict[str, Any]] = {
         "disk_type": None,
         "disk_size_gb": None,
         "replica_count": 1,
+        "worker_pools": None,
         "env": {},
+        "allow_secrets": False,
         "timeout": None,
+        "strategy": "standard",
+        "max_wait_duration": None,
+        "persistent_resource_id": None,
         "keep_alive": None,
         "enable_web_access": False,
     },
@@ -52,10 +61,13 @@ SETTINGS: Final[dict[str, Any]] = {
     "vertex": {
         "project": None,
         "location": None,
-        "service_account": None,
-        "base_output_directory": None,
-        "network": None,
         "endpoint": None,
+        "impersonate_service_account": None,
+        "service_account": None,
+        "network": None,
+        "kms_key_name": None,
+        "base_output_directory": None,
+        "tensorboard": None,
     },
     "local": {"seed": None},
 }

@@ -19,12 +19,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vertex_sweeper import composition, entries, spec
 from vertex_sweeper.command import Start, derive_command
+from vertex_sweeper.commit import display_name
 from vertex_sweeper.entries import Entry, EntryReader
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.group_files import GroupFiles
 from vertex_sweeper.groups import DEFAULT_GROUP, add_group_spaces
 from vertex_sweeper.service import Job
-from vertex_sweeper.services import Place, place_of
+from vertex_sweeper.services import Place, find_mistakes, place_of
 from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, SEARCH_SPACE_KEYS, Settings, read_settings
 from vertex_sweeper.space import SearchSpace, build_space
 from vertex_sweeper_runtime.contract import Contract
@@ -74,22 +75,36 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     mistakes.raise_if_any()
 
     contract = spec.build_contract(settings, space, command=command)
-    display_name = settings.display_name or str(config.hydra.job.name)[:LONGEST_DISPLAY_NAME]
+    name = settings.display_name or display_name(str(config.hydra.job.name), start.directory, longest=LONGEST_DISPLAY_NAME)
+    job = spec.build_job(settings, space, contract, display_name=name, sweep_id=secrets.token_hex(8))
+    unchecked = _check_fields(settings, job)
     compose = composition.composer(config_loader, config.hydra.job.config_name)
-    lost = (
-        []
-        if place.output
-        else ["hydra.sweeper.vertex.base_output_directory is not set: Hydra's output ends with each container"]
-    )
+    lost = "hydra.sweeper.vertex.base_output_directory is not set: Hydra's output ends with each container"
     return Plan(
         settings=settings,
         contract=contract,
-        job=spec.build_job(settings, space, contract, display_name=display_name, sweep_id=secrets.token_hex(8)),
+        job=job,
         place=place,
         directory=directory,
         compose=compose,
-        notes=(*_notes(section, config), *space.notes, *_check_compositions(contract, compose, space), *lost),
+        notes=(
+            *_notes(section, config),
+            *space.notes,
+            *unchecked,
+            *_check_compositions(contract, compose, space),
+            *([] if place.output else [lost]),
+        ),
     )
+
+
+def _check_fields(settings: Settings, job: Job) -> list[str]:
+    """A line when `spec_overrides` could not be checked. Raises InvalidSweep with every field that the API does not have."""
+    found = find_mistakes(settings, job)
+    if found:
+        raise InvalidSweep(spec.lines_in_our_words(found, settings.spec_overrides))
+    if found is None and settings.spec_overrides:
+        return ["spec_overrides is not checked against the API's fields: pip install 'hydra-vertex-sweeper[vertex]' for that"]
+    return []
 
 
 def _check_compositions(contract: Contract, compose: composition.Compose, space: SearchSpace) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vertex_sweeper.errors import MissingExtra
-from vertex_sweeper.service import Service
+from vertex_sweeper.service import Job, Service
 from vertex_sweeper.settings import Backend, OnInterrupt, Settings
 
 
@@ -59,15 +59,36 @@ def open_service(settings: Settings, directory: Path) -> Opened:
     from vertex_sweeper.vertex import VertexService
 
     assert settings.vertex.location is not None  # checked with the settings
-    vertex = VertexService(settings.vertex.location, endpoint=settings.vertex.endpoint)
+    vertex = VertexService(
+        settings.vertex.location,
+        endpoint=settings.vertex.endpoint,
+        impersonate=settings.vertex.impersonate_service_account,
+    )
     return Opened(vertex, time.sleep, lambda: None, cancels=settings.on_interrupt is OnInterrupt.CANCEL)
+
+
+def find_mistakes(settings: Settings, job: Job) -> tuple[tuple[str, str], ...] | None:
+    """The fields of a job that the API does not have, or has otherwise, each with what is wrong; None when nobody can tell.
+
+    Google's client knows, and is asked where it is needed anyway, or where a user wrote fields that nobody else knows.
+    """
+    if settings.backend is Backend.LOCAL and not settings.spec_overrides:
+        return ()
+    if not _installed("google.cloud.aiplatform_v1"):
+        return None
+    from vertex_sweeper.vertex import find_mistakes as find
+
+    return find(job)
 
 
 def _require(module: str, *, extra: str, purpose: str) -> None:
     """Says now what is not installed, without importing it: nothing has been written or started yet."""
-    try:
-        found = importlib.util.find_spec(module)
-    except ModuleNotFoundError:  # a parent package is missing too
-        found = None
-    if found is None:
+    if not _installed(module):
         raise MissingExtra(extra, purpose)
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # a parent package is missing too
+        return False

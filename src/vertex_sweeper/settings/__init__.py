@@ -12,10 +12,14 @@ from vertex_sweeper.settings.model import (
     Backend,
     LocalSettings,
     Measurement,
+    MedianStopping,
     OnInterrupt,
     Settings,
+    Strategy,
+    StudyStopping,
     TrialSettings,
     VertexSettings,
+    WorkerPoolSettings,
 )
 from vertex_sweeper.settings.reader import read_settings
 from vertex_sweeper.settings.rules import LONGEST_DISPLAY_NAME
@@ -29,9 +33,13 @@ __all__ = [
     "Backend",
     "LocalSettings",
     "Measurement",
+    "MedianStopping",
     "OnInterrupt",
     "Settings",
+    "Strategy",
+    "StudyStopping",
     "TrialSettings",
     "VertexSettings",
+    "WorkerPoolSettings",
     "read_settings",
 ]

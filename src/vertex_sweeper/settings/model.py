@@ -1,10 +1,15 @@
-"""The settings as typed values, with their defaults: what `hydra.sweeper` may hold, apart from the search space."""
+"""The settings as typed values, with their defaults and a sentence each: what `hydra.sweeper` holds beside the search space.
+
+The table in `docs/settings.md` is made from these classes. Names are Vertex's, in snake case; times are in seconds, sizes in
+GB.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from vertex_sweeper.outcome import Goal
 
@@ -13,6 +18,16 @@ SEARCH_SPACE_KEYS = ("params", "conditional", "search_space")
 
 DEFAULT_TRIALS = 20
 DEFAULT_PARALLEL = 2
+
+ABOUT = "about"
+"""The key of a setting's sentence among its field's metadata."""
+
+
+def setting(about: str, default: Any = None, *, factory: Callable[[], Any] | None = None) -> Any:
+    """A field of a settings class, with its sentence."""
+    if factory is not None:
+        return field(default_factory=factory, metadata={ABOUT: about})
+    return field(default=default, metadata={ABOUT: about})
 
 
 class Backend(Enum):
@@ -44,57 +59,130 @@ class OnInterrupt(Enum):
     CANCEL = "cancel"
 
 
+class Strategy(Enum):
+    """How Vertex provides a trial's machines."""
+
+    STANDARD = "standard"
+    SPOT = "spot"
+    FLEX_START = "flex_start"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerPoolSettings:
+    """One of a trial's further worker pools. What it leaves open is as in the first pool."""
+
+    replica_count: int = setting("How many machines the pool has.", 1)
+    machine_type: str | None = setting("Its machine type; left open, machine and accelerators are the first pool's.")
+    accelerator_type: str | None = setting("Its accelerator, beside a `machine_type` of its own.")
+    accelerator_count: int | None = setting("How many of them each machine has; 1 when only the type is given.")
+    disk_type: str | None = setting("Its boot disk's type.")
+    disk_size_gb: int | None = setting("Its boot disk's size.")
+    image: str | None = setting("Its image.")
+    command: Sequence[str] | None = setting(
+        "Its command; `[]` is the image's own entry point, without the shim and the trial's overrides."
+    )
+    env: Mapping[str, str] | None = setting("Its environment variables, instead of the first pool's.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialSettings:
-    """What runs, and on what: the container and the machine of one trial. Times in seconds, sizes in GB."""
+    """What runs, and on what: the containers and the machines of one trial."""
 
-    command: Sequence[str] | None = None
-    image: str | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
-    machine_type: str = "n1-standard-4"
-    accelerator_type: str | None = None
-    accelerator_count: int | None = None
-    disk_type: str | None = None
-    disk_size_gb: int | None = None
-    replica_count: int = 1
-    timeout: int | None = None
-    keep_alive: int | None = None
-    enable_web_access: bool = False
+    command: Sequence[str] | None = setting("The words that start a trial; left open, how this sweep was started.")
+    image: str | None = setting("The training image, with hydra-vertex-sweeper installed. Needed on Vertex.")
+    env: Mapping[str, str] = setting("Environment variables of the container. No secrets: see `allow_secrets`.", factory=dict)
+    allow_secrets: bool = setting("Send environment variables that look like credentials all the same.", default=False)
+    machine_type: str = setting("The machine type.", "n1-standard-4")
+    accelerator_type: str | None = setting("The accelerator, as in `NVIDIA_TESLA_T4`. Tuning jobs take no TPU.")
+    accelerator_count: int | None = setting("How many of them each machine has; 1 when only the type is given.")
+    disk_type: str | None = setting("The boot disk's type: `pd-ssd`, `pd-standard` or `hyperdisk-balanced`.")
+    disk_size_gb: int | None = setting("The boot disk's size; Vertex's default is 100.")
+    replica_count: int = setting("How many such machines a trial has: one primary, the others in the second worker pool.", 1)
+    worker_pools: Sequence[WorkerPoolSettings | None] | None = setting(
+        "Up to three further pools, for workers, parameter or reduction servers, and evaluators; `{}` leaves a place empty."
+    )
+    timeout: int | None = setting("How long a trial may run; Vertex's default is 7 days.")
+    strategy: Strategy = setting(
+        "Machines on demand, spot machines, or a place in the queue for scarce GPUs.", Strategy.STANDARD
+    )
+    max_wait_duration: int | None = setting(
+        "How long a `flex_start` trial may queue; 0 is for ever, Vertex's default is 24 hours."
+    )
+    persistent_resource_id: str | None = setting("The persistent resource whose machines are used instead of new ones.")
+    keep_alive: int | None = setting("How long a failed container stays up for a look inside.")
+    enable_web_access: bool = setting("Allow an interactive shell in the containers.", default=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VertexSettings:
     """Where the job runs on Vertex, as whom, and where its output goes."""
 
-    project: str | None = None
-    location: str | None = None
-    endpoint: str | None = None
-    service_account: str | None = None
-    network: str | None = None
-    base_output_directory: str | None = None
+    project: str | None = setting("The project that runs the job, and pays. Needed on Vertex.")
+    location: str | None = setting("The region, as in `europe-west4`. Needed on Vertex.")
+    endpoint: str | None = setting("Another host than the region's own; with `http://` in front, an emulator.")
+    impersonate_service_account: str | None = setting("The service account to act as when the job is created and followed.")
+    service_account: str | None = setting("The service account that the containers run as.")
+    network: str | None = setting("The VPC network to peer with: `projects/<number>/global/networks/<name>`.")
+    kms_key_name: str | None = setting("The customer-managed key (CMEK) that encrypts what the job stores.")
+    base_output_directory: str | None = setting(
+        "A `gs://` folder for what should outlive the containers, the trials' Hydra output included."
+    )
+    tensorboard: str | None = setting("The TensorBoard instance that shows what trials log, by its full name.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSettings:
-    """How trials run on this machine. The same seed gives the same suggestions for the same order of completions."""
+    """How trials run on this machine."""
 
-    seed: int | None = None
+    seed: int | None = setting("Gives the same suggestions again, for the same order of completions.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MedianStopping:
+    """The rule that ends a trial whose best value so far is below the median of the others' running averages."""
+
+    use_elapsed_duration: bool = setting("Compare trials at the same running time instead of the same step.", default=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyStopping:
+    """When the study ends before its last trial; at least one condition."""
+
+    should_stop_asap: bool = setting("End running trials too.", default=False)
+    minimum_runtime_constraint: int | None = setting("Not before this time.")
+    maximum_runtime_constraint: int | None = setting("After this time.")
+    min_num_trials: int | None = setting("Not before this many trials have completed.")
+    max_num_trials: int | None = setting("After this many trials.")
+    max_num_trials_no_progress: int | None = setting("When so many trials in a row brought nothing better.")
+    max_duration_no_progress: int | None = setting("When nothing better came for this time.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings of a sweep but its search space. Counts that the user left open are None here."""
 
-    backend: Backend = Backend.VERTEX
-    metrics: Mapping[str, Goal] = field(default_factory=lambda: {"objective": Goal.MINIMIZE})
-    algorithm: Algorithm = Algorithm.BAYESIAN
-    measurement_selection: Measurement = Measurement.LAST
-    max_trial_count: int | None = None
-    parallel_trial_count: int | None = None
-    max_failed_trial_count: int | None = None
-    display_name: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    on_interrupt: OnInterrupt = OnInterrupt.DETACH
-    trial: TrialSettings = field(default_factory=TrialSettings)
-    vertex: VertexSettings = field(default_factory=VertexSettings)
-    local: LocalSettings = field(default_factory=LocalSettings)
+    backend: Backend = setting("Who runs the job: `vertex`, or this machine.", Backend.VERTEX)
+    metrics: Mapping[str, Goal] = setting(
+        "What is optimised, `{id: maximize}` or `{id: minimize}`; the first decides which trial is best.",
+        factory=lambda: {"objective": Goal.MINIMIZE},
+    )
+    max_trial_count: int | None = setting("How many trials there are: 20, and with `algorithm: grid` the whole grid.")
+    parallel_trial_count: int | None = setting("How many run at a time: 2.")
+    max_failed_trial_count: int | None = setting("After how many failures the job is given up: three more than run at a time.")
+    algorithm: Algorithm = setting("How the study searches.", Algorithm.BAYESIAN)
+    measurement_selection: Measurement = setting("Which of a trial's measurements is its result.", Measurement.LAST)
+    median_automated_stopping_spec: MedianStopping | None = setting(
+        "End a trial that falls behind the median of the others; `{}` switches it on. For apps that report while they train."
+    )
+    study_stopping_config: StudyStopping | None = setting("End the study early.")
+    display_name: str | None = setting(
+        "The job's name; left open, that of the Hydra job and the git commit, with `-dirty` where files have changed."
+    )
+    labels: Mapping[str, str] = setting("Labels of the job, beside the sweep's own.", factory=dict)
+    on_interrupt: OnInterrupt = setting("What Ctrl-C does to a job on Vertex; a local job is cancelled.", OnInterrupt.DETACH)
+    spec_overrides: Mapping[str, Any] = setting(
+        "Whatever else the API has, in its JSON form, merged last into the job.", factory=dict
+    )
+    trial: TrialSettings = setting("What runs, and on what.", factory=TrialSettings)
+    vertex: VertexSettings = setting("Where it runs on Vertex.", factory=VertexSettings)
+    local: LocalSettings = setting("How it runs on this machine.", factory=LocalSettings)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.near import near
 from vertex_sweeper.outcome import Goal
+from vertex_sweeper.settings.credentials import shown
 from vertex_sweeper.settings.model import SEARCH_SPACE_KEYS, Backend, Settings
 from vertex_sweeper.settings.rules import broken_rules, missing_for_vertex
 
@@ -47,7 +48,7 @@ def _read(cls: type[Any], section: Mapping[str, Any], path: str, mistakes: list[
             try:
                 values[key] = _value(hints[key], value, where, mistakes)
             except ValueError as error:
-                mistakes.append(str(error))
+                mistakes += str(error).split("\n")
     return cls(**values)
 
 
@@ -55,31 +56,45 @@ def _value(hint: Any, value: Any, where: str, mistakes: list[str]) -> Any:
     """`value` as the type that `hint` asks for. Raises ValueError; never converts between types."""
     if _optional(hint):
         hint = next(part for part in get_args(hint) if part is not type(None))
-    if isinstance(hint, type) and hasattr(hint, "__dataclass_fields__"):
+    if isinstance(hint, type) and is_dataclass(hint):
         if not isinstance(value, Mapping):
-            raise ValueError(f"{where}: {value!r} must be a mapping of settings")
+            raise ValueError(f"{where}: {shown(value)} must be a mapping of settings")
         return _read(hint, value, where, mistakes)
     if isinstance(hint, type) and issubclass(hint, Enum):
         return _member(hint, value, where)
-    if get_origin(hint) in (Mapping, Sequence):
-        return _container(hint, value, where)
+    if get_origin(hint) is Mapping:
+        return _mapping(hint, value, where)
+    if get_origin(hint) is Sequence:
+        return _sequence(hint, value, where, mistakes)
     if type(value) is not hint:
-        raise ValueError(f"{where}: {value!r} must be {_TYPE_NAMES[hint]}{_type_remedy(hint, value)}")
+        raise ValueError(f"{where}: {shown(value)} must be {_TYPE_NAMES[hint]}{_type_remedy(hint, value)}")
     return value
 
 
-def _container(hint: Any, value: Any, where: str) -> Any:
-    if get_origin(hint) is Sequence:
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise ValueError(f"{where}: {value!r} must be a list of strings, one for each word: [python, train.py]")
-        return tuple(value)
+def _sequence(hint: Any, value: Any, where: str, mistakes: list[str]) -> Any:
+    (kind,) = get_args(hint)
+    if _optional(kind):
+        if not isinstance(value, list):
+            raise ValueError(f"{where}: {shown(value)} must be a list, with one mapping of settings for each")
+        # An empty place in the list is not an item with defaults: the two mean different things.
+        return tuple(_value(kind, item, f"{where}[{place}]", mistakes) if item else None for place, item in enumerate(value))
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError(f"{where}: {shown(value)} must be a list of strings, one for each word: [python, train.py]")
+    return tuple(value)
+
+
+def _mapping(hint: Any, value: Any, where: str) -> Any:
     if not isinstance(value, Mapping):
-        raise ValueError(f"{where}: {value!r} must be a mapping, as in {{name: value}}")  # noqa: TRY004 - collected with all other mistakes
+        raise ValueError(f"{where}: {shown(value)} must be a mapping, as in {{name: value}}")  # noqa: TRY004 - collected with all other mistakes
     _, kind = get_args(hint)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return {str(key): _member(kind, item, f"{where}.{key}") for key, item in value.items()}
-    wrong = [f"{where}.{key}: {item!r} must be a string: quote it" for key, item in value.items() if not isinstance(item, str)]
-    if kind is str and wrong:
+    wrong = [
+        f"{where}.{key}: {shown(item, str(key))} must be a string: quote it"
+        for key, item in value.items()
+        if kind is str and not isinstance(item, str)
+    ]
+    if wrong:
         raise ValueError("\n".join(wrong))
     return dict(value)
 

@@ -6,7 +6,10 @@ import re
 from collections.abc import Mapping
 
 from vertex_sweeper.outcome import Goal
-from vertex_sweeper.settings.model import DEFAULT_TRIALS, Algorithm, Settings
+from vertex_sweeper.settings.machines import broken_machines
+from vertex_sweeper.settings.model import DEFAULT_TRIALS, Algorithm, Settings, VertexSettings
+
+PATH = "hydra.sweeper"
 
 RESERVED_METRICS = frozenset({"trial", "timestamp", "global_step", "checkpoint_path"})
 """Metric ids that would collide with cloudml-hypertune's own fields in the metric file."""
@@ -18,36 +21,47 @@ MOST_LABELS = 63
 
 def broken_rules(settings: Settings) -> list[str]:
     """Rules on single values and between settings, that types cannot say."""
-    path = "hydra.sweeper"
+    mistakes = _broken_counts(settings)
+    mistakes += _broken_metrics(settings.metrics)
+    mistakes += _broken_labels(settings.labels)
+    mistakes += _broken_stopping(settings)
+    mistakes += broken_machines(settings.trial)
+    mistakes += _broken_names(settings.vertex)
+    if settings.display_name is not None and not 1 <= len(settings.display_name) <= LONGEST_DISPLAY_NAME:
+        mistakes.append(
+            f"{PATH}.display_name: must have 1 to {LONGEST_DISPLAY_NAME} characters, and has {len(settings.display_name)}"
+        )
+    return mistakes
+
+
+def _broken_counts(settings: Settings) -> list[str]:
+    stopping = settings.study_stopping_config
     counts = {
         "max_trial_count": settings.max_trial_count,
         "parallel_trial_count": settings.parallel_trial_count,
         "max_failed_trial_count": settings.max_failed_trial_count,
-        "trial.replica_count": settings.trial.replica_count,
-        "trial.accelerator_count": settings.trial.accelerator_count,
-        "trial.disk_size_gb": settings.trial.disk_size_gb,
         "trial.timeout": settings.trial.timeout,
         "trial.keep_alive": settings.trial.keep_alive,
     }
-    mistakes = [f"{path}.{key}: {count} must be 1 or more" for key, count in counts.items() if count is not None and count < 1]
+    if stopping is not None:
+        counts |= {
+            f"study_stopping_config.{key}": getattr(stopping, key)
+            for key in stopping.__dataclass_fields__
+            if key != "should_stop_asap"
+        }
+    mistakes = [f"{PATH}.{key}: {count} must be 1 or more" for key, count in counts.items() if count is not None and count < 1]
     most = settings.max_trial_count
     if most is None and settings.algorithm is not Algorithm.GRID:
         most = DEFAULT_TRIALS
     for key in ("parallel_trial_count", "max_failed_trial_count"):
         count = counts[key]
         if most is not None and count is not None and count > most >= 1:
-            mistakes.append(f"{path}.{key}: {count} must not be more than max_trial_count, {most}")
-    mistakes += _broken_metrics(settings.metrics)
-    mistakes += _broken_labels(settings.labels)
-    if settings.display_name is not None and not 1 <= len(settings.display_name) <= LONGEST_DISPLAY_NAME:
-        mistakes.append(
-            f"{path}.display_name: must have 1 to {LONGEST_DISPLAY_NAME} characters, and has {len(settings.display_name)}"
-        )
+            mistakes.append(f"{PATH}.{key}: {count} must not be more than max_trial_count, {most}")
     return mistakes
 
 
 def _broken_metrics(metrics: Mapping[str, Goal]) -> list[str]:
-    path = "hydra.sweeper.metrics"
+    path = f"{PATH}.metrics"
     mistakes = [] if metrics else [f"{path}: must name at least one metric: {{val_acc: maximize}}"]
     for id in metrics:
         if not id or re.search(r"\s", id):
@@ -59,7 +73,7 @@ def _broken_metrics(metrics: Mapping[str, Goal]) -> list[str]:
 
 def _broken_labels(labels: Mapping[str, str]) -> list[str]:
     # Vertex: at most 64 lowercase letters, digits, `_` and `-`.
-    path = "hydra.sweeper.labels"
+    path = f"{PATH}.labels"
     mistakes = [f"{path}: {len(labels)} labels, and at most {MOST_LABELS} are possible"] if len(labels) > MOST_LABELS else []
     return mistakes + [
         f"{path}.{key}: {text!r} must be lowercase letters, digits, '_' and '-', 64 at most"
@@ -69,19 +83,74 @@ def _broken_labels(labels: Mapping[str, str]) -> list[str]:
     ]
 
 
+def _broken_stopping(settings: Settings) -> list[str]:
+    stopping = settings.study_stopping_config
+    if stopping is None:
+        return []
+    path = f"{PATH}.study_stopping_config"
+    conditions = {key: getattr(stopping, key) for key in stopping.__dataclass_fields__ if key != "should_stop_asap"}
+    if all(value is None for value in conditions.values()):
+        return [f"{path}: needs a condition, such as max_num_trials_no_progress: 10"]
+    # The API's reference: these two work in studies of one metric only.
+    return [
+        f"{path}.{key}: works with one metric only, and this sweep has {len(settings.metrics)}: leave it out"
+        for key in ("max_num_trials_no_progress", "max_duration_no_progress")
+        if conditions[key] is not None and len(settings.metrics) > 1
+    ]
+
+
+_NAMES = {
+    "network": (r"projects/\d+/global/networks/[^/\s]+", "projects/<project number>/global/networks/<name>"),
+    "kms_key_name": (
+        r"projects/[^/\s]+/locations/[^/\s]+/keyRings/[^/\s]+/cryptoKeys/[^/\s]+",
+        "projects/<project>/locations/<location>/keyRings/<ring>/cryptoKeys/<key>",
+    ),
+    "tensorboard": (
+        r"projects/[^/\s]+/locations/[^/\s]+/tensorboards/[^/\s]+",
+        "projects/<project>/locations/<location>/tensorboards/<id>",
+    ),
+    "service_account": (r"[^@\s]+@[^@\s]+", "an address, <name>@<project>.iam.gserviceaccount.com"),
+    "impersonate_service_account": (r"[^@\s]+@[^@\s]+", "an address, <name>@<project>.iam.gserviceaccount.com"),
+    "base_output_directory": (r"gs://[^/\s]+\S*", "a folder in a bucket, gs://<bucket>/<folder>"),
+}
+"""How the API writes the names of other things."""
+
+
+def _broken_names(vertex: VertexSettings) -> list[str]:
+    path = f"{PATH}.vertex"
+    given = {key: getattr(vertex, key) for key in _NAMES}
+    mistakes = [
+        f"{path}.{key}: {value!r} must read {_NAMES[key][1]}"
+        for key, value in given.items()
+        if value is not None and not re.fullmatch(_NAMES[key][0], value)
+    ]
+    if mistakes:
+        return mistakes
+    if vertex.kms_key_name is not None and vertex.location is not None:
+        region = vertex.kms_key_name.split("/")[3]
+        if region != vertex.location:
+            mistakes.append(f"{path}.kms_key_name: is in {region}, and must be where the job is, in {vertex.location}")
+    if given["tensorboard"]:
+        mistakes += [
+            f"{path}.{needed}: must be set when vertex.tensorboard is: {why}"
+            for needed, why in (
+                ("service_account", "it uploads what the trials log"),
+                ("base_output_directory", "the trials log there"),
+            )
+            if given[needed] is None
+        ]
+    return mistakes
+
+
 def missing_for_vertex(settings: Settings) -> list[str]:
-    """What backend vertex needs and is not set, or cannot be what it is set to."""
+    """What backend vertex needs and is not set."""
     needed = {
         "vertex.project": (settings.vertex.project, "the project that pays"),
         "vertex.location": (settings.vertex.location, "a region such as europe-west4"),
         "trial.image": (settings.trial.image, "the training image, with hydra-vertex-sweeper installed"),
     }
-    mistakes = [
-        f"hydra.sweeper.{key}: must be set for backend=vertex ({what}); to try on this machine: hydra.sweeper.backend=local"
+    return [
+        f"{PATH}.{key}: must be set for backend=vertex ({what}); to try on this machine: hydra.sweeper.backend=local"
         for key, (value, what) in needed.items()
         if not value
     ]
-    prefix = settings.vertex.base_output_directory
-    if prefix is not None and not prefix.startswith("gs://"):
-        mistakes.append(f"hydra.sweeper.vertex.base_output_directory: {prefix!r} must begin with gs://")
-    return mistakes

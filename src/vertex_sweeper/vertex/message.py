@@ -27,6 +27,15 @@ def parse(spec: Mapping[str, Any]) -> Job:
     return to_job(to_message(spec))
 
 
+def find_mistakes(spec: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What the installed client would not understand in a job: pairs of a field's path and what is wrong with it."""
+    try:
+        to_message(spec)
+    except InvalidJob as error:
+        return error.fields or (("", str(error)),)
+    return ()
+
+
 def to_message(spec: Mapping[str, Any]) -> HyperparameterTuningJob:
     """The client's message for a job in JSON form. Raises InvalidJob as `parse` does."""
     with vertex_extra():
@@ -76,6 +85,8 @@ def _mistakes(value: Any, descriptor: Any, path: str) -> Iterator[tuple[str, str
         where = f"{path}.{key}" if path else str(key)
         if field is None:
             yield where, f"not a field of {descriptor.name}{near(str(key), known)}"
+        elif field.enum_type is not None and isinstance(item, str) and item not in field.enum_type.values_by_name:
+            yield where, f"{item!r} is no {field.enum_type.name}{near(item, field.enum_type.values_by_name, most=3)}"
         elif field.message_type is None or item is None:
             continue
         elif isinstance(item, list) and _is_list(field):

@@ -1,0 +1,79 @@
+"""Whether an environment variable looks like a credential: by its name, or by the shape of its value.
+
+A job's specification is stored, shown in the console and copied into files, so a credential must not stand in it. Values are
+never part of a message here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+_SHAPES: Final = {
+    "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY",
+    "a service account's key": r"\"private_key(_id)?\"\s*:|\"type\"\s*:\s*\"service_account\"",
+    "a GitHub token": r"\b(gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,})",
+    "a GitLab token": r"\bglpat-[\w-]{16,}",
+    "a Google API key": r"\bAIza[\w-]{30,}",
+    "a Google access token": r"\bya29\.[\w-]{20,}",
+    "a Hugging Face token": r"\bhf_[A-Za-z0-9]{20,}",
+    "an AWS key": r"\b(AKIA|ASIA)[A-Z0-9]{16}\b",
+    "a Slack token": r"\bxox[abeoprs]-[\w-]{10,}",
+    "a secret key": r"\bsk-[\w-]{20,}",
+    "a JSON web token": r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+",
+    "an address with a password in it": r"\b[a-z][a-z0-9+.-]*://[^\s/:@]*:[^\s/@]+@",
+}
+
+_SECRETS: Final = frozenset({"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "SECRETS", "CREDENTIAL", "CREDENTIALS", "APIKEY"})
+_KEYS: Final = frozenset({"API", "ACCESS", "SECRET", "PRIVATE", "AUTH", "ACCOUNT", "ENCRYPTION", "SIGNING", "LICENSE"})
+_TOKENS_OF_TEXT: Final = frozenset({"PAD", "BOS", "EOS", "UNK", "SEP", "CLS", "MASK", "STOP", "START", "END", "SPECIAL", "PER"})
+"""What stands before TOKEN in the settings of a tokenizer."""
+_ABOUT_ONE: Final = frozenset(
+    {"FILE", "PATH", "DIR", "NAME", "ID", "VERSION", "LENGTH", "LEN", "COUNT", "TYPE", "PROJECT", "MANAGER"}
+)
+"""A last word that makes a variable say something about a secret and not the secret itself."""
+
+_REFERENCE: Final = re.compile(r"(\.{0,2}/|~/|gs://|s3://|projects/)\S*")
+_NO_SECRET: Final = re.compile(r"|true|false|yes|no|on|off|none|null|auto|[01]|\$\(\w+\)", re.IGNORECASE)
+_RANDOM: Final = re.compile(r"(?=.*\d)(?=.*[A-Za-z])\S{16,}")
+
+
+def credential_in(name: str, value: str) -> str | None:
+    """What the variable looks like, for a message; None when it looks like no credential."""
+    for what, shape in _SHAPES.items():
+        if re.search(shape, value):
+            return f"its value looks like {what}"
+    if _NO_SECRET.fullmatch(value) or _REFERENCE.fullmatch(value):
+        return None
+    return "its name is that of a credential" if _named_like_one(name, value) else None
+
+
+def credentials_in(env: Mapping[str, str], *, where: str) -> list[str]:
+    """A line for each variable of a container that looks like a credential."""
+    found = {name: credential_in(name, value) for name, value in env.items()}
+    return [
+        f"{where}.{name}: {what}, and everybody who may see the job could read it: let hydra.sweeper.vertex.service_account "
+        "have the access, or the app read it from Secret Manager; to insist: hydra.sweeper.trial.allow_secrets=true"
+        for name, what in found.items()
+        if what
+    ]
+
+
+def shown(value: Any, name: str = "") -> str:
+    """A value as messages show it: nothing that looks like a credential."""
+    return "a value that is not shown" if credential_in(name, str(value)) else repr(value)
+
+
+def _named_like_one(name: str, value: str) -> bool:
+    # `apiKey`, `API_KEY` and `api-key` alike.
+    words = re.findall(r"[A-Z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).upper())
+    if not words or words[-1] in _ABOUT_ONE:
+        return False
+    before = words[-2] if len(words) > 1 else ""
+    if words[-1] == "TOKEN":
+        return before not in _TOKENS_OF_TEXT
+    if words[-1] == "KEY":
+        # SORT_KEY=name is none; a key by any other name is told by its value.
+        return before in _KEYS or _RANDOM.fullmatch(value) is not None
+    return not _SECRETS.isdisjoint(words) or (words[-1] == "PWD" and before != "")

@@ -1,0 +1,88 @@
+"""Rules on the machines and containers of a trial: what Vertex documents of worker pools, accelerators and scheduling."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from vertex_sweeper.settings.credentials import credentials_in
+from vertex_sweeper.settings.model import Strategy, TrialSettings, WorkerPoolSettings
+from vertex_sweeper_runtime.contract import VARIABLE
+
+MOST_POOLS: Final = 4
+MOST_VARIABLES: Final = 99
+"""Vertex allows 100; one is the contract."""
+
+_PATH: Final = "hydra.sweeper.trial"
+_TPU: Final = re.compile(r"TPU.*|cloud-tpu|ct\w+-hightpu-.*", re.IGNORECASE)
+_QUEUED_GPUS: Final = re.compile(r"NVIDIA_(L4|TESLA_A100|A100.*|H100.*|H200.*|B200.*)")
+_LONGEST_FLEX_START: Final = 7 * 24 * 60 * 60
+
+
+def broken_machines(trial: TrialSettings) -> list[str]:
+    """The mistakes in a trial's machines, pools, containers and scheduling."""
+    further = [
+        (f"{_PATH}.worker_pools[{place}]", pool) for place, pool in enumerate(trial.worker_pools or ()) if pool is not None
+    ]
+    mistakes = [*_broken_pool(trial, _PATH), *_broken_env(trial.env, f"{_PATH}.env", allow_secrets=trial.allow_secrets)]
+    if trial.command == ():
+        mistakes.append(f"{_PATH}.command: must name a program, as in [python, train.py]")
+    for path, pool in further:
+        mistakes += _broken_pool(pool, path)
+        if pool.machine_type is None and pool.accelerator_type is not None:
+            mistakes.append(f"{path}.accelerator_type: must come with the pool's own machine_type")
+        mistakes += _broken_env(pool.env or {}, f"{path}.env", allow_secrets=trial.allow_secrets)
+    pools = 1 + len(trial.worker_pools or ())
+    if pools > MOST_POOLS:
+        mistakes.append(f"{_PATH}.worker_pools: {pools - 1} pools, and Vertex has {MOST_POOLS} with the first one")
+    if trial.worker_pools and trial.replica_count > 1:
+        # The first pool is the primary replica alone.
+        mistakes.append(
+            f"{_PATH}.replica_count: {trial.replica_count} must be 1 beside worker_pools, because the first pool is the "
+            "primary replica: write the others as the first of worker_pools"
+        )
+    return [*mistakes, *_broken_scheduling(trial, [pool for _, pool in further])]
+
+
+def _broken_pool(pool: TrialSettings | WorkerPoolSettings, path: str) -> Iterator[str]:
+    for key in ("replica_count", "accelerator_count", "disk_size_gb"):
+        count = getattr(pool, key)
+        if count is not None and count < 1:
+            yield f"{path}.{key}: {count} must be 1 or more"
+    if pool.accelerator_count is not None and pool.accelerator_type is None:
+        yield f"{path}.accelerator_count: needs accelerator_type, as in NVIDIA_TESLA_T4"
+    for key in ("machine_type", "accelerator_type"):
+        kind = getattr(pool, key)
+        if kind is not None and _TPU.fullmatch(kind):
+            yield f"{path}.{key}: {kind!r} is a TPU, and tuning jobs take none: choose a GPU, or a machine without"
+
+
+def _broken_env(env: Mapping[str, str], path: str, *, allow_secrets: bool) -> list[str]:
+    mistakes = [] if allow_secrets else credentials_in(env, where=path)
+    if len(env) > MOST_VARIABLES:
+        mistakes.append(f"{path}: {len(env)} variables, and at most {MOST_VARIABLES} are possible")
+    mistakes += [f"{path}: {name!r} is no name of a variable" for name in env if not name or "=" in name]
+    if VARIABLE in env:
+        mistakes.append(f"{path}.{VARIABLE}: is written by the sweep itself: leave it out")
+    return mistakes
+
+
+def _broken_scheduling(trial: TrialSettings, further: list[WorkerPoolSettings]) -> Iterator[str]:
+    wait = trial.max_wait_duration
+    if wait is not None and wait < 0:
+        yield f"{_PATH}.max_wait_duration: {wait} must be 0 or more"
+    if trial.strategy is not Strategy.FLEX_START:
+        if wait is not None:
+            yield f"{_PATH}.max_wait_duration: works with strategy=flex_start only, and it is {trial.strategy.value}"
+        return
+    # What Vertex documents of jobs that queue for GPUs: which ones, how long, and one kind of machine for all pools.
+    if trial.accelerator_type is None or not _QUEUED_GPUS.fullmatch(trial.accelerator_type):
+        rule = "flex_start needs an L4, A100, H100, H200 or B200"
+        yield f"{_PATH}.strategy: {rule}, and accelerator_type is {trial.accelerator_type}"
+    if trial.timeout is not None and trial.timeout > _LONGEST_FLEX_START:
+        yield f"{_PATH}.timeout: {trial.timeout} must be at most 7 days, {_LONGEST_FLEX_START}, with strategy=flex_start"
+    machine = (trial.machine_type, trial.accelerator_type, trial.accelerator_count or 1)
+    others = [(pool.machine_type, pool.accelerator_type, pool.accelerator_count or 1) for pool in further if pool.machine_type]
+    if any(other != machine for other in others):
+        yield f"{_PATH}.strategy: flex_start needs the same machine in every pool: leave worker_pools' machine_type out"

@@ -1,0 +1,16 @@
+"""The job: settings and search space as a HyperparameterTuningJob in the API's JSON form. Pure; the only place that spells it.
+
+The same document is written to `job.json`, accepted by `gcloud`, parsed into the real message, and run by the local service.
+
+    places.py     which setting stands where in the job; both directions are read from this one table
+    study.py      the search space as a study
+    trial_job.py  the contract, and the containers and machines of a trial
+    overrides.py  what users merge into the job last
+    job.py        the whole
+"""
+
+from vertex_sweeper.spec.job import SWEEP_LABEL, build_job
+from vertex_sweeper.spec.origins import in_our_words, lines_in_our_words, setting_of
+from vertex_sweeper.spec.trial_job import SHIM, build_contract
+
+__all__ = ["SHIM", "SWEEP_LABEL", "build_contract", "build_job", "in_our_words", "lines_in_our_words", "setting_of"]

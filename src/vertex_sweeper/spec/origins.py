@@ -1,0 +1,71 @@
+"""From a field of the job back to the setting that wrote it, for messages in the user's own words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from vertex_sweeper.errors import InvalidJob
+from vertex_sweeper.spec.overrides import overridden
+from vertex_sweeper.spec.places import CONTAINER_ELSEWHERE, ELSEWHERE, PLACES, POOL_PLACES, WORKER_POOLS
+
+_ROOT: Final = "hydra.sweeper"
+_FIELDS: Final = {**{field: name for name, field in ELSEWHERE.items()}, **{place.field: place.setting for place in PLACES}}
+_POOL_FIELDS: Final = {
+    **{field: name for name, field in CONTAINER_ELSEWHERE.items()},
+    **{place.field: place.setting for place in POOL_PLACES},
+}
+_POOL: Final = re.compile(re.escape(WORKER_POOLS) + r"\[(\d+)\]\.?(.*)")
+
+
+def setting_of(path: str) -> str | None:
+    """The setting behind a field of the job, `hydra.sweeper.trial.machine_type`; None where no setting writes it.
+
+    Args:
+        path: The field as the service names it, from the job on, in camelCase or snake_case, with indices:
+            `trialJobSpec.workerPoolSpecs[0].machineSpec.machineType`. A part of a field, or a message that holds several
+            fields, is traced as far as it is one setting's.
+    """
+    camel = re.sub(r"_([a-z0-9])", lambda match: match.group(1).upper(), path)
+    pool = _POOL.fullmatch(camel)
+    if pool is None:
+        name = _nearest(camel, _FIELDS)
+        return f"{_ROOT}.{name}" if name else None
+    index, field = int(pool.group(1)), pool.group(2)
+    section = f"{_ROOT}.trial" if index == 0 else f"{_ROOT}.trial.worker_pools[{index - 1}]"
+    name = _nearest(field, _POOL_FIELDS)
+    if name is None:
+        return section if index else None
+    return f"{section}.{name}"
+
+
+def in_our_words(error: InvalidJob) -> InvalidJob:
+    """The same error with the setting behind each field that the service named, where one is."""
+    settings = dict.fromkeys(name for name in (setting_of(field) for field, _ in error.fields) if name)
+    if not settings:
+        return error
+    return InvalidJob(f"{error}; see {', '.join(settings)}", code=error.code, fields=error.fields)
+
+
+def lines_in_our_words(fields: Iterable[tuple[str, str]], overrides: Mapping[str, Any]) -> list[str]:
+    """A line for each field and what is wrong with it, led by where the user wrote it: a setting, or `spec_overrides`."""
+    return [
+        f"{_ROOT}.spec_overrides.{field}: {mistake}"
+        if overridden(overrides, field) or setting_of(field) is None
+        else f"{setting_of(field)}: {mistake}"
+        for field, mistake in fields
+    ]
+
+
+def _nearest(path: str, fields: dict[str, str]) -> str | None:
+    """The setting of the field itself, of the field it is a part of, or of all fields in it when they are one setting's."""
+    bare = re.sub(r"\[\d+\]", "", path)
+    parts = bare.split(".")
+    for length in range(len(parts), 0, -1):
+        name = fields.get(".".join(parts[:length]))
+        if name:
+            return name
+    inner = {name for field, name in fields.items() if field.startswith(f"{bare}.")}
+    common = {name.rpartition(".")[0] for name in inner} if len(inner) > 1 else inner
+    return next(iter(common)) or None if len(common) == 1 else None

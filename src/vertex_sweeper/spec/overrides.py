@@ -1,0 +1,181 @@
+"""`spec_overrides`: what the API has and no setting says, merged last into the job.
+
+Mappings merge, key by key, and null takes a field away. A list is replaced whole by a list, or changed in places by a mapping
+whose keys are positions: `workerPoolSpecs: {0: {…}}`. What the container relies on cannot be changed here, because the trial
+would refuse to run, or report elsewhere than the sweep reads.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.service import Job
+from vertex_sweeper.settings.credentials import credentials_in
+from vertex_sweeper_runtime.contract import VARIABLE
+
+_ROOT: Final = "hydra.sweeper.spec_overrides"
+
+_WRITTEN_BY_THE_SERVICE: Final = frozenset(
+    {"name", "state", "trials", "error", "createTime", "startTime", "endTime", "updateTime", "satisfiesPzs", "satisfiesPzi"}
+)
+
+_KEPT: Final[Mapping[str, tuple[Callable[[Any], Any], str]]] = {
+    "labels.hydra-vertex-sweeper": (
+        lambda job: job["labels"]["hydra-vertex-sweeper"],
+        "by it the sweep's job is found again: leave it out",
+    ),
+    "studySpec.parameters": (
+        lambda job: job["studySpec"]["parameters"],
+        "the container would refuse the trial: sweep in hydra.sweeper.params",
+    ),
+    "studySpec.metrics": (
+        lambda job: [(metric["metricId"], metric["goal"]) for metric in job["studySpec"]["metrics"]],
+        "ids and goals come from hydra.sweeper.metrics: set them there",
+    ),
+    "trialJobSpec.baseOutputDirectory": (
+        lambda job: job["trialJobSpec"].get("baseOutputDirectory"),
+        "set hydra.sweeper.vertex.base_output_directory",
+    ),
+}
+"""What must come out of the merge as it went in, and the remedy."""
+
+_CONTAINER_KEPT: Final = {
+    "command": "set hydra.sweeper.trial.command, or worker_pools' command",
+    "args": "fixed overrides belong on the command line or into hydra.sweeper.params",
+}
+
+
+def apply_overrides(job: Job, overrides: Mapping[str, Any], *, allow_secrets: bool = False) -> Job:
+    """The job with `spec_overrides` merged into it. Raises InvalidSweep with every mistake that can be told without the API."""
+    if not overrides:
+        return job
+    mistakes: list[str] = []
+    merged: Job = _merged(job, overrides, "", mistakes)
+    mistakes += [
+        f"{_ROOT}.{key}: is written by the service: leave it out" for key in overrides if key in _WRITTEN_BY_THE_SERVICE
+    ]
+    mistakes = mistakes or [*_changed(job, merged), *_changed_containers(job, merged)]
+    if not allow_secrets:
+        mistakes += _new_credentials(job, merged)
+    if mistakes:
+        raise InvalidSweep(mistakes)
+    return merged
+
+
+def overridden(overrides: Mapping[str, Any], field: str) -> bool:
+    """Whether a field of the merged job, by its path, or a part of it, came from `spec_overrides`."""
+    part: Any = overrides
+    for name in re.findall(r"[^.\[\]]+", field):
+        if not isinstance(part, Mapping):
+            return True
+        part = {str(key): value for key, value in part.items()}.get(name)
+        if part is None:
+            return False
+    return True
+
+
+def _merged(old: Any, new: Any, path: str, mistakes: list[str]) -> Any:
+    where = f"{_ROOT}{path}"
+    if not isinstance(new, Mapping):
+        if isinstance(old, Mapping) and path:
+            mistakes.append(f"{where}: {new!r:.80} must be a mapping: the API has several fields here")
+        return _without_nulls(new)
+    if isinstance(old, list) or (old is None and new and all(_position(key) is not None for key in new)):
+        return _merged_list(old or [], new, path, mistakes)
+    merged = dict(old) if isinstance(old, Mapping) else {}
+    for key, value in new.items():
+        if "_" in str(key) and path != ".labels":
+            camel = re.sub(r"_(.)", lambda match: match.group(1).upper(), str(key))
+            mistakes.append(f"{where}.{key}: fields are written in the API's JSON form (did you mean {camel}?)")
+        elif value is None:
+            merged.pop(str(key), None)
+        else:
+            merged[str(key)] = _merged(merged.get(str(key)), value, f"{path}.{key}", mistakes)
+    return merged
+
+
+def _merged_list(old: list[Any], new: Mapping[Any, Any], path: str, mistakes: list[str]) -> list[Any]:
+    merged = list(old)
+    for key, value in sorted(new.items(), key=lambda item: (_position(item[0]) is None, _position(item[0]) or 0)):
+        where, position = f"{_ROOT}{path}.{key}", _position(key)
+        if position is None:
+            mistakes.append(f"{where}: a list stands here: write {{0: …}} for its first item, or the whole list")
+        elif value is None:
+            mistakes.append(f"{where}: one item of a list cannot be taken away: write the whole list")
+        elif position > len(merged):
+            mistakes.append(f"{where}: the list has {len(merged)} items: the next position is {len(merged)}")
+        elif position == len(merged):
+            merged.append(_merged(None, value, f"{path}[{position}]", mistakes))
+        else:
+            merged[position] = _merged(merged[position], value, f"{path}[{position}]", mistakes)
+    return merged
+
+
+def _position(key: Any) -> int | None:
+    text = str(key)
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else copy.copy(value)
+
+
+def _changed(job: Job, merged: Job) -> Iterator[str]:
+    for path, (read, remedy) in _KEPT.items():
+        try:
+            same = read(merged) == read(job)
+        except (KeyError, TypeError, AttributeError):
+            same = False
+        if not same:
+            yield f"{_ROOT}.{path}: must stay as the sweep wrote it: {remedy}"
+
+
+def _changed_containers(job: Job, merged: Job) -> Iterator[str]:
+    """Containers with a contract keep it, and the command and the overrides that it repeats."""
+    pools = merged["trialJobSpec"].get("workerPoolSpecs")
+    for index, pool in enumerate(job["trialJobSpec"]["workerPoolSpecs"]):
+        before = pool.get("containerSpec", {})
+        if _contract(before) is None:
+            continue
+        path = f"{_ROOT}.trialJobSpec.workerPoolSpecs[{index}].containerSpec"
+        after = pools[index].get("containerSpec") if isinstance(pools, list) and index < len(pools) else None
+        if not isinstance(after, Mapping):
+            yield f"{path}: must stay: it holds the sweep's contract with the container"
+            continue
+        for field, remedy in _CONTAINER_KEPT.items():
+            if after.get(field) != before.get(field):
+                yield f"{path}.{field}: must stay as the sweep wrote it: {remedy}"
+        if _contract(after) != _contract(before):
+            yield f"{path}.env: must keep {VARIABLE} as the sweep wrote it: set hydra.sweeper.trial.env instead"
+
+
+def _new_credentials(job: Job, merged: Job) -> list[str]:
+    """Credentials that came in by an override; those in the settings were looked at there."""
+    known = dict(_variables(job))
+    return [
+        line
+        for name, value in _variables(merged)
+        if known.get(name) != value
+        for line in credentials_in({name: value}, where=f"{_ROOT} (env)")
+    ]
+
+
+def _variables(job: Job) -> Iterator[tuple[str, str]]:
+    pools = job["trialJobSpec"].get("workerPoolSpecs") if isinstance(job.get("trialJobSpec"), Mapping) else None
+    for pool in pools if isinstance(pools, list) else ():
+        for spec in pool.values() if isinstance(pool, Mapping) else ():
+            entries = spec.get("env") if isinstance(spec, Mapping) else None
+            for entry in entries if isinstance(entries, list) else ():
+                if isinstance(entry, Mapping):
+                    yield str(entry.get("name")), str(entry.get("value", ""))
+
+
+def _contract(container: Mapping[str, Any]) -> str | None:
+    entries = container.get("env") or ()
+    return next((entry.get("value") for entry in entries if entry.get("name") == VARIABLE), None)

@@ -1,0 +1,113 @@
+"""An environment variable that looks like a credential is refused, with the remedy and without its value."""
+
+from __future__ import annotations
+
+import pytest
+
+from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.settings import read_settings
+from vertex_sweeper.settings.credentials import credential_in
+
+WORD = "Zq3vTn8LwXr5Kd1Bm7Yc"
+
+BY_NAME = [
+    *("HF_TOKEN", "GITHUB_TOKEN", "TOKEN", "githubToken", "PASSWORD", "DB_PASSWORD", "password", "MYSQL_PWD", "WANDB_API_KEY"),
+    *("apiKey", "APIKEY", "SECRET", "CLIENT_SECRET", "DJANGO_SECRET_KEY", "PRIVATE_KEY", "AZURE_STORAGE_ACCOUNT_KEY"),
+    *("CREDENTIALS", "SSH_PASSPHRASE", "COMET-API-KEY", "STRIPE_KEY"),
+]
+
+BY_VALUE = {
+    "private key": "-----BEGIN RSA PRIVATE KEY-----\nabc",
+    "private key on one line": r"-----BEGIN PRIVATE KEY-----\nabc",
+    "service account": '{"type": "service_account", "project_id": "p"}',
+    "GitHub": "ghp_" + 36 * "a",
+    "GitHub, fine-grained": "github_pat_" + 30 * "a",
+    "GitLab": "glpat-" + 20 * "a",
+    "Google API key": "AIza" + 35 * "a",
+    "Google access token": "ya29." + 30 * "a",
+    "Hugging Face": "hf_" + 34 * "a",
+    "AWS": "AKIA" + 16 * "A",
+    "Slack": "xoxb-1234567890-abc",
+    "secret key": "sk-proj-" + 30 * "a",
+    "JWT": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc_-def",
+    "address with a password": "postgresql://me:hunter2@db:5432/x",
+    "inside another text": "--token=ghp_" + 36 * "a" + " --x",
+}
+
+HARMLESS = {
+    "TOKENIZERS_PARALLELISM": "false",
+    "KEYBOARD": "qwerty",
+    "MAX_TOKENS": "4096",
+    "PAD_TOKEN": "<pad>",
+    "EOS_TOKEN": "</s>",
+    "SORT_KEY": "name",
+    "MONITOR_KEY": "val_acc",
+    "GOOGLE_APPLICATION_CREDENTIALS": "/etc/keys/adc.json",
+    "DB_PASSWORD_SECRET": "projects/my-project/secrets/db/versions/1",
+    "SECRET_NAME": WORD,
+    "API_KEY_FILE": WORD,
+    "USE_AUTH_TOKEN": "true",
+    "EMPTY_TOKEN": "",
+    "DATA": "gs://bucket/data",
+    "DATA_URL": "https://example.org:8080/a/b@c?x=1",
+    "IMAGE": "europe-docker.pkg.dev/p/r/i@sha256:" + 64 * "a",
+    "COMPASS": "north",
+    "PWD": "somewhere",
+    "RUN_ID": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b",
+    "PARTITION_KEYS": "a,b",
+    "HYDRA_FULL_ERROR": "1",
+}
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_a_name_gives_a_credential_away(name: str) -> None:
+    assert credential_in(name, WORD) == "its name is that of a credential"
+
+
+@pytest.mark.parametrize("case", BY_VALUE)
+def test_a_value_gives_a_credential_away_whatever_its_name(case: str) -> None:
+    assert (credential_in("DATA", BY_VALUE[case]) or "").startswith("its value looks like a")
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_only_resembles_a_credential_is_none(name: str) -> None:
+    assert credential_in(name, HARMLESS[name]) is None
+
+
+def local(trial: dict[str, object]) -> dict[str, object]:
+    return {"backend": "local", "trial": trial}
+
+
+def test_the_message_names_the_remedies_and_not_the_value() -> None:
+    with pytest.raises(InvalidSweep) as caught:
+        read_settings(local({"env": {"HF_TOKEN": WORD}, "worker_pools": [{"env": {"X": BY_VALUE["GitHub"]}}]}))
+    assert [line.partition(":")[0] for line in caught.value.mistakes] == [
+        "hydra.sweeper.trial.env.HF_TOKEN",
+        "hydra.sweeper.trial.worker_pools[0].env.X",
+    ]
+    for line in caught.value.mistakes:
+        assert "service_account" in line
+        assert "Secret Manager" in line
+        assert "allow_secrets=true" in line
+        assert WORD not in line
+        assert "ghp_" not in line
+
+
+@pytest.mark.parametrize(
+    "trial",
+    [
+        pytest.param({"env": {"PASSWORD": 20261124}}, id="a number where a text belongs"),
+        pytest.param({"env": {"X": ["ghp_" + 36 * "a"]}}, id="a list where a text belongs"),
+        pytest.param({"env": "HF_TOKEN=hf_" + 34 * "a"}, id="no mapping"),
+        pytest.param({"worker_pools": {"env": {"HF": "hf_" + 34 * "a"}}}, id="no list"),
+    ],
+)
+def test_a_mistake_of_another_kind_does_not_show_the_value_either(trial: dict[str, object]) -> None:
+    with pytest.raises(InvalidSweep) as caught:
+        read_settings(local(trial))
+    assert not any(secret in str(caught.value) for secret in ("20261124", "hf_aa", "ghp_aa"))
+
+
+def test_who_insists_may_send_it() -> None:
+    settings = read_settings(local({"env": {"HF_TOKEN": WORD}, "allow_secrets": True}))
+    assert settings.trial.env == {"HF_TOKEN": WORD}
