@@ -19,12 +19,13 @@ from omegaconf import DictConfig, OmegaConf
 from vertex_sweeper import best, files, progress
 from vertex_sweeper.command import Start
 from vertex_sweeper.composition import is_group_in, pinned_groups, trial_folder
-from vertex_sweeper.errors import ServiceError, SweepDirectoryError, SweepFailed
+from vertex_sweeper.errors import InvalidJob, ServiceError, SweepDirectoryError, SweepFailed
 from vertex_sweeper.interrupt import EXIT_CODE, Interrupt
 from vertex_sweeper.outcome import Outcome, read_outcome
 from vertex_sweeper.plan import Plan, make_plan
 from vertex_sweeper.service import Job, JobState
 from vertex_sweeper.services import Opened, open_service
+from vertex_sweeper.spec import in_our_words
 from vertex_sweeper.watch import ended, watch
 from vertex_sweeper.whitelist import check_whitelist
 
@@ -91,6 +92,8 @@ def _run(plan: Plan, opened: Opened, interrupt: Interrupt) -> Job:
     except ServiceError as error:
         if error.acted is False:  # nothing exists, so the directory is free for another try
             (plan.directory / JOB_FILE).unlink()
+        if isinstance(error, InvalidJob):
+            raise in_our_words(error) from error
         raise
     name = created["name"]
     _write_job(plan.directory, {"name": name, **plan.job})

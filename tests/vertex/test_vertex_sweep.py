@@ -189,3 +189,17 @@ def test_an_ambiguous_answer_creates_no_second_job_and_keeps_the_intent(folder: 
     again, _ = start(folder, api).communicate()
     assert "already holds a job" in again
     assert api.count("CreateHyperparameterTuningJob") == 1
+
+
+def test_fields_that_the_service_refuses_are_led_back_to_the_settings(folder: Path, api: TuningApi) -> None:
+    import grpc
+
+    field = "hyperparameter_tuning_job.trial_job_spec.worker_pool_specs[0].machine_spec.machine_type"
+    message = f"List of found errors: 1.Field: {field}; Message: no such machine."
+    api.fail("CreateHyperparameterTuningJob", grpc.StatusCode.INVALID_ARGUMENT, message=message)
+    process = start(folder, api, "hydra.sweeper.trial.machine_type=n1-huge")
+    output, _ = process.communicate()
+    assert process.returncode == 1
+    assert "no such machine" in output
+    assert "; see hydra.sweeper.trial.machine_type" in output
+    assert "Traceback" not in output
