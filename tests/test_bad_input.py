@@ -13,7 +13,7 @@ from support import App, app_in
 from vertex_sweeper import files
 from vertex_sweeper.composition import check_compositions
 from vertex_sweeper.errors import InvalidSweep, MissingExtra
-from vertex_sweeper.services import open_service
+from vertex_sweeper.services import open_service, place_of
 from vertex_sweeper.settings import Backend, Settings, VertexSettings
 
 SWEPT = "lr=interval(0,1)"
@@ -304,8 +304,8 @@ def test_a_contract_too_large_for_an_environment_variable_names_its_largest_part
 
 @pytest.mark.parametrize("taken", ["holds a job", "is a file"])
 def test_a_sweep_directory_that_cannot_be_used_is_refused(tmp_path: Path, taken: str) -> None:
+    from vertex_sweeper.directory import claim
     from vertex_sweeper.errors import SweepDirectoryError
-    from vertex_sweeper.sweep import claim
 
     directory = tmp_path / "sweep"
     if taken == "holds a job":
@@ -324,7 +324,7 @@ def test_a_missing_extra_is_named_by_the_command_that_installs_it(
         assert name == module
 
     monkeypatch.setattr(importlib.util, "find_spec", absent)
-    settings = Settings(backend=Backend(backend), vertex=VertexSettings(location="europe-west4"))
+    settings = Settings(backend=Backend(backend), vertex=VertexSettings(project="my-project", location="europe-west4"))
     with pytest.raises(MissingExtra, match=rf"pip install 'hydra-vertex-sweeper\[{backend}\]'"):
-        open_service(settings, tmp_path)
+        open_service(place_of(settings, tmp_path).address, tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -33,8 +33,11 @@ SETTINGS: Final[dict[str, Any]] = {
     "params": {},
     "conditional": {},
     "search_space": "search_space",  # the config group where options of swept groups have theirs
-    # What Ctrl-C does to a job on Vertex.
-    "on_interrupt": "detach",
+    # The road: only check and show, go on with a job instead of creating one, do not wait for its end, what Ctrl-C does to it.
+    "dry_run": False,
+    "attach": None,
+    "wait": True,
+    "on_interrupt": "ask",
     # What the API has and no setting says, in its JSON form.
     "spec_overrides": {},
     # What runs, and on what.

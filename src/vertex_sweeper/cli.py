@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from vertex_sweeper.errors import SweepError
 
-COMMANDS: Final[Mapping[str, tuple[str, str]]] = {}
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "list": ("vertex_sweeper.commands.list", "list the sweeps below a folder, or the jobs of a project"),
+    "show": ("vertex_sweeper.commands.show", "show a job, its trials, and why some of them failed"),
+    "attach": ("vertex_sweeper.commands.attach", "follow a job to its end and write the files of its sweep"),
+    "cancel": ("vertex_sweeper.commands.cancel", "ask a job to end"),
+    "export": ("vertex_sweeper.commands.export", "write a job as a file for gcloud, and print the command that creates it"),
+}
 """By name: the module, and one line about it."""
 
 
@@ -28,9 +35,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments[:1] == [name]:
             importlib.import_module(module).add_arguments(command)
     options = parser.parse_args(arguments)
+    _show_log()
     try:
         code: int = importlib.import_module(COMMANDS[options.command][0]).run(options)
     except SweepError as error:
         print(f"vertex-sweeper: {error}", file=sys.stderr)  # noqa: T201 - a command-line entry point
         return 1
+    except KeyboardInterrupt:
+        return 130
     return code
+
+
+def _show_log() -> None:
+    """Our own lines go to standard error as they are; what a command prints is for standard output."""
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("vertex_sweeper").setLevel(logging.INFO)

@@ -7,11 +7,10 @@ refuses is better than any of ours, and it comes now instead of in the trial.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -52,7 +51,7 @@ def check_compositions(
 
     `sources` says where parameters were written, by id: mistakes name the place.
     """
-    wanted = {parameter.id: _candidates(parameter) for parameter in contract.parameters}
+    wanted = _wanted(contract)
     refusals: list[Refusal] = []
     count = 0
     while count < most and (count == 0 or any(wanted.values())):
@@ -64,6 +63,14 @@ def check_compositions(
             count += extra
             refusals += found
     return Checked(tuple(_lines(refusals, sources or {})), count, unchecked=sum(map(len, wanted.values())))
+
+
+def samples(contract: Contract) -> Iterator[dict[str, ServiceValue]]:
+    """Trials that a service might ask for, by parameter id: those that `check_compositions` composes, in its order."""
+    wanted = _wanted(contract)
+    yield _sample(contract, wanted)
+    while any(wanted.values()):
+        yield _sample(contract, wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,10 @@ def _lines(refusals: Sequence[Refusal], sources: Mapping[str, str]) -> list[str]
         source = f" ({sources[id]})" if sources.get(id, COMMAND_LINE) != COMMAND_LINE else ""
         lines.append(f"{first.key}={first.literal}: {first.error}{so_for}{source}")
     return lines
+
+
+def _wanted(contract: Contract) -> dict[str, list[ServiceValue]]:
+    return {parameter.id: _candidates(parameter) for parameter in contract.parameters}
 
 
 def _candidates(parameter: Parameter) -> list[ServiceValue]:
@@ -160,19 +171,6 @@ def _error(compose: Compose, overrides: Sequence[str]) -> str:
         cause = str(error.__cause__).partition("\n")[0] if isinstance(error.__cause__, OmegaConfBaseException) else ""
         return " ".join(f"{message} {cause}".split()) or type(error).__name__
     return ""
-
-
-def is_group_in(config_loader: ConfigLoader, config: DictConfig) -> Callable[[Override], bool]:
-    """Whether an override chooses a config group's option, as Hydra decides it: by what its config sources hold."""
-    name = config.hydra.job.config_name
-    overrides = [str(line) for line in config.hydra.overrides.hydra]
-
-    def is_group(override: Override) -> bool:
-        if isinstance(override.value(), dict) or "." in override.key_or_group:
-            return False
-        return bool(config_loader.get_group_options(override.key_or_group, config_name=name, overrides=overrides))
-
-    return is_group
 
 
 def pinned_groups(config_loader: ConfigLoader, config: DictConfig) -> list[str]:

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a hang-up, as something a sweep can ask about.
+"""Ctrl-C, SIGTERM and a hang-up, as something a sweep can ask about, and what is to be done then.
 
 The first signal is remembered, and wakes a waiting sweep; the second ends the process at once. In between, files are written
 and calls are made undisturbed.
@@ -8,14 +8,28 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
+from enum import Enum, auto
 from types import FrameType, TracebackType
+
+from vertex_sweeper.settings import OnInterrupt
 
 EXIT_CODE = 130
 """What shells report for a program ended by Ctrl-C."""
 
+QUESTION = "\nThe job runs on without this process. (d)etach, (c)ancel it, or (w)ait on? "
+
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class Reaction(Enum):
+    """What a sweep does about a signal."""
+
+    WAIT = auto()
+    DETACH = auto()
+    CANCEL = auto()
 
 
 class Interrupt:
@@ -29,6 +43,7 @@ class Interrupt:
         self._kill = kill
         self._waiting = False
         self._news = False
+        self._asking = False
         self._previous: dict[int, object] = {}
         self.received: signal.Signals | None = None
         """The first signal, once there was one."""
@@ -46,13 +61,32 @@ class Interrupt:
         for number, previous in self._previous.items():
             signal.signal(number, previous)  # type: ignore[arg-type]  # what signal.signal itself gave us
 
-    def pause(self, wait: Callable[[float], None], seconds: float) -> None:
-        """Calls `wait(seconds)`, and returns at once when a signal comes."""
+    def pause(self, wait: Callable[[float], None], seconds: float) -> bool:
+        """Calls `wait(seconds)`, and returns at once when a signal comes; False once one has come."""
+        self._wake_from(lambda: wait(seconds))
+        return self.received is None
+
+    def ask(self, answer: Callable[[], str]) -> str:
+        """What a person answers to the first signal; nothing if another one comes meanwhile."""
+        answers: list[str] = []
+        self._news = False  # the signal that is asked about is none
+        self._asking = True
+        try:
+            self._wake_from(lambda: answers.append(answer()))
+        finally:
+            self._asking = False
+        return answers[0] if answers else ""
+
+    def forget(self) -> None:
+        """Makes the next signal the first one again."""
+        self.received = None
+
+    def _wake_from(self, wait: Callable[[], None]) -> None:
         try:
             self._waiting = True
             try:
                 if not self._news:  # it came between the caller's last look and here
-                    wait(seconds)
+                    wait()
             finally:
                 self._waiting = False
         except _Woken:
@@ -60,17 +94,53 @@ class Interrupt:
         self._news = False
 
     def _receive(self, number: int, _: FrameType | None) -> None:
-        if self.received is not None:
+        if self.received is not None and not self._asking:
             # The interrupted code may hold any lock, so the killing is not done on its stack.
             killer = threading.Thread(target=self._kill, daemon=True)
             killer.start()
             killer.join(timeout=5)
             os._exit(EXIT_CODE)
-        self.received = signal.Signals(number)
+        self.received = self.received or signal.Signals(number)
+        self._asking = False
         self._news = True
         if self._waiting:
             raise _Woken
 
 
 class _Woken(BaseException):
-    """Raised by the signal handler, and only inside `Interrupt.pause`."""
+    """Raised by the signal handler, and only inside `Interrupt.pause` and `Interrupt.ask`."""
+
+
+def react(interrupt: Interrupt, on_interrupt: OnInterrupt, *, answer: Callable[[], str] | None) -> Reaction:
+    """What is to be done about the signal that came, with a job that goes on without this process.
+
+    `answer` asks the person at the terminal, and is None where there is nobody to be asked. Only Ctrl-C comes from a person: a
+    hang-up (the laptop was closed) always lets go of the job, whatever the setting. Asked, only `c` cancels and only `w` goes
+    on; anything else, the end of the input and a second Ctrl-C let go, which costs nobody a result.
+    """
+    if interrupt.received is getattr(signal, "SIGHUP", None) or on_interrupt is OnInterrupt.DETACH:
+        return Reaction.DETACH
+    if on_interrupt is OnInterrupt.CANCEL:
+        return Reaction.CANCEL
+    if interrupt.received is not signal.SIGINT or answer is None:
+        return Reaction.DETACH
+    word = interrupt.ask(answer).strip().lower()
+    if word in ("w", "wait"):
+        interrupt.forget()
+        return Reaction.WAIT
+    return Reaction.CANCEL if word in ("c", "cancel") else Reaction.DETACH
+
+
+def terminal() -> Callable[[], str] | None:
+    """Asks the person at the terminal; None when there is none, or this process is in the background of its shell."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    if hasattr(os, "tcgetpgrp") and os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():
+        return None  # reading would stop the process
+
+    def ask() -> str:
+        sys.stderr.write(QUESTION)
+        sys.stderr.flush()
+        return sys.stdin.readline()
+
+    return ask

@@ -38,6 +38,7 @@ class Trial:
     stands behind `key=` for each tuned Hydra key, in the order of the overrides, without those not active in this trial.
     `overrides` is the complete list that the trial was given, or empty where that cannot be told. `metrics` is the final
     measurement. `started` is the service's own RFC 3339 text. `reason` says why the trial failed, or what is odd about it.
+    `job` is the name of the job that ran this one trial, where the service has such a thing.
     """
 
     number: int
@@ -48,6 +49,12 @@ class Trial:
     started: str | None = None
     seconds: float | None = None
     reason: str = ""
+    job: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether this trial will never change again."""
+        return self.state is not None and self.state.ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +110,35 @@ class Outcome:
 
 def read_outcome(job: Mapping[str, Any], contract: Contract) -> Outcome:
     """The outcome that a job's snapshot stands for. Never raises for what a service may have put into the snapshot."""
+    return OutcomeReader(contract).read(job)
+
+
+class OutcomeReader:
+    """Reads one job's snapshots, one after the other. What has ended is read once: it will never change."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._ended: dict[str, Trial] = {}
+
+    def read(self, job: Mapping[str, Any]) -> Outcome:
+        """The outcome as it stands. Never raises for what a service may have put into the snapshot."""
+        trials: list[Trial] = []
+        ended: dict[str, Trial] = {}
+        for snapshot in _mappings(job.get("trials")):
+            id = str(snapshot.get("id", ""))
+            trial = self._ended.get(id) or _read_trial(snapshot, self._contract)
+            trials.append(trial)
+            if id and trial.ended:
+                ended[id] = trial
+        self._ended = ended
+        return _outcome(job, self._contract, trials)
+
+
+def _outcome(job: Mapping[str, Any], contract: Contract, trials: list[Trial]) -> Outcome:
     study = _mapping(job.get("studySpec"))
     goals = {
         str(entry["metricId"]): _goal(entry.get("goal")) for entry in _mappings(study.get("metrics")) if "metricId" in entry
     }
-    trials = [_read_trial(trial, contract) for trial in _mappings(job.get("trials"))]
     slots = [item.id for item in contract.sequence if isinstance(item, Slot)]
     keys = {parameter.id: parameter.key for parameter in contract.parameters}
     planned = job.get("maxTrialCount")
@@ -145,6 +176,7 @@ def _read_trial(trial: Mapping[str, Any], contract: Contract) -> Trial:
         started=str(trial["startTime"]) if trial.get("startTime") else None,
         seconds=_seconds(trial.get("startTime"), trial.get("endTime")),
         reason="; ".join(_one_line(reason) for reason in reasons if reason),
+        job=str(trial.get("customJob") or ""),
     )
 
 

@@ -63,7 +63,7 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
         _refuse_distributed_run(os.environ)
     settings = Settings()
     with mistakes:
-        settings = read_settings(_settings_section(section))
+        settings = read_own_settings(config)
     directory = start.directory / str(config.hydra.sweep.dir)
     place = place_of(settings, directory)
     space = SearchSpace((), ())
@@ -74,7 +74,7 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
         command = command or derive_command(start, portable=place.container)
     mistakes.raise_if_any()
 
-    contract = spec.build_contract(settings, space, command=command)
+    contract = _agree(settings, space, command, config, config_loader)
     name = settings.display_name or display_name(str(config.hydra.job.name), start.directory, longest=LONGEST_DISPLAY_NAME)
     job = spec.build_job(settings, space, contract, display_name=name, sweep_id=secrets.token_hex(8))
     unchecked = _check_fields(settings, job)
@@ -95,6 +95,25 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
             *([] if place.output else [lost]),
         ),
     )
+
+
+def _agree(
+    settings: Settings, space: SearchSpace, command: Sequence[str], config: DictConfig, config_loader: ConfigLoader
+) -> Contract:
+    files = GroupFiles(config_loader, config.hydra.job.config_name, [str(line) for line in config.hydra.overrides.hydra])
+    return spec.build_contract(
+        settings,
+        space,
+        command=command,
+        groups=[key for key in space.keys if "." not in key and files.has_group(key)],
+        pinned=composition.pinned_groups(config_loader, config),
+        subdir=_as_written(config.hydra.sweep, "subdir"),
+    )
+
+
+def read_own_settings(config: DictConfig) -> Settings:
+    """The settings alone, for what needs no search space. Raises InvalidSweep with every mistake."""
+    return read_settings(_settings_section(config.hydra.sweeper))
 
 
 def _check_fields(settings: Settings, job: Job) -> list[str]:
@@ -185,6 +204,11 @@ def _with_group_spaces(
             return own, []
         raise InvalidSweep([f"{key}: there is no config group {group!r} among this app's configs: name one, or null"])
     return add_group_spaces(own, group=group, files=files, reader=reader)
+
+
+def _as_written(section: DictConfig, key: str) -> str | None:
+    value = OmegaConf.to_container(section, resolve=False)
+    return str(value[key]) if isinstance(value, dict) and value.get(key) is not None else None
 
 
 def _unresolved(section: DictConfig, key: str) -> Mapping[str, Any]:

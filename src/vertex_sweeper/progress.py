@@ -6,15 +6,16 @@ import os
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from vertex_sweeper.files import BEST_CONFIG
+from vertex_sweeper.files import BEST_CONFIG, TRIALS
 from vertex_sweeper.outcome import Outcome, Trial
 from vertex_sweeper.service import JobState, TrialState
 
 _LONGEST_VALUE: Final = 60
+_MOST_FAILURES: Final = 20
 _TAIL_BYTES: Final = 64 * 1024
 
 
@@ -52,6 +53,18 @@ def summary_lines(
         extra: overrides that must follow `+best=best` to make it complete.
     """
     names = [path.relative_to(directory).as_posix() if path.is_relative_to(directory) else str(path) for path in files]
+    lines = overview_lines(outcome)
+    if outcome.best is not None and BEST_CONFIG in names:
+        again = [*command, "--config-dir", str(directory), "+best=best", *extra]
+        lines.append(f"run it again: {_printable(shlex.join(again))}")
+    if names:
+        lines.append(f"results: {', '.join(names)}")
+    lines.append(f"sweep directory: {directory}")
+    return lines
+
+
+def overview_lines(outcome: Outcome) -> list[str]:
+    """How the trials ended, how the job did, and which trial is best."""
     lines = [_counts(outcome)]
     if outcome.state is not JobState.SUCCEEDED or outcome.error:
         state = outcome.state.value.removeprefix("JOB_STATE_").lower().replace("_", " ") if outcome.state else "state unknown"
@@ -62,15 +75,22 @@ def summary_lines(
     else:
         lines.append(f"best: trial {best.number}  {_metrics(best.metrics)}")
         lines += [f"  {_printable(shlex.join(best.overrides))}"] if best.overrides else []
-        if BEST_CONFIG in names:
-            again = [*command, "--config-dir", str(directory), "+best=best", *extra]
-            lines.append(f"run it again: {_printable(shlex.join(again))}")
     if len(outcome.goals) > 1 and best is not None:
         numbers = ", ".join(f"#{trial.number}" for trial in outcome.pareto)
         lines.append(f"no trial is better in every metric than: {numbers}")
-    if names:
-        lines.append(f"results: {', '.join(names)}")
-    lines.append(f"sweep directory: {directory}")
+    return lines
+
+
+def failure_lines(outcome: Outcome, log_of: Callable[[Trial], str | None]) -> list[str]:
+    """A line for each trial that failed: its state, the reason, and the command that shows its log."""
+    failed = [trial for trial in outcome.trials if trial.state is TrialState.INFEASIBLE]
+    lines = []
+    for trial in failed[:_MOST_FAILURES]:
+        line = f"trial {trial.number} is INFEASIBLE: {_printable(trial.reason) or 'no reason was given'}"
+        command = log_of(trial)
+        lines.append(f"{line}  (its log: {command})" if command else line)
+    if len(failed) > _MOST_FAILURES:
+        lines.append(f"and {len(failed) - _MOST_FAILURES} more: see {TRIALS}")
     return lines
 
 

@@ -4,23 +4,36 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from vertex_sweeper.errors import MissingExtra
 from vertex_sweeper.service import Job, Service
-from vertex_sweeper.settings import Backend, OnInterrupt, Settings
+from vertex_sweeper.settings import Backend, Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What finds a sweep's service again, from any process: the API's `parent`, and how to get there.
+
+    `endpoint` is another host than the region's own, `impersonate` a service account to act as.
+    """
+
+    backend: Backend
+    parent: str
+    endpoint: str | None = None
+    impersonate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a sweep's job runs: the API's `parent`, where the trials' folders are, and whether a container must find its files.
+    """Where a sweep's job runs, where the trials' folders are, and whether a container must find its files.
 
     `output` is the sweep directory, a `gs://` prefix, or None: nowhere that outlives a container.
     """
 
-    parent: str
+    address: Address
     output: str | None
     container: bool
 
@@ -28,9 +41,11 @@ class Place:
 def place_of(settings: Settings, directory: Path) -> Place:
     """The place for `settings.backend`; `directory` is the sweep's."""
     if settings.backend is Backend.LOCAL:
-        return Place("projects/local/locations/local", str(directory), container=False)
+        return Place(Address(Backend.LOCAL, "projects/local/locations/local"), str(directory), container=False)
     vertex = settings.vertex
-    return Place(f"projects/{vertex.project}/locations/{vertex.location}", vertex.base_output_directory, container=True)
+    parent = f"projects/{vertex.project}/locations/{vertex.location}"
+    address = Address(Backend.VERTEX, parent, vertex.endpoint, vertex.impersonate_service_account)
+    return Place(address, vertex.base_output_directory, container=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +53,50 @@ class Opened:
     """A service ready for calls, and how to live with it.
 
     `wait(seconds)` returns after that time, or when the service knows of a change; `kill()` ends at once whatever runs on this
-    machine; `cancels` says whether an interrupt cancels the job or only lets go of it.
+    machine. `find(parent, labels)` lists jobs; it is None where jobs end with this process, and nothing is ever to be found.
     """
 
     service: Service
     wait: Callable[[float], None]
     kill: Callable[[], None]
-    cancels: bool
+    find: Callable[[str, Mapping[str, str | None]], list[Job]] | None
+
+    @property
+    def outlives(self) -> bool:
+        """Whether a job goes on without this process."""
+        return self.find is not None
 
 
-def open_service(settings: Settings, directory: Path) -> Opened:
-    """The service for `settings.backend`; what it needs is imported here, at first use. Raises MissingExtra."""
-    if settings.backend is Backend.LOCAL:
+def open_service(address: Address, directory: Path, *, seed: int | None = None) -> Opened:
+    """The service at an address; what it needs is imported here, at first use. Raises MissingExtra.
+
+    `directory` is where trials of this machine work, and `seed` repeats their suggestions.
+    """
+    if address.backend is Backend.LOCAL:
         _require("optuna", extra="local", purpose="backend local")
         from vertex_sweeper.local import LocalService
 
-        local = LocalService(lambda _: directory, seed=settings.local.seed)
-        return Opened(local, local.wait_for_change, local.close, cancels=True)
+        local = LocalService(lambda _: directory, seed=seed)
+        return Opened(local, local.wait_for_change, local.close, find=None)
     _require("google.cloud.aiplatform_v1", extra="vertex", purpose="backend vertex")
     from vertex_sweeper.vertex import VertexService
 
-    assert settings.vertex.location is not None  # checked with the settings
-    vertex = VertexService(
-        settings.vertex.location,
-        endpoint=settings.vertex.endpoint,
-        impersonate=settings.vertex.impersonate_service_account,
-    )
-    return Opened(vertex, time.sleep, lambda: None, cancels=settings.on_interrupt is OnInterrupt.CANCEL)
+    location = address.parent.split("/")[3]
+    vertex = VertexService(location, endpoint=address.endpoint, impersonate=address.impersonate)
+    return Opened(vertex, time.sleep, lambda: None, find=vertex.find)
+
+
+def check_job(address: Address, spec: Job) -> None:
+    """Whether the service at an address would understand this job, as far as that is known without it. Raises InvalidJob."""
+    if address.backend is Backend.LOCAL:
+        from vertex_sweeper.local.validation import check_job as check_local
+
+        check_local(spec)
+        return
+    _require("google.cloud.aiplatform_v1", extra="vertex", purpose="backend vertex")
+    from vertex_sweeper.vertex.message import parse
+
+    parse(spec)
 
 
 def find_mistakes(settings: Settings, job: Job) -> tuple[tuple[str, str], ...] | None:

@@ -31,6 +31,13 @@ class SearchSpace:
     notes: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def keys(self) -> list[str]:
+        """What the overrides are about, fixed and tuned, without `+`, `~` and `@package`."""
+        written = [text.partition("=")[0] for text in self.sequence if isinstance(text, str)]
+        written += [parameter.key for parameter in self.parameters]
+        return [key.lstrip("+~").partition("@")[0] for key in written]
+
 
 def build_space(entries: Sequence[Entry]) -> SearchSpace:
     """The search space of all entries, which are in their final order. Raises InvalidSweep with every mistake."""

@@ -2,168 +2,135 @@
 
     plan (check everything) → claim the sweep directory → create the job → watch it → read its outcome → write the results
 
-Everything before `create` costs nothing and starts nothing; everything after it runs to its end, interrupts included.
+Everything before the creation costs nothing and starts nothing; everything after it runs to its end, interrupts included.
+`attach` joins the road where the job exists, `dry_run` leaves it where the job is planned.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from vertex_sweeper import best, files, progress
+from vertex_sweeper import attach, hints
+from vertex_sweeper import directory as sweep_directory
 from vertex_sweeper.command import Start
-from vertex_sweeper.composition import is_group_in, pinned_groups, trial_folder
-from vertex_sweeper.errors import InvalidJob, ServiceError, SweepDirectoryError, SweepFailed
+from vertex_sweeper.composition import trial_folder
+from vertex_sweeper.dry_run import dry_run_text
+from vertex_sweeper.errors import ServiceError, SweepError
+from vertex_sweeper.files import write_text
+from vertex_sweeper.follow import Task, check_success, folder_in, follow
 from vertex_sweeper.interrupt import EXIT_CODE, Interrupt
-from vertex_sweeper.outcome import Outcome, read_outcome
-from vertex_sweeper.plan import Plan, make_plan
-from vertex_sweeper.service import Job, JobState
-from vertex_sweeper.services import Opened, open_service
-from vertex_sweeper.spec import in_our_words
-from vertex_sweeper.watch import ended, watch
+from vertex_sweeper.outcome import Outcome, Trial, read_outcome
+from vertex_sweeper.plan import Plan, make_plan, read_own_settings
+from vertex_sweeper.services import check_job, open_service
+from vertex_sweeper.submission import submit
 from vertex_sweeper.whitelist import check_whitelist
 
 log = logging.getLogger(__name__)
 
-JOB_FILE = "job.json"
 
-
-def run_sweep(arguments: Sequence[str], *, hydra_context: HydraContext, config: DictConfig) -> Outcome:
+def run_sweep(arguments: Sequence[str], *, hydra_context: HydraContext, config: DictConfig) -> Outcome | None:
     """Tunes the app of this Hydra multirun; returns when the job has ended and its results are written.
 
-    The task function is not called here: trials run the command that started the sweep. Raises SweepError for whatever a
-    user can mend, and SystemExit(130) after an interrupt.
+    The task function is not called here: trials run the command that started the sweep. Returns None after a dry run. Raises
+    SweepError for whatever a user can mend, and SystemExit(130) after an interrupt.
     """
-    check_whitelist(hydra_context)
-    plan = make_plan(arguments, config=config, config_loader=hydra_context.config_loader, start=Start.of_this_process())
-    for note in plan.notes:
-        log.info(note)
-    opened = open_service(plan.settings, plan.directory)
-    claim(plan.directory)
-    OmegaConf.save(config, plan.directory / "multirun.yaml")
-    _write_job(plan.directory, plan.job)
+    with _multirun(hydra_context, config):
+        if config.hydra.sweeper.get("attach") is not None:
+            return _go_on(arguments, config)
+        check_whitelist(hydra_context)
+        plan = make_plan(arguments, config=config, config_loader=hydra_context.config_loader, start=Start.of_this_process())
+        for note in plan.notes:
+            log.info(note)
+        if plan.settings.dry_run:
+            _show(plan)
+            return None
+        return _create_and_follow(plan, config)
+
+
+def _show(plan: Plan) -> None:
+    """The end of a dry run: the job passed every check, and is shown."""
+    check_job(plan.place.address, plan.job)
+    sys.stdout.write(dry_run_text(plan))  # not logged: it is what was asked for, and may be piped into a file
+    sys.stdout.flush()
+
+
+def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
+    address, directory = plan.place.address, plan.directory
+    opened = open_service(address, directory, seed=plan.settings.local.seed)
+    sweep_directory.claim(directory)
+    write_text(directory / "multirun.yaml", OmegaConf.to_yaml(config))
     with Interrupt(opened.kill) as interrupt:
         try:
-            job = _run(plan, opened, interrupt)
-        finally:
+            job = submit(opened, address, plan.job, directory=directory, pause=lambda s: interrupt.pause(opened.wait, s))
+        except BaseException as error:
             opened.kill()
-        outcome = read_outcome(job, plan.contract)
-        _leave_results(plan, outcome, hydra_context, config)
+            if interrupt.received and isinstance(error, ServiceError):
+                log.warning("%s", error)
+                raise SystemExit(EXIT_CODE) from error
+            raise
+        hints.announce(address, job, directory)
+        if not plan.settings.wait:
+            log.info("not waiting for its end; come back with `%s`", hints.attach_command(directory))
+            return read_outcome(job, plan.contract)
+        task = Task(
+            opened=opened,
+            address=address,
+            name=job["name"],
+            contract=plan.contract,
+            directory=directory,
+            folder=lambda trial: folder_in(plan.place.output, plan.contract, trial) or _composed_folder(plan, trial),
+            on_interrupt=plan.settings.on_interrupt,
+        )
+        return _finish(task, interrupt)
+
+
+def _go_on(arguments: Sequence[str], config: DictConfig) -> Outcome:
+    """Follows a job that exists. `multirun.yaml` is that of the command that created it, and is not written here."""
+    settings = read_own_settings(config)
+    assert settings.attach is not None
+    if arguments:
+        log.info("attach: the job is what it is, and these overrides are not used: %s", " ".join(arguments))
+    target = attach.read_target(
+        settings.attach,
+        endpoint=settings.vertex.endpoint,
+        impersonate=settings.vertex.impersonate_service_account,
+    )
+    directory = target.directory or Path.cwd() / str(config.hydra.sweep.dir)
+    opened = open_service(target.address, directory)
+    with Interrupt(opened.kill) as interrupt:
+        task = attach.prepare(
+            target, opened, directory, on_interrupt=settings.on_interrupt, pause=lambda s: interrupt.pause(opened.wait, s)
+        )
+        return _finish(task, interrupt, wait=settings.wait)
+
+
+def _finish(task: Task, interrupt: Interrupt, *, wait: bool = True) -> Outcome:
+    outcome = follow(task, interrupt, wait=wait)
     if interrupt.received:
-        _end_multirun(hydra_context, config)
         raise SystemExit(EXIT_CODE)
-    if outcome.state is not JobState.SUCCEEDED or outcome.best is None:
-        _end_multirun(hydra_context, config)
-        raise SweepFailed(_failure(outcome))
+    if wait:
+        check_success(outcome)
     return outcome
 
 
-def claim(directory: Path) -> None:
-    """Makes the sweep directory, or says why it cannot be this sweep's."""
+def _composed_folder(plan: Plan, trial: Trial) -> str | None:
+    return trial_folder(plan.compose, trial, plan.place.output) if plan.place.output else None
+
+
+@contextmanager
+def _multirun(hydra_context: HydraContext, config: DictConfig) -> Iterator[None]:
+    """Lets Hydra's callbacks know of a bad end too: 1.3 does not call them when `sweep()` raises, 1.4 always does."""
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        probe = directory / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise SweepDirectoryError(
-            f"{directory} cannot be written ({error.strerror}): set hydra.sweep.dir to a place that can"
-        ) from error
-    if (directory / JOB_FILE).exists():
-        raise SweepDirectoryError(
-            f"{directory} already holds a job, and is left as it is: set hydra.sweep.dir to another place"
-        )
-
-
-def _write_job(directory: Path, job: Job) -> None:
-    files.write_text(directory / JOB_FILE, json.dumps(job, indent=2, ensure_ascii=False) + "\n")
-
-
-def _run(plan: Plan, opened: Opened, interrupt: Interrupt) -> Job:
-    """Creates the job and follows it; returns its last snapshot."""
-    try:
-        created = opened.service.create(plan.place.parent, plan.job)
-    except ServiceError as error:
-        if error.acted is False:  # nothing exists, so the directory is free for another try
-            (plan.directory / JOB_FILE).unlink()
-        if isinstance(error, InvalidJob):
-            raise in_our_words(error) from error
+        yield
+    except (SweepError, SystemExit):
+        if hydra.__version__.startswith("1.3."):
+            hydra_context.callbacks.on_multirun_end(config=config, config_name=config.hydra.job.config_name)
         raise
-    name = created["name"]
-    _write_job(plan.directory, {"name": name, **plan.job})
-    counts = plan.job["maxTrialCount"], plan.job["parallelTrialCount"]
-    log.info("%s: %d trials, %d at a time, in %s", name, *counts, plan.directory)
-    reporter = _Reporter(plan)
-    job = watch(
-        opened.service,
-        name,
-        wait=opened.wait,
-        interrupt=interrupt,
-        cancel_on_interrupt=opened.cancels,
-        report=reporter.report,
-    )
-    if not ended(job):
-        log.info("%s goes on without this process; cancel it in the console or with gcloud ai hp-tuning-jobs cancel", name)
-    return job
-
-
-class _Reporter:
-    """Logs each trial once, when it has ended, with the end of its log if it failed here.
-
-    The table of trials is written each time, so that not even a crash of this process loses what has ended.
-    """
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._reported: set[int] = set()
-
-    def report(self, job: Job) -> None:
-        outcome = read_outcome(job, self._plan.contract)
-        ended_now = [
-            trial
-            for trial in outcome.trials
-            if trial.state is not None and trial.state.ended and trial.number not in self._reported
-        ]
-        if ended_now:
-            files.write_text(self._plan.directory / files.TRIALS, files.trials_table(outcome))
-        for trial in ended_now:
-            self._reported.add(trial.number)
-            log.info(progress.trial_line(trial, outcome))
-            output = self._plan.directory / "logs" / f"{trial.number}.log"
-            if trial.reason and output.exists():
-                for line in [f"the end of {output}:", *progress.log_tail(output)]:
-                    log.info("    %s", line)
-
-
-def _leave_results(plan: Plan, outcome: Outcome, hydra_context: HydraContext, config: DictConfig) -> None:
-    """Writes the files, and says on screen what came of the sweep and where it is."""
-    again, extra, folder = None, [], None
-    if outcome.best is not None:
-        is_group = is_group_in(hydra_context.config_loader, config)
-        pinned = pinned_groups(hydra_context.config_loader, config)
-        again = best.best_config(outcome.best.overrides, is_group, pinned=pinned)
-        extra = best.left_out(outcome.best.overrides, is_group, pinned=pinned)
-        folder = trial_folder(plan.compose, outcome.best, plan.place.output) if plan.place.output else None
-    written = files.write_results(plan.directory, outcome, best_config=again, folder=folder)
-    summary = progress.summary_lines(outcome, plan.directory, written, command=plan.contract.command, extra=extra)
-    for line in summary:
-        log.info(line)
-
-
-def _failure(outcome: Outcome) -> str:
-    state = outcome.state.name if outcome.state else "in a state not known here"
-    if outcome.state is JobState.SUCCEEDED:
-        return "no trial has a result: see trials.csv for the reason of each"
-    return f"the job ended {state}" + (f": {outcome.error}" if outcome.error else "")
-
-
-def _end_multirun(hydra_context: HydraContext, config: DictConfig) -> None:
-    """Lets Hydra's callbacks know: 1.3 does not call them when `sweep()` raises, 1.4 always does."""
-    if hydra.__version__.startswith("1.3."):
-        hydra_context.callbacks.on_multirun_end(config=config, config_name=config.hydra.job.config_name)

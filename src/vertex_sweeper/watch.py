@@ -1,55 +1,141 @@
-"""Following a job to its end: polls politely, reports each trial once, and passes an interrupt on to the service."""
+"""Following a job to its end: polls politely, reports each look, and acts on an interrupt."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
-from vertex_sweeper.interrupt import Interrupt
-from vertex_sweeper.service import Job, Service, job_state
+from vertex_sweeper.errors import JobNotFound, ServiceError
+from vertex_sweeper.interrupt import Interrupt, Reaction
+from vertex_sweeper.service import Job, JobState, Service, job_state
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE = 2.0
-LONGEST_PAUSE = 60.0
+FIRST_PAUSE: Final = 2.0
+LONGEST_PAUSE: Final = 60.0
 """Seconds between two looks at a job; the pause grows while nothing changes."""
 
+GROWTH: Final = 1.5
 
-def watch(
-    service: Service,
-    name: str,
-    *,
-    wait: Callable[[float], None],
-    interrupt: Interrupt,
-    cancel_on_interrupt: bool,
-    report: Callable[[Job], None],
-) -> Job:
-    """The job's last snapshot: ended, or as it stands where an interrupt only lets go of it.
+APPEARANCE: Final = 60.0
+"""For how many seconds a job that was just created may be unknown to the service: how soon a read sees it is not documented."""
 
-    `report` sees every snapshot. `wait(seconds)` may return early when it knows of a change.
+_NOTABLE: Final = {
+    JobState.QUEUED: "the job is queued: it waits for capacity, or for quota that the project does not have",
+    JobState.PAUSED: "the job is paused",
+    JobState.UPDATING: "the job is being updated",
+}
+
+
+class Watch:
+    """One job, followed until it has ended or is let go of.
+
+    Args:
+        service: where the job is.
+        name: the job's.
+        wait: waits for a number of seconds; may return early when it knows of a change.
+        interrupt: what tells of signals.
+        react: what to do about a signal that has come.
+        report: sees every snapshot.
     """
-    pause = FIRST_PAUSE
-    previous: Any = None
-    cancelled = False
-    while True:
-        job = service.get(name)
-        report(job)
-        if ended(job):
-            return job
-        if interrupt.received and not cancelled:
-            if not cancel_on_interrupt:
+
+    def __init__(
+        self,
+        service: Service,
+        name: str,
+        *,
+        wait: Callable[[float], None],
+        interrupt: Interrupt,
+        react: Callable[[], Reaction],
+        report: Callable[[Job], None],
+    ) -> None:
+        self._service = service
+        self._name = name
+        self._wait = wait
+        self._interrupt = interrupt
+        self._react = react
+        self._report = report
+        self._seen = False
+        self._unseen_for = 0.0
+        self._in_vain = False
+        self._state: object = None
+
+    def run(self) -> Job | None:
+        """The job's last snapshot, ended or as it stands when it is let go of; None if there was none by then.
+
+        A service that cannot be reached does not end the watch, since the job goes on. Raises ServiceError for what waiting
+        does not mend.
+        """
+        pause = FIRST_PAUSE
+        previous: Any = None
+        job: Job | None = None
+        cancelled = False
+        while True:
+            job = self.look(pause) or job
+            if job is not None and ended(job):
                 return job
-            log.info("%s: cancelling the job; once more ends everything at once", interrupt.received.name)
-            service.cancel(name)
-            cancelled = True
-        current = (job.get("state"), [trial.get("state") for trial in job.get("trials", [])])
-        pause = FIRST_PAUSE if current != previous else min(pause * 1.5, LONGEST_PAUSE)
-        previous = current
-        interrupt.pause(wait, pause)
+            if self._interrupt.received and not cancelled:
+                reaction = self._react()
+                if reaction is Reaction.DETACH:
+                    return job
+                if reaction is Reaction.CANCEL:
+                    self._cancel()
+                    cancelled = True
+            current = _digest(job)
+            pause = FIRST_PAUSE if current != previous else min(pause * GROWTH, LONGEST_PAUSE)
+            previous = current
+            self._interrupt.pause(self._wait, pause)
+
+    def look(self, paused: float = 0.0) -> Job | None:
+        """A new snapshot, reported; None when there is none to be had for the moment."""
+        try:
+            job = self._service.get(self._name)
+        except JobNotFound:
+            if self._seen or self._unseen_for >= APPEARANCE:
+                raise
+            self._unseen_for += paused
+            return None
+        except ServiceError as error:
+            if not error.transient:
+                raise
+            if not self._in_vain:
+                log.warning("%s; the job goes on, and so does the watch", error)
+            self._in_vain = True
+            return None
+        if self._in_vain:
+            log.info("the service answers again")
+        self._seen, self._in_vain = True, False
+        self._tell_state(job)
+        self._report(job)
+        return job
+
+    def _tell_state(self, job: Job) -> None:
+        spelling, state = job.get("state"), job_state(job)
+        if spelling == self._state:
+            return
+        self._state = spelling
+        if state in _NOTABLE:
+            log.info(_NOTABLE[state])
+        elif state is None and spelling is not None:
+            log.info(
+                "the job is in a state not known to this version, %s; it counts as running until it has an end time", spelling
+            )
+
+    def _cancel(self) -> None:
+        assert self._interrupt.received is not None
+        log.info("%s: cancelling the job; once more ends this process at once", self._interrupt.received.name)
+        self._service.cancel(self._name)
 
 
 def ended(job: Mapping[str, Any]) -> bool:
     """Whether the job will never change again. A state that this version does not know counts by the job's end time."""
     state = job_state(job)
     return state.ended if state is not None else "endTime" in job
+
+
+def _digest(job: Job | None) -> Any:
+    """What of a job must change for the next look to come soon."""
+    if job is None:
+        return None
+    return job.get("state"), [trial.get("state") for trial in job.get("trials", [])]

@@ -117,6 +117,9 @@ class Contract(NamedTuple):
     `sequence` holds, in the user's order, fixed overrides (text, as given) and ids of parameters (`Slot`): order decides
     configs (`d.a=5 d={a:9}`), so the shim emits this order whatever the order of its arguments. `keep_alive` is for how many
     seconds a failed container stays up for a look inside.
+
+    The last three are for whoever writes the results and has only the job, not the app: which of the keys are config groups,
+    which of these the app's primary config itself overrides, and `hydra.sweep.subdir` as it is written (None: not known).
     """
 
     command: tuple[str, ...]
@@ -124,6 +127,9 @@ class Contract(NamedTuple):
     parameters: tuple[Parameter, ...]
     metrics: tuple[str, ...]
     keep_alive: int = 0
+    groups: tuple[str, ...] = ()
+    pinned: tuple[str, ...] = ()
+    subdir: str | None = None
 
     def parameter(self, id: str) -> Parameter:
         """The parameter with this id. Raises KeyError."""
@@ -194,6 +200,9 @@ def encode(contract: Contract) -> str:
         "parameters": [_parameter_to_json(parameter) for parameter in contract.parameters],
         "metrics": contract.metrics,
         "keep_alive": contract.keep_alive,
+        "groups": contract.groups,
+        "pinned": contract.pinned,
+        "subdir": contract.subdir,
     }
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode()
@@ -222,6 +231,9 @@ def decode(text: str) -> Contract:
             parameters=tuple(_parameter_from_json(entry) for entry in document["parameters"]),
             metrics=tuple(document["metrics"]),
             keep_alive=document["keep_alive"],
+            groups=tuple(document.get("groups", ())),
+            pinned=tuple(document.get("pinned", ())),
+            subdir=document.get("subdir"),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ContractError(f"{VARIABLE} has version {version} but not its shape: {error!r}") from error

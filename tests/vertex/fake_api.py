@@ -49,6 +49,7 @@ class FakeApi:
         self.jobs: dict[str, HyperparameterTuningJob] = {}
         self.page_size = 100
         self._failures: defaultdict[str, deque[status_pb2.Status]] = defaultdict(deque)
+        self._losses: defaultdict[str, deque[status_pb2.Status]] = defaultdict(deque)
         self._server = grpc.server(ThreadPoolExecutor(2))
         self._server.add_generic_rpc_handlers((self._handlers(),))
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
@@ -68,6 +69,10 @@ class FakeApi:
                 packed.append(any_pb2.Any())
                 packed[-1].Pack(detail)
             self._failures[method].append(status_pb2.Status(code=code.value[0], message=message, details=packed))
+
+    def lose(self, method: str, code: grpc.StatusCode) -> None:
+        """Does what the next call of the method asks for, and answers with this code."""
+        self._losses[method].append(status_pb2.Status(code=code.value[0], message="lost"))
 
     def count(self, method: str) -> int:
         return sum(call.method == method for call in self.received)
@@ -104,7 +109,10 @@ class FakeApi:
             self.received.append(Received(method, request, context.time_remaining()))
             if self._failures[method]:
                 context.abort_with_status(rpc_status.to_status(self._failures[method].popleft()))
-            return answer(request)
+            answered = answer(request)
+            if self._losses[method]:
+                context.abort_with_status(rpc_status.to_status(self._losses[method].popleft()))
+            return answered
 
         return behave
 

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -18,56 +13,10 @@ import yaml
 pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-from google.cloud.aiplatform_v1.types import HyperparameterTuningJob, JobState, Trial  # noqa: E402
+from google.cloud.aiplatform_v1.types import HyperparameterTuningJob  # noqa: E402
 from google.protobuf.json_format import ParseDict  # noqa: E402
 
-from tests.vertex.fake_api import FakeApi  # noqa: E402
-
-ROOT = Path(__file__).parent.parent.parent
-SOURCE = """
-import hydra
-
-@hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def main(cfg):
-    raise SystemExit("a trial must not run here")
-
-main()
-"""
-
-
-class TuningApi(FakeApi):
-    """Answers as a service whose job ends well at once, or runs until it is cancelled."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.endless = False
-        self.watched = threading.Event()
-
-    def _get(self, request: Any) -> HyperparameterTuningJob:
-        job = self.jobs[request.name]
-        self.watched.set()
-        cancelled = self.count("CancelHyperparameterTuningJob") > 0
-        if self.endless and not cancelled:
-            job.state = JobState.JOB_STATE_RUNNING  # type: ignore[assignment]
-            return job
-        job.state = JobState.JOB_STATE_CANCELLED if cancelled else JobState.JOB_STATE_SUCCEEDED  # type: ignore[assignment]
-        job.trials = [self._trial(number) for number in (2, 1)]
-        return job
-
-    def _trial(self, number: int) -> Trial:
-        trial = {
-            "id": str(number),
-            "state": "SUCCEEDED",
-            "parameters": [
-                {"parameterId": "lr", "value": number / 10},
-                {"parameterId": "batch", "value": 16.0 * number},
-                {"parameterId": "model", "value": "svm"},
-            ],
-            "finalMeasurement": {"stepCount": "1", "metrics": [{"metricId": "val_acc", "value": 0.9 + number / 100}]},
-            "startTime": "2026-11-01T10:00:00Z",
-            "endTime": "2026-11-01T10:01:30Z",
-        }
-        return Trial(ParseDict(trial, Trial()._pb))
+from tests.vertex.tuning import TuningApi, make_app, start  # noqa: E402
 
 
 @pytest.fixture
@@ -78,34 +27,7 @@ def api() -> Iterator[TuningApi]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "conf" / "model").mkdir(parents=True)
-    (tmp_path / "conf" / "config.yaml").write_text("defaults: [{model: linear}, _self_]\nlr: 0.1\nbatch: 8\nname: abc\n")
-    for name in ("linear", "svm"):
-        (tmp_path / "conf" / "model" / f"{name}.yaml").write_text(f"kind: {name}\n")
-    (tmp_path / "train.py").write_text(SOURCE)
-    return tmp_path
-
-
-def start(folder: Path, api: FakeApi, *words: str) -> subprocess.Popen[str]:
-    settings = {
-        "vertex.endpoint": f"http://{api.address}",
-        "vertex.project": "my-project",
-        "vertex.location": "europe-west4",
-        "trial.image": "europe-west4-docker.pkg.dev/my-project/train/app:1",
-        "metrics": "{val_acc: maximize}",
-        "max_trial_count": "2",
-    }
-    fixed = [f"hydra.sweeper.{key}={value}" for key, value in settings.items()]
-    sweep = ["lr=interval(0, 1)", "batch=16,32", "model=linear,svm", "name='x y'"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
-    return subprocess.Popen(
-        [sys.executable, "train.py", "-m", "hydra/sweeper=vertex", "hydra.sweep.dir=sweep", *sweep, *fixed, *words],
-        cwd=folder,
-        env=environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    return make_app(tmp_path)
 
 
 def test_the_job_in_the_request_is_the_job_in_the_file(folder: Path, api: TuningApi) -> None:
@@ -175,20 +97,6 @@ def test_a_refusal_of_the_service_is_a_line_and_no_traceback(folder: Path, api: 
     assert "Traceback" not in output
     assert api.count("CreateHyperparameterTuningJob") == 1
     assert not (folder / "sweep" / "job.json").exists()  # no job exists: the directory is free for another try
-
-
-def test_an_ambiguous_answer_creates_no_second_job_and_keeps_the_intent(folder: Path, api: TuningApi) -> None:
-    import grpc
-
-    api.fail("CreateHyperparameterTuningJob", grpc.StatusCode.UNAVAILABLE, message="lost")
-    process = start(folder, api)
-    output, _ = process.communicate()
-    assert process.returncode == 1
-    assert "Traceback" not in output
-    assert api.count("CreateHyperparameterTuningJob") == 1
-    again, _ = start(folder, api).communicate()
-    assert "already holds a job" in again
-    assert api.count("CreateHyperparameterTuningJob") == 1
 
 
 def test_fields_that_the_service_refuses_are_led_back_to_the_settings(folder: Path, api: TuningApi) -> None:

@@ -53,8 +53,9 @@ class Measurement(Enum):
 
 
 class OnInterrupt(Enum):
-    """What Ctrl-C does to a job on Vertex; a local job is always cancelled."""
+    """What Ctrl-C does to a job on Vertex; a local job is always cancelled. Where nobody is to be asked, ASK is DETACH."""
 
+    ASK = "ask"
     DETACH = "detach"
     CANCEL = "cancel"
 
@@ -179,7 +180,13 @@ class Settings:
         "The job's name; left open, that of the Hydra job and the git commit, with `-dirty` where files have changed."
     )
     labels: Mapping[str, str] = setting("Labels of the job, beside the sweep's own.", factory=dict)
-    on_interrupt: OnInterrupt = setting("What Ctrl-C does to a job on Vertex; a local job is cancelled.", OnInterrupt.DETACH)
+    dry_run: bool = setting("Check everything, show the job and some of its trials, and create nothing.", default=False)
+    attach: str | None = setting("Go on with a job instead of creating one: a sweep directory, or a job's full name.")
+    wait: bool = setting("Follow the job to its end, instead of ending once it is created. Vertex only.", default=True)
+    on_interrupt: OnInterrupt = setting(
+        "What Ctrl-C does to a job on Vertex; a local job is cancelled. `ask` detaches where there is no terminal.",
+        OnInterrupt.ASK,
+    )
     spec_overrides: Mapping[str, Any] = setting(
         "Whatever else the API has, in its JSON form, merged last into the job.", factory=dict
     )

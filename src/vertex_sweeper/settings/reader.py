@@ -26,7 +26,7 @@ def read_settings(section: Mapping[str, Any]) -> Settings:
     settings: Settings = _read(Settings, known, "hydra.sweeper", mistakes, extra=SEARCH_SPACE_KEYS)
     mistakes += broken_rules(settings)
     backend_is_known = not any(mistake.startswith("hydra.sweeper.backend:") for mistake in mistakes)
-    if settings.backend is Backend.VERTEX and backend_is_known:
+    if settings.backend is Backend.VERTEX and backend_is_known and settings.attach is None:
         mistakes += missing_for_vertex(settings)
     if mistakes:
         raise InvalidSweep(mistakes)

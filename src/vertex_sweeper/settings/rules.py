@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from vertex_sweeper.outcome import Goal
 from vertex_sweeper.settings.machines import broken_machines
-from vertex_sweeper.settings.model import DEFAULT_TRIALS, Algorithm, Settings, VertexSettings
+from vertex_sweeper.settings.model import DEFAULT_TRIALS, Algorithm, Backend, Settings, VertexSettings
 
 PATH = "hydra.sweeper"
 
@@ -27,6 +27,7 @@ def broken_rules(settings: Settings) -> list[str]:
     mistakes += _broken_stopping(settings)
     mistakes += broken_machines(settings.trial)
     mistakes += _broken_names(settings.vertex)
+    mistakes += _broken_road(settings)
     if settings.display_name is not None and not 1 <= len(settings.display_name) <= LONGEST_DISPLAY_NAME:
         mistakes.append(
             f"{PATH}.display_name: must have 1 to {LONGEST_DISPLAY_NAME} characters, and has {len(settings.display_name)}"
@@ -69,6 +70,17 @@ def _broken_metrics(metrics: Mapping[str, Goal]) -> list[str]:
         elif id in RESERVED_METRICS:
             mistakes.append(f"{path}: {id!r} is a field of the metric file itself: rename the metric")
     return mistakes
+
+
+def _broken_road(settings: Settings) -> list[str]:
+    local, attach = settings.backend is Backend.LOCAL, settings.attach
+    rules = {
+        f"{PATH}.wait: false must not be used with backend=local: trials end with this process": local and not settings.wait,
+        f"{PATH}.attach: {attach!r} must not be used with backend=local: a local job ends with its process": local and attach,
+        f"{PATH}.attach: must not be empty: name a sweep directory or a job": attach == "",
+        f"{PATH}.attach: {attach!r} must not be used with dry_run: there is nothing to check": attach and settings.dry_run,
+    }
+    return [line for line, broken in rules.items() if broken]
 
 
 def _broken_labels(labels: Mapping[str, str]) -> list[str]:

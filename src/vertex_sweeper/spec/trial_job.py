@@ -26,14 +26,28 @@ _LONGEST_NUMBER = 24
 """What `repr` makes of a double at most."""
 
 
-def build_contract(settings: Settings, space: SearchSpace, *, command: Sequence[str]) -> Contract:
-    """What the container must know: raises InvalidSweep when it, or the trial's arguments, would be too long."""
+def build_contract(
+    settings: Settings,
+    space: SearchSpace,
+    *,
+    command: Sequence[str],
+    groups: Sequence[str] = (),
+    pinned: Sequence[str] = (),
+    subdir: str | None = None,
+) -> Contract:
+    """What the container must know, and whoever writes the results (see `Contract`).
+
+    Raises InvalidSweep when it, or the trial's arguments, would be too long.
+    """
     agreed = Contract(
         command=tuple(command),
         sequence=space.sequence,
         parameters=space.parameters,
         metrics=tuple(settings.metrics),
         keep_alive=settings.trial.keep_alive or 0,
+        groups=tuple(groups),
+        pinned=tuple(pinned),
+        subdir=subdir,
     )
     size = len(contract.encode(agreed))
     if size > LONGEST_CONTRACT:

@@ -1,0 +1,148 @@
+"""Coming back to a job: from a sweep directory or a job's name to the job and its contract.
+
+Neither the app nor the process that created the job is needed: the job carries its contract, and that says all that the files
+of a sweep are made of.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from vertex_sweeper import directory as sweep_directory
+from vertex_sweeper import hints
+from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError
+from vertex_sweeper.follow import Task, folder_in
+from vertex_sweeper.service import Job
+from vertex_sweeper.services import Address, Opened
+from vertex_sweeper.settings import Backend, OnInterrupt
+from vertex_sweeper.submission import look_for
+from vertex_sweeper.vertex.names import JobName
+from vertex_sweeper_runtime import contract
+from vertex_sweeper_runtime.errors import ContractError
+
+log = logging.getLogger(__name__)
+
+_OUTPUT_FIELDS: Final = ("name", "state", "trials", "error", "createTime", "startTime", "endTime", "updateTime")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a user named: a sweep directory, a job, or (once it is known) both."""
+
+    address: Address
+    name: str | None
+    directory: Path | None
+
+
+def read_target(text: str, *, endpoint: str | None = None, impersonate: str | None = None) -> Target:
+    """Reads a job's full name or a sweep directory. What is given beside it takes the place of what the directory says.
+
+    Raises SweepDirectoryError for what is neither.
+    """
+    try:
+        name = JobName.parse(text)
+    except JobNotFound:
+        return _target_in(Path(text), endpoint=endpoint, impersonate=impersonate)
+    return Target(Address(Backend.VERTEX, name.parent, endpoint, impersonate), str(name), None)
+
+
+def prepare(
+    target: Target, opened: Opened, directory: Path | None, *, on_interrupt: OnInterrupt, pause: Callable[[float], bool]
+) -> Task:
+    """The target's job as a task to follow, with its files in the target's directory.
+
+    A job that was named goes into `directory`, by default `multirun/<job id>`. Raises ServiceError, JobNotFound, or
+    SweepDirectoryError where the directory is another job's.
+    """
+    if not opened.outlives:
+        raise SweepDirectoryError(
+            f"{target.directory} is of a sweep on this machine, whose job has ended with its process: look at it with "
+            f"`vertex-sweeper show {target.directory}`"
+        )
+    name = locate(target, opened, pause=pause)
+    job = opened.service.get(name)
+    agreed = contract_of(job)
+    directory = (target.directory or directory or Path("multirun") / JobName.parse(name).id).absolute()
+    settle(directory, target.address, job)
+    hints.announce(target.address, job, directory)
+    return Task(
+        opened=opened,
+        address=target.address,
+        name=name,
+        contract=agreed,
+        directory=directory,
+        folder=lambda trial: folder_in(output_of(job), agreed, trial),
+        on_interrupt=on_interrupt,
+    )
+
+
+def locate(target: Target, opened: Opened, *, pause: Callable[[float], bool]) -> str:
+    """The name of the target's job; looked for by its label where the answer to its creation never came.
+
+    Raises JobNotFound when no list shows it within a minute, which does not prove that it does not exist.
+    """
+    if target.name is not None:
+        return target.name
+    assert target.directory is not None
+    spec = sweep_directory.read_job(target.directory)
+    log.info("the answer to this job's creation was never received: looking for it by its label")
+    job = look_for(opened, target.address.parent, spec, pause=pause)
+    if job is None:
+        raise JobNotFound(
+            f"no job with the label of {target.directory} is to be found in {target.address.parent}: it was never created, or "
+            "the service does not show it yet; look in the console, and for a new sweep take another directory"
+        )
+    sweep_directory.write_job(target.directory, spec, job["name"])
+    return str(job["name"])
+
+
+def settle(directory: Path, address: Address, job: Job) -> None:
+    """Makes a directory the job's own, unless it is that already. Raises SweepDirectoryError if it is another job's."""
+    if not (directory / sweep_directory.JOB).exists():
+        sweep_directory.claim(directory)
+        sweep_directory.write_record(directory, sweep_directory.Record(address))
+        sweep_directory.write_job(directory, specification(job), job["name"])
+        return
+    owner = sweep_directory.read_job(directory).get("name")
+    if owner != job["name"]:
+        raise SweepDirectoryError(f"{directory} holds another job, {owner}: set another directory for {job['name']}")
+
+
+def specification(job: Mapping[str, Any]) -> Job:
+    """The job without what the service has added to it."""
+    return {key: value for key, value in job.items() if key not in _OUTPUT_FIELDS}
+
+
+def contract_of(job: Mapping[str, Any]) -> contract.Contract:
+    """The contract that a job carries. Raises ServiceError for a job that has none, or none that is understood here."""
+    name = job.get("name", "the job")
+    for pool in job.get("trialJobSpec", {}).get("workerPoolSpecs", []):
+        for entry in pool.get("containerSpec", {}).get("env", []):
+            if entry.get("name") == contract.VARIABLE:
+                try:
+                    return contract.decode(entry.get("value", ""))
+                except ContractError as error:
+                    raise ServiceError(f"{name}: {error}") from error
+    raise ServiceError(f"{name} was not created by this package: it carries no {contract.VARIABLE}")
+
+
+def output_of(job: Mapping[str, Any]) -> str | None:
+    """Where the trials' own output goes, if it outlives their containers."""
+    prefix = job.get("trialJobSpec", {}).get("baseOutputDirectory", {}).get("outputUriPrefix")
+    return str(prefix) if prefix else None
+
+
+def _target_in(directory: Path, *, endpoint: str | None, impersonate: str | None) -> Target:
+    if not directory.is_dir():
+        raise SweepDirectoryError(
+            f"{str(directory)!r} is neither a sweep directory nor a job's name, "
+            "projects/<project>/locations/<location>/hyperparameterTuningJobs/<id>"
+        )
+    address = sweep_directory.read_record(directory).address
+    name = sweep_directory.read_job(directory).get("name")
+    address = replace(address, endpoint=endpoint or address.endpoint, impersonate=impersonate or address.impersonate)
+    return Target(address, name, directory.absolute())

@@ -1,0 +1,74 @@
+"""`vertex-sweeper export`: a job as a file for gcloud, and the command that creates it from that."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import shlex
+from pathlib import Path
+
+from vertex_sweeper import directory as sweep_directory
+from vertex_sweeper.attach import Target, locate, specification
+from vertex_sweeper.commands.common import add_target, open_target, pause, target_of, write_lines
+from vertex_sweeper.documents import yaml_text
+from vertex_sweeper.errors import SweepError
+from vertex_sweeper.files import write_text
+from vertex_sweeper.service import Job
+from vertex_sweeper.settings import Backend
+from vertex_sweeper.spec import SWEEP_LABEL
+from vertex_sweeper.vertex.names import JobName
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    add_target(parser)
+    parser.add_argument("--output", type=Path, help="the file (default: gcloud.yaml in the sweep directory, or here)")
+    parser.add_argument("--project", help="the project of the command line (default: the sweep's)")
+    parser.add_argument("--location", help="its region (default: the sweep's)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes the file and prints the command line."""
+    target = target_of(options)
+    project, location = _place(target, options)
+    job = _job(target)
+    _check_image(job, options.target)
+    # The same label would make two jobs of one sweep, and neither could be found by it.
+    job["labels"] = {**job.get("labels", {}), SWEEP_LABEL: secrets.token_hex(8)}
+    path = write_text(options.output or (target.directory or Path()) / "gcloud.yaml", yaml_text(job))
+    # The flags repeat what the file says: older releases of gcloud did not read the counts there.
+    flags = {
+        "project": project,
+        "region": location,
+        "display-name": job.get("displayName"),
+        "max-trial-count": job.get("maxTrialCount"),
+        "parallel-trial-count": job.get("parallelTrialCount"),
+        "config": path,
+    }
+    words = [f"--{name}={value}" for name, value in flags.items() if value is not None]
+    write_lines([shlex.join(["gcloud", "ai", "hp-tuning-jobs", "create", *words])])
+    return 0
+
+
+def _job(target: Target) -> Job:
+    if target.directory is not None:
+        return specification(sweep_directory.read_job(target.directory))
+    opened = open_target(target)
+    return specification(opened.service.get(locate(target, opened, pause=pause)))
+
+
+def _place(target: Target, options: argparse.Namespace) -> tuple[str, str]:
+    if options.project and options.location:
+        return options.project, options.location
+    if target.address.backend is Backend.LOCAL:
+        raise SweepError(
+            f"{options.target} is of a sweep on this machine: say where the job shall run, --project and --location"
+        )
+    own = JobName.parse(f"{target.address.parent}/hyperparameterTuningJobs/-")
+    return options.project or own.project, options.location or own.location
+
+
+def _check_image(job: Job, target: str) -> None:
+    pools = job.get("trialJobSpec", {}).get("workerPoolSpecs", [])
+    if not all(pool.get("containerSpec", {}).get("imageUri") or "containerSpec" not in pool for pool in pools):
+        raise SweepError(f"{target}: its job has no image: set hydra.sweeper.trial.image, and plan it again (dry_run shows it)")

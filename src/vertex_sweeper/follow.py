@@ -1,0 +1,168 @@
+"""From a job that exists to the files of its sweep: watch it, report its trials, write what came of it.
+
+The same for a sweep that has just created its job and for whoever comes back to one later, with the app or without it: all that
+is needed is the job and the contract it carries.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.override_parser.types import Override
+
+from vertex_sweeper import best, files, hints, progress
+from vertex_sweeper import directory as sweep_directory
+from vertex_sweeper.errors import ServiceError, SweepFailed
+from vertex_sweeper.interrupt import Interrupt, Reaction, react, terminal
+from vertex_sweeper.outcome import Outcome, OutcomeReader, Trial
+from vertex_sweeper.service import Job, JobState
+from vertex_sweeper.services import Address, Opened
+from vertex_sweeper.settings import OnInterrupt
+from vertex_sweeper.watch import Watch, ended
+from vertex_sweeper_runtime.contract import Contract
+
+log = logging.getLogger(__name__)
+
+MOST_TAILS = 20
+"""Of so many failed trials at most the end of the log is shown; the logs themselves are all there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A job to be followed.
+
+    `directory` is where its files go, `folder` says where a trial's own output is, if that is known.
+    """
+
+    opened: Opened
+    address: Address
+    name: str
+    contract: Contract
+    directory: Path
+    folder: Callable[[Trial], str | None]
+    on_interrupt: OnInterrupt
+
+
+def follow(task: Task, interrupt: Interrupt, *, wait: bool = True) -> Outcome:
+    """Watches the job until it has ended or is let go of, and writes what is known by then; without `wait`, of one look.
+
+    Raises ServiceError when the job cannot be watched any longer; what had been seen of it is written first.
+    """
+    reporter = Reporter(task)
+    watch = Watch(
+        task.opened.service,
+        task.name,
+        wait=task.opened.wait,
+        interrupt=interrupt,
+        react=lambda: _react(task, interrupt),
+        report=reporter.report,
+    )
+    try:
+        try:
+            job = watch.run() if wait else watch.look()
+        finally:
+            task.opened.kill()
+    except ServiceError as error:
+        reporter.leave_results()
+        raise _lost(error, task) from error
+    if job is None or not ended(job):
+        log.info("the job goes on without this process; come back with `%s`", hints.attach_command(task.directory))
+        log.info("or end it with `%s`", hints.cancel_command(task.directory))
+    reporter.leave_results()
+    return reporter.outcome
+
+
+class Reporter:
+    """Says of each trial once, when it has ended, how; and keeps the table of trials up to date.
+
+    The table is written whenever a trial has ended, so that not even a crash of this process loses what has ended.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._reader = OutcomeReader(task.contract)
+        self._reported: set[int] = set()
+        self._tails = 0
+        self._job: Job | None = None
+        self.outcome = Outcome(None, (), {})
+        """The sweep as it was last seen."""
+
+    def report(self, job: Job) -> None:
+        """Takes a snapshot."""
+        self._job, self.outcome = job, self._reader.read(job)
+        ended_now = [trial for trial in self.outcome.trials if trial.ended and trial.number not in self._reported]
+        if ended_now:
+            files.write_text(self._task.directory / files.TRIALS, files.trials_table(self.outcome))
+        for trial in ended_now:
+            self._reported.add(trial.number)
+            log.info(progress.trial_line(trial, self.outcome))
+            self._show_tail(trial)
+
+    def leave_results(self) -> None:
+        """Writes the files, and says on screen what came of the sweep and where it is; nothing if no snapshot was seen."""
+        if self._job is None:
+            return
+        task, outcome = self._task, self.outcome
+        again, extra, folder = None, [], None
+        if outcome.best is not None:
+            overrides, pinned = outcome.best.overrides, task.contract.pinned
+            again = best.best_config(overrides, self._is_group, pinned=pinned)
+            extra = best.left_out(overrides, self._is_group, pinned=pinned)
+            folder = task.folder(outcome.best)
+        written = files.write_results(task.directory, outcome, best_config=again, folder=folder)
+        sweep_directory.write_state(task.directory, state=self._job.get("state"), error=outcome.error)
+        summary = progress.summary_lines(outcome, task.directory, written, command=task.contract.command, extra=extra)
+        for line in [*self._failures(), *summary]:
+            log.info(line)
+
+    def _is_group(self, override: Override) -> bool:
+        return override.key_or_group in self._task.contract.groups
+
+    def _show_tail(self, trial: Trial) -> None:
+        output = self._task.directory / "logs" / f"{trial.number}.log"
+        if not trial.reason or self._tails >= MOST_TAILS or not output.exists():
+            return
+        self._tails += 1
+        for line in [f"the end of {output}:", *progress.log_tail(output)]:
+            log.info("    %s", line)
+
+    def _failures(self) -> list[str]:
+        task = self._task
+        return progress.failure_lines(
+            self.outcome, lambda trial: hints.log_command(task.address, task.name, trial, task.directory)
+        )
+
+
+def folder_in(output: str | None, contract: Contract, trial: Trial) -> str | None:
+    """Where under `output` a trial's own output is, as far as the contract alone tells."""
+    if output is None or contract.subdir is None:
+        return None
+    subdir = re.sub(r"\$\{hydra[.:]job\.num\}", str(trial.number), contract.subdir)
+    return None if "$" in subdir else f"{output.rstrip('/')}/{subdir}"
+
+
+def check_success(outcome: Outcome) -> None:
+    """Raises SweepFailed unless the job succeeded and a trial has a result."""
+    if outcome.state is JobState.SUCCEEDED:
+        if outcome.best is None:
+            raise SweepFailed("no trial has a result: see trials.csv for the reason of each")
+        return
+    state = outcome.state.name if outcome.state else "in a state not known here"
+    raise SweepFailed(f"the job ended {state}" + (f": {outcome.error}" if outcome.error else ""))
+
+
+def _react(task: Task, interrupt: Interrupt) -> Reaction:
+    if not task.opened.outlives:
+        return Reaction.CANCEL
+    return react(interrupt, task.on_interrupt, answer=terminal())
+
+
+def _lost(error: ServiceError, task: Task) -> ServiceError:
+    if not task.opened.outlives:
+        return error
+    line = f"{error}; the job {task.name} may go on: come back with `{hints.attach_command(task.directory)}`"
+    return ServiceError(line, code=error.code, acted=error.acted, transient=error.transient)

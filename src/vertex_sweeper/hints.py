@@ -1,0 +1,61 @@
+"""What a user can do next, as commands to copy: where a job is shown, how to come back to it, how to see a trial's log."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vertex_sweeper.outcome import Trial
+from vertex_sweeper.services import Address
+from vertex_sweeper.settings import Backend
+from vertex_sweeper.vertex.names import JobName
+
+EMULATED = "http://"
+"""How the endpoint of something that only looks like Vertex begins: no console and no gcloud knows its jobs."""
+
+log = logging.getLogger(__name__)
+
+
+def announce(address: Address, job: Mapping[str, Any], directory: Path) -> None:
+    """Says which job is followed, where it can be seen, and where its files go."""
+    console = console_address(address, job["name"])
+    if console:
+        log.info("%s", console)
+    counts = job.get("maxTrialCount"), job.get("parallelTrialCount")
+    log.info("%s: %s trials, %s at a time, in %s", job["name"], *counts, directory)
+
+
+def console_address(address: Address, name: str) -> str | None:
+    """The page that shows the job, if there is one."""
+    return JobName.parse(name).console if _on_vertex(address) else None
+
+
+def attach_command(target: Path | str) -> str:
+    """Comes back to a job, by its sweep directory or its name."""
+    return shlex.join(["vertex-sweeper", "attach", str(target)])
+
+
+def cancel_command(target: Path | str) -> str:
+    """Ends a job, by its sweep directory or its name."""
+    return shlex.join(["vertex-sweeper", "cancel", str(target)])
+
+
+def log_command(address: Address, name: str, trial: Trial, directory: Path) -> str | None:
+    """Shows what a trial printed; None when that is nowhere to be had."""
+    if address.backend is Backend.LOCAL:
+        log = directory / "logs" / f"{trial.number}.log"
+        return shlex.join(["cat", str(log)]) if log.exists() else None
+    if not _on_vertex(address):
+        return None
+    job = JobName.parse(name)
+    place = [f"--project={job.project}", f"--region={job.location}"]
+    if trial.job:  # each trial runs as a custom job of its own, with a log of its own
+        return shlex.join(["gcloud", "ai", "custom-jobs", "stream-logs", trial.job.rpartition("/")[2], *place])
+    return shlex.join(["gcloud", "ai", "hp-tuning-jobs", "stream-logs", job.id, *place])
+
+
+def _on_vertex(address: Address) -> bool:
+    return address.backend is Backend.VERTEX and not (address.endpoint or "").startswith(EMULATED)
