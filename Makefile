@@ -19,7 +19,7 @@ DEV := .venv/.installed-dev-$(MODULES)
 HYDRA14 := .venv-hydra14/.installed-$(MODULES)
 BENCH := .venv-bench/.installed-$(MODULES)
 
-.PHONY: help demo test test-hydra13 test-hydra14 check lint bench clean
+.PHONY: help demo test test-hydra13 test-hydra14 check lint record bench clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -27,6 +27,7 @@ help:
 	@echo 'make demo    tune the example app with $(TRIALS) trials on this machine; the last line is the sweep dir'
 	@echo 'make test    the tests, with Hydra 1.3 and with the newest 1.4'
 	@echo 'make check   lint, format, strict types, then the tests'
+	@echo 'make record  write the recorded requests under tests/ anew; read what changed'
 	@echo 'make bench   what the plugin costs, beside other plugins of Hydra'
 	@echo 'make clean   remove the environments and what was built; multirun/ stays'
 
@@ -52,6 +53,9 @@ lint: $(DEV)
 	.venv/bin/python -m mypy $(TYPED)
 
 check: lint test
+
+record: $(DEV)
+	.venv/bin/python tests/jobs.py
 
 bench: $(BENCH)
 	@for script in bench/*.py; do echo "== $$script" && .venv-bench/bin/python "$$script" || exit 1; done

@@ -1,86 +1,133 @@
-"""The job that a sweep becomes: compared whole with a recorded one, and accepted by Google's own message."""
+"""The job that a sweep becomes: recorded whole for one sweep of each kind, and accepted by Google's own message."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from dataclasses import fields, is_dataclass
+from functools import reduce
+from typing import Any, get_args, get_type_hints
 
 import pytest
-from support import App, app_in
+from jobs import JOBS, RECORDED, plan_of, recording_app, request_of
+from support import App
 
+from vertex_sweeper.plan import Plan
+from vertex_sweeper.settings import Settings, WorkerPoolSettings
+from vertex_sweeper.spec.places import CONTAINER_ELSEWHERE, ELSEWHERE, PLACES, POOL_PLACES
 from vertex_sweeper_runtime import contract
 from vertex_sweeper_runtime.contract import Slot
-
-RECORDED = Path(__file__).parent / "recorded" / "job.json"
-
-SWEEP = [
-    "hydra.job.chdir=false",
-    "lr=tag(log, interval(1e-5, 1e-1))",
-    "layers=range(1, 9)",
-    "batch=64,16,32",
-    "model=linear,svm",
-    "name='two words'",
-    "+extra='a b',c",
-    "hydra.sweeper.metrics={val_acc: maximize, seconds: minimize}",
-    "hydra.sweeper.max_trial_count=40",
-    "hydra.sweeper.parallel_trial_count=4",
-    "hydra.sweeper.algorithm=random",
-    "hydra.sweeper.measurement_selection=best",
-    "hydra.sweeper.display_name=Digits again",
-    "hydra.sweeper.labels.team=vision",
-    "hydra.sweeper.trial.image=europe-west4-docker.pkg.dev/my-project/train/app:1.4",
-    "hydra.sweeper.trial.machine_type=n1-standard-8",
-    "hydra.sweeper.trial.accelerator_type=NVIDIA_TESLA_T4",
-    "hydra.sweeper.trial.accelerator_count=2",
-    "hydra.sweeper.trial.disk_type=pd-ssd",
-    "hydra.sweeper.trial.disk_size_gb=200",
-    "hydra.sweeper.trial.env.DATA=/gcs/my-bucket/data",
-    "hydra.sweeper.trial.timeout=7200",
-    "hydra.sweeper.trial.enable_web_access=true",
-    "hydra.sweeper.vertex.service_account=trainer@my-project.iam.gserviceaccount.com",
-    "hydra.sweeper.vertex.base_output_directory=gs://my-bucket/digits",
-]
 
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
-    configs = {
-        "config": "defaults: [{model: linear}, _self_]\nlr: 0.1\nlayers: 2\nbatch: 8\nname: abc\n",
-        "model/linear": "C: 1.0\n",
-        "model/svm": "C: 1.0\ngamma: 0.1\n",
-    }
-    with app_in(tmp_path_factory.mktemp("job"), configs) as app:
+    with recording_app(tmp_path_factory.mktemp("job")) as app:
         yield app
 
 
-def comparable(job: dict[str, Any]) -> dict[str, Any]:
-    """The job with its random id and its encoded contract made readable."""
-    copy: dict[str, Any] = json.loads(json.dumps(job))
-    copy["labels"]["hydra-vertex-sweeper"] = "<sweep id>"
-    for entry in copy["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"]["env"]:
-        if entry["name"] == contract.VARIABLE:
-            entry["value"] = "<contract>"
-    return copy
+@pytest.fixture(scope="module")
+def plans(app: App) -> dict[str, Plan]:
+    return {name: plan_of(app, name) for name in JOBS}
 
 
-def test_the_whole_job_is_as_recorded(app: App) -> None:
-    assert comparable(app.plan(*SWEEP).job) == json.loads(RECORDED.read_text(encoding="utf-8"))
+def recorded(name: str) -> Any:
+    return json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def test_googles_message_accepts_the_job_and_keeps_every_field(app: App) -> None:
+@pytest.mark.parametrize("name", JOBS)
+def test_the_whole_request_is_as_recorded(plans: dict[str, Plan], name: str) -> None:
+    assert request_of(plans[name]) == recorded(name)
+
+
+def test_nothing_is_recorded_that_no_sweep_makes() -> None:
+    assert sorted(path.stem for path in RECORDED.iterdir()) == sorted(JOBS)
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_googles_message_accepts_the_job_and_keeps_every_field(plans: dict[str, Plan], name: str) -> None:
     pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
     from google.cloud.aiplatform_v1.types import HyperparameterTuningJob
     from google.protobuf.json_format import MessageToDict, ParseDict
 
-    job = app.plan(*SWEEP).job
+    job = plans[name].job
     message = ParseDict(job, HyperparameterTuningJob()._pb)
-    assert MessageToDict(message) == job
+    assert MessageToDict(message) == without_zeros(job)
 
 
-def test_the_contract_in_the_job_is_the_plans(app: App) -> None:
-    plan = app.plan(*SWEEP)
+def without_zeros(value: Any) -> Any:
+    """The form in which the API gives a job back."""
+    if isinstance(value, dict):
+        return {key: without_zeros(item) for key, item in value.items() if item not in (0, False)}
+    return [without_zeros(item) for item in value] if isinstance(value, list) else value
+
+
+NOT_IN_THE_JOB = {
+    "backend",
+    "on_interrupt",
+    "wait",
+    "spec_overrides",
+    "trial.allow_secrets",
+    "trial.keep_alive",
+    "trial.worker_pools",
+    "vertex.endpoint",
+    "vertex.impersonate_service_account",
+    "vertex.location",
+    "vertex.project",
+    "local.seed",
+}
+"""Settings that are not one field of the job: of the call, of the contract, of this machine, or a list of others."""
+
+WITHOUT_A_REQUEST = {"attach", "dry_run"}
+
+FIELDS = {
+    **ELSEWHERE,
+    **{place.setting: place.field for place in PLACES},
+    **{f"trial.{place.setting}": f"trialJobSpec.workerPoolSpecs.0.{place.field}" for place in POOL_PLACES},
+    **{f"trial.{name}": f"trialJobSpec.workerPoolSpecs.0.{field}" for name, field in CONTAINER_ELSEWHERE.items()},
+}
+
+
+def leaves(cls: type[Any], path: str = "") -> Iterator[str]:
+    """The paths of all settings that hold a value and not further settings."""
+    for name, hint in get_type_hints(cls).items():
+        inner = next((part for part in (hint, *get_args(hint)) if isinstance(part, type) and is_dataclass(part)), None)
+        if inner is None or inner.__name__ == "MedianStopping":
+            yield f"{path}{name}"
+        else:
+            yield from leaves(inner, f"{path}{name}.")
+
+
+def value_at(settings: Any, path: str) -> Any:
+    return reduce(lambda part, name: getattr(part, name, None), path.split("."), settings)
+
+
+def has(job: Any, path: str) -> bool:
+    for part in path.split("."):
+        try:
+            job = job[int(part)] if isinstance(job, list) else job[part]
+        except (KeyError, IndexError):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("path", [path for path in leaves(Settings) if path not in WITHOUT_A_REQUEST])
+def test_every_setting_is_in_a_recorded_request(plans: dict[str, Plan], path: str) -> None:
+    default = value_at(Settings(), path)
+    setting = [name for name, plan in plans.items() if value_at(plan.settings, path) != default]
+    assert setting, f"no recorded sweep sets {path}"
+    field = FIELDS.get(path)
+    assert (field is None) is (path in NOT_IN_THE_JOB)
+    assert field is None or all(has(recorded(name)["hyperparameterTuningJob"], field) for name in setting)
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in fields(WorkerPoolSettings)])
+def test_every_setting_of_a_further_pool_is_in_a_recorded_request(plans: dict[str, Plan], name: str) -> None:
+    pools = [pool for plan in plans.values() for pool in plan.settings.trial.worker_pools or () if pool is not None]
+    assert any(getattr(pool, name) != getattr(WorkerPoolSettings(), name) for pool in pools)
+
+
+def test_the_contract_in_the_job_is_the_plans(plans: dict[str, Plan]) -> None:
+    plan = plans["kinds"]
     environment = plan.job["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"]["env"]
     text = next(entry["value"] for entry in environment if entry["name"] == contract.VARIABLE)
     assert contract.decode(text) == plan.contract
@@ -155,3 +202,34 @@ def test_conditions_nest_in_the_study_spec_and_an_inactive_child_is_absent(app: 
     assert child["parameterSpec"]["parameterId"] == "model.gamma"
     assert plan.contract.overrides({"model": "linear"}) == ["model=linear"]
     assert plan.contract.overrides({"model": "svm", "model.gamma": 0.5}) == ["model.gamma=0.5", "model=svm"]
+
+
+def pools_of(plan: Plan) -> list[dict[str, Any]]:
+    pools: list[dict[str, Any]] = plan.job["trialJobSpec"]["workerPoolSpecs"]
+    return pools
+
+
+def contracts_of(plan: Plan) -> list[contract.Contract | None]:
+    """The contract in each pool's container, None where there is none."""
+    found = []
+    for pool in pools_of(plan):
+        environment = {entry["name"]: entry["value"] for entry in pool.get("containerSpec", {}).get("env", ())}
+        found.append(contract.decode(environment[contract.VARIABLE]) if contract.VARIABLE in environment else None)
+    return found
+
+
+def test_further_replicas_are_the_second_pool_and_like_the_first(plans: dict[str, Plan]) -> None:
+    first, second = pools_of(plans["queue"])
+    assert (first["replicaCount"], second["replicaCount"]) == ("1", "2")
+    assert {**first, "replicaCount": "2"} == second
+
+
+def test_each_pool_has_the_contract_of_its_own_command_and_a_foreign_image_has_none(plans: dict[str, Plan]) -> None:
+    first, second, server, evaluator = contracts_of(plans["pools"])
+    assert first == second == plans["pools"].contract
+    assert server is None
+    assert evaluator == plans["pools"].contract._replace(command=("python", "evaluate.py"))
+
+
+def test_an_empty_pool_keeps_its_place(plans: dict[str, Plan]) -> None:
+    assert [bool(pool) for pool in pools_of(plans["gap"])] == [True, False, True]

@@ -51,25 +51,28 @@ def link(nodes: Sequence[Node]) -> dict[str, Condition]:
     """The condition of each node that has one, by its id. Raises InvalidSweep with every mistake, by name."""
     mistakes: list[str] = []
     conditions: dict[str, Condition] = {}
+    by_key: dict[str, list[Node]] = {}
+    for node in nodes:
+        by_key.setdefault(node.entry.key, []).append(node)
     for node in nodes:
         if node.entry.when:
             try:
-                parent = _parent(node, nodes)
+                parent = _parent(node, by_key)
                 conditions[node.id] = Condition(parent.id, _values(parent, node.entry.when[-1]))
             except ValueError as error:
                 mistakes.append(f"{node.entry.source}: {error}")
     mistakes = list(dict.fromkeys(mistakes))  # one for each condition, however many entries it has
-    mistakes = mistakes or _cycles(conditions) or _overlaps(nodes, conditions)
+    mistakes = mistakes or _cycles(conditions) or _overlaps(by_key, conditions)
     if mistakes:
         raise InvalidSweep(mistakes)
     return conditions
 
 
-def _parent(child: Node, nodes: Sequence[Node]) -> Node:
+def _parent(child: Node, by_key: Mapping[str, Sequence[Node]]) -> Node:
     *outer, innermost = child.entry.when
-    candidates = [node for node in nodes if node.entry.key == innermost.key]
+    candidates = list(by_key.get(innermost.key, ()))
     if not candidates:
-        known = near(innermost.key, {node.entry.key for node in nodes})
+        known = near(innermost.key, by_key)
         raise ValueError(f"{innermost.key} is not swept{known}: a condition needs a parent among the parameters")
     if outer:
         # Conditions form a tree: two parents that do not stand one under the other cannot both be asked.
@@ -112,16 +115,17 @@ def _cycles(conditions: Mapping[str, Condition]) -> list[str]:
     return mistakes
 
 
-def _overlaps(nodes: Sequence[Node], conditions: Mapping[str, Condition]) -> list[str]:
+def _overlaps(by_key: Mapping[str, Sequence[Node]], conditions: Mapping[str, Condition]) -> list[str]:
     """Pairs of parameters that would set the same key in the same trial."""
     mistakes = []
-    for one, other in itertools.combinations(nodes, 2):
-        if one.entry.key == other.entry.key and not _exclusive(one.id, other.id, conditions):
-            places = [_place(node.entry) for node in (one, other)]
-            mistakes.append(
-                f"{one.entry.key}: tuned under {places[0]} and under {places[1]}, which can hold together: "
-                "keep one, or give them disjoint values of one parent"
-            )
+    for key, nodes in by_key.items():
+        for one, other in itertools.combinations(nodes, 2):
+            if not _exclusive(one.id, other.id, conditions):
+                places = [_place(node.entry) for node in (one, other)]
+                mistakes.append(
+                    f"{key}: tuned under {places[0]} and under {places[1]}, which can hold together: "
+                    "keep one, or give them disjoint values of one parent"
+                )
     return mistakes
 
 
