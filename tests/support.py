@@ -12,7 +12,7 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from vertex_sweeper.command import Start
 from vertex_sweeper.plan import Plan, make_plan
@@ -38,7 +38,8 @@ class App:
     def plan(self, *overrides: str, config_name: str = "config") -> Plan:
         """The plan of a local sweep with these overrides."""
         config = self.multirun([*LOCAL, *overrides], config_name)
-        arguments = [str(line) for line in config.hydra.overrides.task]
+        arguments = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)  # as Hydra itself hands them over
+        assert isinstance(arguments, list)
         return make_plan(arguments, config=config, config_loader=self.loader, start=start_of(self.folder))
 
 

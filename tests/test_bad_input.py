@@ -7,16 +7,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
 from support import App, app_in
 
 from vertex_sweeper import files
 from vertex_sweeper.composition import check_compositions
+from vertex_sweeper.entries import EntryReader
 from vertex_sweeper.errors import InvalidSweep, MissingExtra
 from vertex_sweeper.services import open_service, place_of
 from vertex_sweeper.settings import Backend, Settings, VertexSettings
 
 SWEPT = "lr=interval(0,1)"
+VERTEX = [
+    "hydra.sweeper.backend=vertex",
+    "hydra.sweeper.vertex={project: p, location: europe-west4}",
+    "hydra.sweeper.trial.image=europe-west4-docker.pkg.dev/p/train/app:1",
+]
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +223,22 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         ["hydra.sweeper.params={d: {lr: 'interval(0, 1)'}}"],
         ["interval(0, 1)", "its own dotted key"],
     ),
+    "sweep inside a sweep": (["name=choice(a, choice(b, c))"], ["name", "a sweep inside a sweep", "side by side"]),
+    "element that needs quotes in a function": (["name=choice('é', b)"], ["name", "cannot read it back", "as in 'é'"]),
+    "group set to null": (["model=null,linear"], ["model=null", "must be a string or a list"]),
+    "params that are a list": (
+        ["hydra.sweeper.conditional={model\\=svm: {params: [1]}}", SWEPT],
+        ["model=svm", "must hold `params`"],
+    ),
+    "conditions that are a number": (
+        ["hydra.sweeper.conditional={model\\=svm: {conditional: 3}}", SWEPT],
+        ["model=svm", "must hold `params`"],
+    ),
+    "absolute search path on vertex": (
+        [SWEPT, *VERTEX, "hydra.searchpath=['file:///',file://conf,conf,pkg://hydra.conf]"],
+        ["hydra.searchpath: file:///", "absolute", "file://conf"],
+    ),
+    "expression over two lines": (["hydra.sweeper.params={lr: '1,2\n'}"], ["lr=1,2\\n"]),
     "expression that does not parse": (["hydra.sweeper.params={lr: 'interval(0'}"], ["hydra.sweeper.params", "lr=interval(0"]),
 }
 
@@ -328,3 +352,40 @@ def test_a_missing_extra_is_named_by_the_command_that_installs_it(
     with pytest.raises(MissingExtra, match=rf"pip install 'hydra-vertex-sweeper\[{backend}\]'"):
         open_service(place_of(settings, tmp_path).address, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["{'1': a}", "{'true': a}", "{x: {'1.0': a}}", "[{'null': a}]", "{'': a}", "{é: a}", '{"it\'s": a}', "!!binary aGVsbG8="],
+)
+def test_a_yaml_value_that_no_override_can_say_is_refused(value: str) -> None:
+    reader = EntryReader(None)
+    assert reader.params(OmegaConf.to_container(OmegaConf.create(f"name: {value}"))) == []  # type: ignore[arg-type]
+    (mistake,) = reader.mistakes
+    assert "params.name" in mistake
+    assert "cannot be said" in mistake
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["{1: a}", "{true: [null, 'null', '']}", "[[], {}, '1', 1, 1.0, -0.0, .nan, 'a''b\\']", "{a b: 1, 'c,d': {e: ' '}}"],
+)
+def test_a_yaml_value_that_an_override_can_say_is_that_value(value: str) -> None:
+    (entry,) = EntryReader(None).params(OmegaConf.to_container(OmegaConf.create(f"name: {value}")))  # type: ignore[arg-type]
+    assert repr(entry.override.value()) == repr(OmegaConf.to_container(OmegaConf.create(f"x: {value}"))["x"])  # type: ignore[index,call-overload]
+
+
+def test_a_condition_on_a_parent_of_one_element_is_decided_at_once(app: App) -> None:
+    plan = app.plan("hydra.sweeper.conditional={model\\=svm: {params: {model.gamma: '1,2'}}}", "model=choice(svm)")
+    assert plan.contract.parameters[0].when is None
+
+
+def test_a_key_that_a_trial_would_take_for_an_alias_is_refused(tmp_path: Path) -> None:
+    if not hasattr(ConfigLoaderImpl, "get_override_aliases"):
+        pytest.skip("Hydra 1.3 has no aliases")
+    config = "hydra: {aliases: {lr: optim.lr, a: b, b: c}}\noptim: {lr: 1}\nb: 1\nc: 1\n"
+    with app_in(tmp_path, {"config": config}) as app:
+        assert app.plan("lr=1,2").contract.parameters[0].key == "optim.lr"
+        for mistaken in (["a=1,2"], ["hydra.sweeper.params={lr: '1,2'}"]):
+            with pytest.raises(InvalidSweep, match=r"alias in hydra\.aliases"):
+                app.plan(*mistaken)

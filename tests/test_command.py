@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from vertex_sweeper.command import Start, derive_command
+from vertex_sweeper.command import Start, derive_command, trial_command
 from vertex_sweeper.errors import InvalidSweep
 
 
@@ -83,3 +83,25 @@ def test_a_config_folder_elsewhere_is_refused_for_a_container(folder: Path, flag
 def test_where_there_is_nothing_to_start_the_command_must_be_set(folder: Path, argv: list[str]) -> None:
     with pytest.raises(InvalidSweep, match=r"hydra\.sweeper\.trial\.command"):
         derive_command(started(folder, argv), portable=False)
+
+
+FLAGGED = ["train.py", "--config-name=sweep", "-cp", "../conf", *SWEEP]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param(None, "python train.py --config-path ../conf --config-name sweep", id="derived"),
+        pytest.param("torchrun train.py", "torchrun train.py --config-path ../conf --config-name sweep", id="set"),
+        pytest.param("python a.py -cn x", "python a.py -cn x --config-path ../conf", id="set, with its own config name"),
+        pytest.param("a --config-path=y --config-name z", "a --config-path=y --config-name z", id="set, with both of its own"),
+    ],
+)
+def test_the_flags_that_chose_the_config_stand_behind_any_command(folder: Path, given: str | None, expected: str) -> None:
+    command = trial_command(given.split() if given else None, started(folder, FLAGGED), portable=True)
+    assert " ".join(command) == expected
+
+
+def test_a_notebook_needs_a_command_and_takes_it_as_it_is(folder: Path) -> None:
+    notebook = started(folder, ["/x/ipykernel_launcher.py", "-f", "/run/kernel.json"])
+    assert trial_command(["python", "train.py"], notebook, portable=True) == ("python", "train.py")

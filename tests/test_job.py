@@ -193,6 +193,11 @@ def test_overrides_of_the_multirun_itself_stay_here(app: App) -> None:
     assert plan.contract.sequence == ("hydra.job.chdir=true", "hydra.sweep.subdir=t", "hydra/job_logging=none", Slot("lr"))
 
 
+def test_an_interpolation_in_an_override_of_hydras_own_travels_as_it_was_given(app: App) -> None:
+    plan = app.plan("hydra.sweep.subdir=${hydra.job.num}_${name}", "name=a,b", "hydra.job.name='${lr}'")
+    assert plan.contract.sequence == ("hydra.sweep.subdir=${hydra.job.num}_${name}", "hydra.job.name='${lr}'", Slot("name"))
+
+
 def test_conditions_nest_in_the_study_spec_and_an_inactive_child_is_absent(app: App) -> None:
     conditional = "hydra.sweeper.conditional={model\\=svm: {params: {model.gamma: 'interval(0, 1)'}}}"
     plan = app.plan(conditional, "model=linear,svm")

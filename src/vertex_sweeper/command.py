@@ -17,6 +17,8 @@ from vertex_sweeper.errors import InvalidSweep
 
 REMEDY = "set hydra.sweeper.trial.command, as in [python, train.py]"
 
+_SHORT = {"--config-path": "-cp", "--config-name": "-cn", "--config-dir": "-cd"}
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -32,6 +34,19 @@ class Start:
     def of_this_process(cls) -> Start:
         """The process that runs the sweep."""
         return cls(sys.argv, sys.orig_argv, sys.modules.get("__main__"), sys.executable, Path.cwd())
+
+
+def trial_command(given: Sequence[str] | None, start: Start, *, portable: bool) -> tuple[str, ...]:
+    """The words that start one trial: the command that was set, or the one that started the sweep.
+
+    Which config is tuned is decided by the flags that the sweep was started with. So they stand behind a command that was set,
+    too, unless it has its own.
+    """
+    if given is None:
+        return derive_command(start, portable=portable)
+    flags = _hydra_flags(start, portable=portable)
+    pairs = zip(flags[::2], flags[1::2], strict=True)
+    return (*given, *(word for pair in pairs if not _has_flag(given, pair[0]) for word in pair))
 
 
 def derive_command(start: Start, *, portable: bool) -> tuple[str, ...]:
@@ -83,6 +98,10 @@ def _hydra_flags(start: Start, *, portable: bool) -> list[str]:
     if given.config_dir:
         flags += ["--config-dir", _portable(Path(given.config_dir), start, "--config-dir", portable=portable)]
     return flags
+
+
+def _has_flag(command: Sequence[str], name: str) -> bool:
+    return any(word.partition("=")[0] in (name, _SHORT[name]) for word in command)
 
 
 def _portable_if_absolute(path: str, start: Start, what: str, *, portable: bool) -> str:

@@ -166,7 +166,7 @@ def _error(compose: Compose, overrides: Sequence[str]) -> str:
     """Hydra's own message on one line, without its list of places searched; or nothing."""
     try:
         compose(overrides)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: a group's option that is no text
         message = str(error).partition("\nConfig search path")[0]
         cause = str(error.__cause__).partition("\n")[0] if isinstance(error.__cause__, OmegaConfBaseException) else ""
         return " ".join(f"{message} {cause}".split()) or type(error).__name__

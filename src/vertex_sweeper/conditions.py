@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from vertex_sweeper.entries import CONDITIONAL, Entry, When
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.expressions import Domain
+from vertex_sweeper.expressions import Domain, Element, domain_of
 from vertex_sweeper.near import near
 from vertex_sweeper_runtime.contract import Condition, Kind, ServiceValue
 
@@ -32,11 +32,7 @@ def decide(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
     Where a condition's parent is not swept but fixed (`model=vit` on the command line), the condition is decided here and now:
     its entries become unconditional, or leave the sweep.
     """
-    fixed = {
-        entry.key: entry.override.get_value_element_as_str()
-        for entry in entries
-        if not entry.when and not entry.override.is_sweep_override() and not entry.override.is_delete()
-    }
+    fixed = {entry.key: text for entry in entries if not entry.when and (text := _only_value(entry)) is not None}
     decided, notes = [], []
     for entry in entries:
         false = next((when for when in entry.when if when.key in fixed and fixed[when.key] not in when.texts), None)
@@ -45,6 +41,19 @@ def decide(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
             continue
         decided.append(replace(entry, when=tuple(when for when in entry.when if when.key not in fixed)))
     return decided, notes
+
+
+def _only_value(entry: Entry) -> str | None:
+    """The one value that the entry gives its key; None where there are several, or a mistake that is told elsewhere."""
+    if entry.override.is_delete():
+        return None
+    if not entry.override.is_sweep_override():
+        return entry.override.get_value_element_as_str()
+    try:
+        domain = domain_of(entry.override)
+    except ValueError:
+        return None
+    return domain.text if isinstance(domain, Element) else None
 
 
 def link(nodes: Sequence[Node]) -> dict[str, Condition]:
@@ -100,7 +109,8 @@ def _values(parent: Node, when: When) -> tuple[ServiceValue, ...]:
         elif text in domain.literals:
             values.append(domain.values[domain.literals.index(text)])
         else:
-            raise ValueError(f"{when.key} never is {text}{near(text, domain.literals)}: it is {', '.join(domain.literals)}")
+            meant, all_of_them = near(text, domain.literals), ", ".join(domain.literals)
+            raise ValueError(f"{when.key} never is {text or 'empty'}{meant}: it is {all_of_them}")
     return tuple(values)
 
 

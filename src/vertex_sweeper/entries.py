@@ -58,8 +58,8 @@ class EntryReader:
     """Parses what the user wrote with Hydra's own parser, and collects the mistakes."""
 
     def __init__(self, config_loader: ConfigLoader | None) -> None:
+        self._parser = OverridesParser.create()
         self._config_loader = config_loader
-        self._parser = OverridesParser.create(config_loader=config_loader)
         self.mistakes: list[str] = []
 
     def params(self, params: Mapping[str, Any], source: str = PARAMS, when: tuple[When, ...] = ()) -> list[Entry]:
@@ -79,7 +79,7 @@ class EntryReader:
         for condition, block in conditional.items():
             where = f"{source}.{condition}"
             parsed = self._condition(str(condition), where)
-            if not isinstance(block, Mapping) or set(block) - {"params", "conditional"}:
+            if not _is_block(block):
                 self.mistakes.append(f"{where}: must hold `params`, and `conditional` if it goes deeper: {block!r}")
             elif parsed is not None:
                 inner = (*when, parsed)
@@ -93,13 +93,16 @@ class EntryReader:
 
     def _entry(self, line: str, source: str, when: tuple[When, ...]) -> list[Entry]:
         try:
-            override = self._parser.parse_override(line)
-            override.config_loader = self._config_loader  # only `parse_overrides` sets it, and glob() needs it
-            return [Entry(override, source, when)]
+            return [Entry(self._parse(line), source, when)]
         except HydraException as error:
             reason = " ".join(str(error).split())
-            self.mistakes.append(f"{source}: {line}: {reason}")
+            self.mistakes.append(f"{source}: {_shown(line)}: {reason}")
             return []
+
+    def _parse(self, line: str) -> Override:
+        override = self._parser.parse_override(line)
+        override.config_loader = self._config_loader  # glob() asks it for a group's options, and the parser leaves it out
+        return override
 
     def _line(self, key: str, value: Any, source: str) -> str | None:
         """A YAML entry as an override; None, and a mistake, where a sweep hides in a fixed value."""
@@ -114,11 +117,25 @@ class EntryReader:
                     f"give it its own dotted key, as {key}.name: {text}"
                 )
                 return None
-        return f"{key}={Transformer.str(_quoted(value))}"
+        return self._fixed_line(key, value, source)
+
+    def _fixed_line(self, key: str, value: Any, source: str) -> str | None:
+        """A YAML value as an override that Hydra reads as this very value; None, and a mistake, where no text is."""
+        try:
+            text = Transformer.str(_quoted(value))
+            if repr(self._parser.parse_override(f"x={text}").value()) == repr(value):  # repr tells 1 from '1', 1.0 and True
+                return f"{key}={text}"
+        except (HydraException, AssertionError):  # AssertionError: Hydra's printer meets a type that its grammar does not have
+            pass
+        why = "bytes, or keys of a mapping that are empty, not plain text, or look like a number, bool or null"
+        self.mistakes.append(
+            f"{source}.{key}: {value!r} cannot be said in Hydra's override grammar ({why}): set it in a config of your app"
+        )
+        return None
 
     def _condition(self, text: str, where: str) -> When | None:
         try:
-            override = self._parser.parse_override(text)
+            override = self._parse(text)
         except HydraException as error:
             self.mistakes.append(f"{where}: must read parent=value: {' '.join(str(error).split())}")
             return None
@@ -128,6 +145,13 @@ class EntryReader:
             self.mistakes.append(f"{where}: must read parent=value or parent=value1,value2")
             return None
         return When(override.get_key_element(), (override.get_value_element_as_str(),))
+
+
+def _is_block(block: Any) -> bool:
+    """Whether this can stand under a condition."""
+    if not isinstance(block, Mapping) or set(block) - {"params", "conditional"}:
+        return False
+    return all(part is None or isinstance(part, Mapping) for part in block.values())
 
 
 def merge(*sources: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
@@ -168,6 +192,11 @@ def _repeated(entries: Sequence[Entry]) -> Iterable[str]:
         if len(same) > 1 and (swept or any(entry.when for entry in same)):
             lines = " and ".join(f"{entry.line} ({entry.source})" for entry in same)
             yield f"{key} is given more than once: {lines}: keep one"
+
+
+def _shown(line: str) -> str:
+    """A line as messages show it: on one line."""
+    return line.replace("\r", "\\r").replace("\n", "\\n")
 
 
 def _texts(value: Any) -> Iterable[str]:

@@ -14,7 +14,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Sweep, Transformer, ValueType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import (
+    IntervalSweep,
+    Override,
+    Quote,
+    QuotedString,
+    RangeSweep,
+    Sweep,
+    Transformer,
+    ValueType,
+)
+from hydra.errors import HydraException
 
 from vertex_sweeper.near import near
 from vertex_sweeper_runtime.contract import Kind, Number, Scale, ServiceValue
@@ -66,7 +77,7 @@ def domain_of(override: Override) -> Domain | Element:
         return _whole_range(sweep, scale)
     elements = merged(elements_of(override))
     if not elements:
-        raise ValueError("the range has no elements")
+        raise ValueError("there are no elements: the range is empty, or glob() finds no option")
     if len(elements) == 1:
         return elements[0]
     if CATEGORICAL_TAG not in tags and all(_is_exact_number(element.value) for element in elements):
@@ -84,10 +95,29 @@ def elements_of(override: Override) -> list[Element]:
     drawn = itertools.islice(override.sweep_iterator(), MOST_DISCRETE_VALUES + 1)
     # Hydra prints the options that a glob finds as they are, and everything else through its transformer.
     is_glob = override.value_type is ValueType.GLOB_CHOICE_SWEEP
-    elements = [Element(value, str(value) if is_glob else Transformer.str(value)) for value in drawn]
+    elements = [Element(value, str(value) if is_glob else _printed(value)) for value in drawn]
     if len(elements) > MOST_DISCRETE_VALUES:
         raise ValueError(f"more than {MOST_DISCRETE_VALUES} elements, Vertex's limit: use interval() or int(interval())")
     return elements
+
+
+def _printed(value: Any) -> str:
+    """What Hydra prints for an element; raises ValueError for one that Hydra itself would not read back from there."""
+    if isinstance(value, Sweep):
+        raise ValueError("a sweep inside a sweep: write all elements side by side")  # noqa: TRY004 - a user writes it
+    if not isinstance(value, (str, int, float, list, dict, QuotedString)) and value is not None:
+        raise ValueError("only values can be elements, and a function that changes the config is none: give it one value")
+    text = Transformer.str(value)
+    if isinstance(value, str) and not _READ_BACK.fullmatch(text):
+        try:
+            OverridesParser.create().parse_override(f"x={text}")
+        except HydraException:
+            # Hydra's functions take the quotes off their arguments: choice('é', b) has an element that needs them.
+            raise ValueError(
+                f"Hydra writes an element as {text} and cannot read it back: list such elements without a function, "
+                f"as in {QuotedString(value, Quote.single).with_quotes()},…"
+            ) from None
+    return text
 
 
 def merged(elements: Sequence[Element]) -> list[Element]:
@@ -118,6 +148,7 @@ def unique_aliases(texts: Sequence[str], *, fallback: str) -> list[str]:
     return names
 
 
+_READ_BACK = re.compile(r"[A-Za-z0-9_./*-]*")
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.-]+")
 
@@ -156,7 +187,7 @@ def _whole_range(sweep: RangeSweep, scale: Scale | None) -> Domain | Element:
     whole = sweep.range()
     assert isinstance(whole, range)
     if not whole:
-        raise ValueError("the range has no elements")
+        raise ValueError("there are no elements: the range is empty")
     if len(whole) == 1:
         return Element(whole[0], str(whole[0]))
     _check_scale(scale, whole[0])

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vertex_sweeper import composition, entries, spec
-from vertex_sweeper.command import Start, derive_command
+from vertex_sweeper.command import Start, trial_command
 from vertex_sweeper.commit import display_name
 from vertex_sweeper.entries import Entry, EntryReader
 from vertex_sweeper.errors import InvalidSweep
@@ -28,18 +27,10 @@ from vertex_sweeper.service import Job
 from vertex_sweeper.services import Place, find_mistakes, place_of
 from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, SEARCH_SPACE_KEYS, Settings, read_settings
 from vertex_sweeper.space import SearchSpace, build_space
+from vertex_sweeper.travelling import aliased, given_hydra_overrides, refuse_absolute_search_paths, travelling_overrides
 from vertex_sweeper_runtime.contract import Contract
 
-_STAYS_HERE = (
-    "hydra.sweeper",
-    "hydra.launcher",
-    "hydra.mode",
-    "hydra.sweep.dir",
-    "hydra.run.dir",
-    "hydra.job.num",
-    "hydra.job.id",
-)
-"""Hydra overrides that are about this multirun, not about a trial; the groups of the same names likewise."""
+_LOST = "hydra.sweeper.vertex.base_output_directory is not set: Hydra's output ends with each container"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +60,9 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     space = SearchSpace((), ())
     with mistakes:
         space = _read_space(section, arguments, config, config_loader)
-    command: Sequence[str] = settings.trial.command or ()
+    command: Sequence[str] = ()
     with mistakes:
-        command = command or derive_command(start, portable=place.container)
+        command = _command_of(settings, config, start, portable=place.container)
     mistakes.raise_if_any()
 
     contract = _agree(settings, space, command, config, config_loader)
@@ -79,7 +70,6 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     job = spec.build_job(settings, space, contract, display_name=name, sweep_id=secrets.token_hex(8))
     unchecked = _check_fields(settings, job)
     compose = composition.composer(config_loader, config.hydra.job.config_name)
-    lost = "hydra.sweeper.vertex.base_output_directory is not set: Hydra's output ends with each container"
     return Plan(
         settings=settings,
         contract=contract,
@@ -92,15 +82,26 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
             *space.notes,
             *unchecked,
             *_check_compositions(contract, compose, space),
-            *([] if place.output else [lost]),
+            *([] if place.output else [_LOST]),
         ),
     )
+
+
+def _command_of(settings: Settings, config: DictConfig, start: Start, *, portable: bool) -> Sequence[str]:
+    mistakes = Mistakes()
+    command: Sequence[str] = ()
+    with mistakes:
+        refuse_absolute_search_paths(config, portable=portable)
+    with mistakes:
+        command = trial_command(settings.trial.command, start, portable=portable)
+    mistakes.raise_if_any()
+    return command
 
 
 def _agree(
     settings: Settings, space: SearchSpace, command: Sequence[str], config: DictConfig, config_loader: ConfigLoader
 ) -> Contract:
-    files = GroupFiles(config_loader, config.hydra.job.config_name, [str(line) for line in config.hydra.overrides.hydra])
+    files = GroupFiles(config_loader, config.hydra.job.config_name, given_hydra_overrides(config))
     return spec.build_contract(
         settings,
         space,
@@ -179,10 +180,10 @@ def _read_space(section: DictConfig, arguments: Sequence[str], config: DictConfi
     given = reader.command_line(arguments)
     merged, repeated = entries.merge(written, given)
     own, notes = _with_group_spaces(merged, reader, config, config_loader)
-    mistakes = reader.mistakes + repeated
+    mistakes = reader.mistakes + repeated + aliased(own, config, config_loader)
     if mistakes:
         raise InvalidSweep(mistakes)
-    travelling = reader.command_line(_travelling(config))
+    travelling = reader.command_line(travelling_overrides(config))
     space = build_space([*travelling, *own])
     if not space.parameters:
         raise InvalidSweep(["nothing to tune: sweep at least one key, as in lr='interval(1e-4, 1e-1)' or model=cnn,vit"])
@@ -198,7 +199,7 @@ def _with_group_spaces(
         return own, []
     if not isinstance(group, str) or not group.strip("/"):
         raise InvalidSweep([f"{key}: {group!r} must be the name of a config group, or null for none"])
-    files = GroupFiles(config_loader, config.hydra.job.config_name, [str(line) for line in config.hydra.overrides.hydra])
+    files = GroupFiles(config_loader, config.hydra.job.config_name, given_hydra_overrides(config))
     if not files.has_group(group):
         if group == DEFAULT_GROUP:
             return own, []
@@ -221,14 +222,6 @@ def _unresolved(section: DictConfig, key: str) -> Mapping[str, Any]:
     plain = OmegaConf.to_container(value, resolve=False)
     assert isinstance(plain, dict)
     return {str(name): item for name, item in plain.items()}
-
-
-def _travelling(config: DictConfig) -> list[str]:
-    """The overrides of Hydra's own settings that a trial needs too (`hydra.job.chdir=true`), as they were given."""
-    parser = OverridesParser.create()
-    lines = [str(line) for line in config.hydra.overrides.hydra]
-    keys = {line: parser.parse_override(line).key_or_group.replace("/", ".") for line in lines}
-    return [line for line in lines if not any(keys[line] == name or keys[line].startswith(f"{name}.") for name in _STAYS_HERE)]
 
 
 def _notes(section: DictConfig, config: DictConfig) -> list[str]:

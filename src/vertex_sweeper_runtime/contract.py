@@ -105,8 +105,10 @@ class Parameter(NamedTuple):
     def _bounded(self, number: Number, rendered: ServiceValue) -> Number:
         if self.low <= number <= self.high:
             return number
+        # Round-off is relative to the value on a logarithmic scale, and to the whole range on any other.
+        span = 0.0 if self.scale is Scale.LOG else float(self.high) - float(self.low)
         for bound in (self.low, self.high):
-            if _close(float(number), float(bound)):
+            if math.isclose(number, bound, rel_tol=TOLERANCE, abs_tol=TOLERANCE * 1e-3 * span):
                 return float(bound) if self.kind is Kind.DOUBLE else bound
         raise ValueError(f"{self.id}: {rendered} is outside [{self.low!r}, {self.high!r}]")
 

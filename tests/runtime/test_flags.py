@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.runtime.trials import FIXED, FLAGS, OVERRIDES, sweep
-from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Slot
+from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Scale, Slot
 from vertex_sweeper_runtime.errors import FlagError
 from vertex_sweeper_runtime.flags import trial_overrides
 
@@ -49,6 +49,27 @@ def test_a_number_is_taken_for_what_was_meant(flag: str, override: str) -> None:
     id = flag.partition("=")[0]
     others = [text for text in FLAGS if not text.startswith(f"{id}=")]
     assert override in trial_overrides(SWEEP, [*COMMAND, *FIXED, *others, flag])
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "scale", "rendered", "literal"),
+    [
+        pytest.param(0.0, 1.0, None, "-1e-17", "0.0", id="round-off of a linear scale at 0"),
+        pytest.param(1e-12, 1e-3, Scale.LOG, "9.999999999999999e-13", "1e-12", id="round-off of a small bound"),
+        pytest.param(1e-12, 1e-3, Scale.LOG, "5e-13", None, id="half of a small bound"),
+        pytest.param(0.0, 1e-12, None, "-1e-13", None, id="a tenth of a small range"),
+        pytest.param(-1.0, 1.0, None, "1.0000001", None, id="more than round-off"),
+    ],
+)
+def test_what_is_round_off_depends_on_the_range(
+    low: float, high: float, scale: Scale | None, rendered: str, literal: str | None
+) -> None:
+    parameter = Parameter(id="x", key="x", kind=Kind.DOUBLE, low=low, high=high, scale=scale)
+    if literal is None:
+        with pytest.raises(ValueError, match="outside"):
+            parameter.literal(rendered)
+    else:
+        assert parameter.literal(rendered) == literal
 
 
 @pytest.mark.parametrize("value", ["-1", "--", "--layers=2", "+seed=1", "", "a b", "x=y", "$(HOME)"])
