@@ -6,8 +6,8 @@ TRIALS ?= 20
 WORKERS ?= 2
 
 PIP := -m pip install --quiet --disable-pip-version-check
-LINTED := src hydra_plugins tests bench example_app setup.py
-TYPED := src hydra_plugins bench example_app
+LINTED := src hydra_plugins tests bench docs example_app setup.py
+TYPED := src hydra_plugins bench docs example_app
 
 # An editable install is a tree of links, one for each module, so it is made again when the list of modules changes. The list's
 # checksum is part of the stamps' names.
@@ -19,7 +19,7 @@ DEV := .venv/.installed-dev-$(MODULES)
 HYDRA14 := .venv-hydra14/.installed-$(MODULES)
 BENCH := .venv-bench/.installed-$(MODULES)
 
-.PHONY: help demo test test-hydra13 test-hydra14 check lint record bench clean
+.PHONY: help demo test test-hydra13 test-hydra14 check lint docs record bench clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -27,6 +27,7 @@ help:
 	@echo 'make demo    tune the example app with $(TRIALS) trials on this machine; the last line is the sweep dir'
 	@echo 'make test    the tests, with Hydra 1.3 and with the newest 1.4'
 	@echo 'make check   lint, format, strict types, then the tests'
+	@echo 'make docs    write the tables of docs/settings.md anew'
 	@echo 'make record  write the recorded requests under tests/ anew; read what changed'
 	@echo 'make bench   what the plugin costs, beside other plugins of Hydra'
 	@echo 'make clean   remove the environments and what was built; multirun/ stays'
@@ -53,6 +54,9 @@ lint: $(DEV)
 	.venv/bin/python -m mypy $(TYPED)
 
 check: lint test
+
+docs: $(DEV)
+	.venv/bin/python docs/make_settings.py
 
 record: $(DEV)
 	.venv/bin/python tests/jobs.py
