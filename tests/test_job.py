@@ -17,6 +17,7 @@ from vertex_sweeper.settings import Settings, WorkerPoolSettings
 from vertex_sweeper.spec.places import CONTAINER_ELSEWHERE, ELSEWHERE, PLACES, POOL_PLACES
 from vertex_sweeper_runtime import contract
 from vertex_sweeper_runtime.contract import Slot
+from vertex_sweeper_runtime.flags import trial_overrides
 
 
 @pytest.fixture(scope="module")
@@ -238,3 +239,13 @@ def test_each_pool_has_the_contract_of_its_own_command_and_a_foreign_image_has_n
 
 def test_an_empty_pool_keeps_its_place(plans: dict[str, Plan]) -> None:
     assert [bool(pool) for pool in pools_of(plans["gap"])] == [True, False, True]
+
+
+def test_every_container_takes_its_own_arguments_and_the_trials_flags(plans: dict[str, Plan]) -> None:
+    for name in ("queue", "pools"):
+        for pool, agreed in zip(pools_of(plans[name]), contracts_of(plans[name]), strict=True):
+            if agreed is not None:
+                shim, *command = pool["containerSpec"]["command"]
+                assert shim == "vertex-trial"
+                arguments = [*command, *pool["containerSpec"].get("args", ()), "--lr=0.01"]
+                assert trial_overrides(agreed, arguments) == ["lr=0.01"]

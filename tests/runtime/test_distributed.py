@@ -1,0 +1,178 @@
+"""Trials of several machines and processes: every container decodes the same overrides, one process reports."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.runtime.trials import FIXED, FLAGS, OVERRIDES, PATIENCE, Bench, sweep
+from vertex_sweeper_runtime.contract import Contract
+
+REPLICAS = {"workerpool0": 1, "workerpool1": 2, "workerpool2": 1}
+
+TASK = """
+with open(f"seen-by-{os.environ['RANK']}.json", "w") as file:
+    json.dump(list(HydraConfig.get().overrides.task), file)
+return float(os.environ["RANK"])
+"""
+
+LAUNCHER = """
+import argparse, os, subprocess, sys
+parser = argparse.ArgumentParser()
+parser.add_argument("--nproc_per_node", type=int)
+parser.add_argument("--lr")
+parser.add_argument("script")
+options, rest = parser.parse_known_args()
+print(options.nproc_per_node, options.lr, flush=True)
+first = int(os.environ["RANK"]) * options.nproc_per_node
+children = [
+    subprocess.Popen(
+        [sys.executable, options.script, *rest], env={**os.environ, "RANK": str(first + local), "LOCAL_RANK": str(local)}
+    )
+    for local in range(options.nproc_per_node)
+]
+sys.exit(max(child.wait() for child in children))
+"""
+
+
+def replicas() -> Iterator[tuple[str, dict[str, str]]]:
+    """The name of each replica of a job, and what its container's environment says of the job, as Vertex words it."""
+    cluster = {pool: [f"{pool}-{index}.example:2222" for index in range(count)] for pool, count in REPLICAS.items()}
+    rank = 0
+    for pool, addresses in cluster.items():
+        for index in range(len(addresses)):
+            task = {"type": pool, "index": index, "trial": "3"}
+            yield (
+                f"{pool}-{index}",
+                {
+                    "CLUSTER_SPEC": json.dumps({"cluster": cluster, "environment": "cloud", "task": task, "job": "{}"}),
+                    "RANK": str(rank),
+                    "WORLD_SIZE": str(sum(REPLICAS.values())),
+                    "MASTER_ADDR": cluster["workerpool0"][0],
+                    "MASTER_PORT": "2222",
+                },
+            )
+            rank += 1
+
+
+def run_all(bench: Bench, command: Sequence[str], agreed: Contract, **without: bool) -> dict[str, tuple[int, str, Path]]:
+    """Runs the container of every replica at the same time, each with a metric file of its own: exit code, output, the file."""
+    started = {}
+    for name, environment in replicas():
+        metrics = bench.folder / "metrics" / name
+        flags = () if without.get("flags") is False and not name.startswith("workerpool0") else FLAGS
+        variables = {**environment, "CLOUD_ML_HP_METRIC_FILE": str(metrics)}
+        process = bench.start(*command, *FIXED, *flags, agreed=agreed, environment=variables)
+        started[name] = (process, metrics)
+    ended = {}
+    for name, (process, metrics) in started.items():
+        output, errors = process.communicate(timeout=PATIENCE)
+        ended[name] = (process.returncode, output + errors, metrics)
+    return ended
+
+
+def reported(path: Path) -> list[str]:
+    return [json.loads(line)["val_acc"] for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def seen(bench: Bench) -> list[Any]:
+    return [json.loads(path.read_text()) for path in sorted(bench.folder.glob("seen-by-*.json"))]
+
+
+def test_every_replica_of_every_pool_decodes_the_same_overrides_and_the_primary_reports(bench: Bench) -> None:
+    bench.app(TASK)
+    ended = run_all(bench, ["python", "train.py"], sweep("python", "train.py"))
+    assert {name: code for name, (code, _, _) in ended.items()} == dict.fromkeys(ended, 0), ended
+    assert seen(bench) == 4 * [OVERRIDES]
+    values = {name: reported(metrics) for name, (_, _, metrics) in ended.items()}
+    assert values == {"workerpool0-0": ["0.0"], "workerpool1-0": [], "workerpool1-1": [], "workerpool2-0": []}
+
+
+def test_a_launchers_own_flags_are_not_taken_for_a_trials_and_one_of_its_processes_reports(bench: Bench) -> None:
+    bench.app(TASK)
+    bench.script(LAUNCHER, name="launch.py")
+    # `--lr` is a flag of the launcher, and the id of a parameter of this sweep too.
+    command = ["python", "launch.py", "--nproc_per_node=2", "--lr", "its own", "train.py"]
+    ended = run_all(bench, command, sweep(*command))
+    assert [code for code, _, _ in ended.values()] == [0, 0, 0, 0], ended
+    assert all(output.startswith("2 its own\n") for _, output, _ in ended.values())
+    assert seen(bench) == 8 * [OVERRIDES]
+    assert [reported(metrics) for _, _, metrics in ended.values()] == [["0.0"], [], [], []]
+
+
+def test_a_pool_without_the_trials_flags_says_so_and_stops_before_it_trains(bench: Bench) -> None:
+    bench.app(TASK)
+    ended = run_all(bench, ["python", "train.py"], sweep("python", "train.py"), flags=False)
+    assert [code for code, _, _ in ended.values()] == [0, 64, 64, 64]
+    for name, (_, output, _) in ended.items():
+        assert ("none of the 5 parameters was given (does this worker pool" in output) is (name != "workerpool0-0")
+    assert len(seen(bench)) == 1
+
+
+def launcher_of(module: str) -> str:
+    """The launcher that a package brings, beside this interpreter."""
+    if importlib.util.find_spec(module) is None:
+        pytest.skip(f"needs {module}, which is not installed")
+    return str(Path(sys.executable).parent / {"torch": "torchrun", "accelerate": "accelerate"}[module])
+
+
+COLLECTIVE = """
+import torch
+import torch.distributed as dist
+dist.init_process_group("gloo")
+total = torch.tensor(float(dist.get_rank() + 1))
+dist.all_reduce(total)
+dist.destroy_process_group()
+with open(f"seen-by-{os.environ['RANK']}.json", "w") as file:
+    json.dump(list(HydraConfig.get().overrides.task), file)
+return total
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        # `--multi_gpu` is accelerate's word for several processes, and starts them where no GPU is, too.
+        pytest.param("torch", ["--nproc_per_node=2"], id="torchrun"),
+        pytest.param("accelerate", ["launch", "--multi_gpu", "--num_processes=2", "--mixed_precision=no"], id="accelerate"),
+    ],
+)
+def test_a_real_launcher_is_a_trials_command(bench: Bench, module: str, words: list[str]) -> None:
+    bench.app(COLLECTIVE)
+    command = [launcher_of(module), *words, "train.py"]
+    code, _, lines = bench.run(*command, *FIXED, *FLAGS, agreed=sweep(*command))
+    assert (code, lines) == (0, []), bench.errors
+    assert seen(bench) == 2 * [OVERRIDES]
+    assert [line["val_acc"] for line in bench.metrics()] == ["3.0"]
+
+
+def test_torchrun_spans_the_machines_of_a_trial(bench: Bench) -> None:
+    bench.app(COLLECTIVE)
+    command = [launcher_of("torch"), "--nproc_per_node=2", "train.py"]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    machines = [(name, environment) for name, environment in replicas() if name in ("workerpool0-0", "workerpool1-0")]
+    processes = []
+    for name, environment in machines:
+        # What a script of the user's makes of Vertex's variables: torchrun reads its options from PET_… too.
+        rendezvous = {
+            "PET_NNODES": "2",
+            "PET_NODE_RANK": environment["RANK"],
+            "PET_MASTER_ADDR": "127.0.0.1",
+            "PET_MASTER_PORT": port,
+            "CLOUD_ML_HP_METRIC_FILE": str(bench.folder / "metrics" / name),
+        }
+        variables = {**environment, **rendezvous}
+        processes.append(bench.start(*command, *FIXED, *FLAGS, agreed=sweep(*command), environment=variables))
+    for process in processes:
+        _, errors = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, errors
+    assert seen(bench) == 4 * [OVERRIDES]
+    assert [reported(bench.folder / "metrics" / name) for name, _ in machines] == [["10.0"], []]
