@@ -62,9 +62,11 @@ def test_a_mistake_is_shown_where_the_user_wrote_it() -> None:
         (f"{POOLS}[0].machineSpec.machineTyp", "not a field"),
         (f"{POOLS}[0].machineSpec.acceleratorType", "no such"),
         ("trialJobSpec.models[0].x", "not a field"),
+        ("", "cannot be read"),
     ]
     assert lines_in_our_words(found, overrides) == [
         f"hydra.sweeper.spec_overrides.{POOLS}[0].machineSpec.machineTyp: not a field",
         "hydra.sweeper.trial.accelerator_type: no such",
         "hydra.sweeper.spec_overrides.trialJobSpec.models[0].x: not a field",
+        "hydra.sweeper.spec_overrides: cannot be read",
     ]

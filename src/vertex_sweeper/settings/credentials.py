@@ -20,7 +20,7 @@ _SHAPES: Final = {
     "a Hugging Face token": r"\bhf_[A-Za-z0-9]{20,}",
     "an AWS key": r"\b(AKIA|ASIA)[A-Z0-9]{16}\b",
     "a Slack token": r"\bxox[abeoprs]-[\w-]{10,}",
-    "a secret key": r"\bsk-[\w-]{20,}",
+    "a secret key": r"\bsk-(?:[a-z0-9]+-){0,3}[A-Za-z0-9_]{20,}|\b[rs]k_(live|test)_[A-Za-z0-9]{16,}",
     "a JSON web token": r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+",
     "an address with a password in it": r"\b[a-z][a-z0-9+.-]*://[^\s/:@]*:[^\s/@]+@",
 }
@@ -36,7 +36,7 @@ _ABOUT_ONE: Final = frozenset(
 
 _REFERENCE: Final = re.compile(r"(\.{0,2}/|~/|gs://|s3://|projects/)\S*")
 _NO_SECRET: Final = re.compile(r"|true|false|yes|no|on|off|none|null|auto|[01]|\$\(\w+\)", re.IGNORECASE)
-_RANDOM: Final = re.compile(r"(?=.*\d)(?=.*[A-Za-z])\S{16,}")
+_RANDOM: Final = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9+/=]{16,}")
 
 
 def credential_in(name: str, value: str) -> str | None:

@@ -58,7 +58,7 @@ def _value(hint: Any, value: Any, where: str, mistakes: list[str]) -> Any:
         hint = next(part for part in get_args(hint) if part is not type(None))
     if isinstance(hint, type) and is_dataclass(hint):
         if not isinstance(value, Mapping):
-            raise ValueError(f"{where}: {shown(value)} must be a mapping of settings")
+            raise ValueError(f"{where}: {shown(value)} must be a mapping of settings, as in {{{fields(hint)[0].name}: …}}")
         return _read(hint, value, where, mistakes)
     if isinstance(hint, type) and issubclass(hint, Enum):
         return _member(hint, value, where)

@@ -50,12 +50,13 @@ def in_our_words(error: InvalidJob) -> InvalidJob:
 
 def lines_in_our_words(fields: Iterable[tuple[str, str]], overrides: Mapping[str, Any]) -> list[str]:
     """A line for each field and what is wrong with it, led by where the user wrote it: a setting, or `spec_overrides`."""
-    return [
-        f"{_ROOT}.spec_overrides.{field}: {mistake}"
-        if overridden(overrides, field) or setting_of(field) is None
-        else f"{setting_of(field)}: {mistake}"
-        for field, mistake in fields
-    ]
+    lines = []
+    for field, mistake in fields:
+        where = setting_of(field) if field else None
+        if where is None or overridden(overrides, field):
+            where = f"{_ROOT}.spec_overrides.{field}".rstrip(".")
+        lines.append(f"{where}: {mistake}")
+    return lines
 
 
 def _nearest(path: str, fields: dict[str, str]) -> str | None:

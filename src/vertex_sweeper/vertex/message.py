@@ -28,7 +28,10 @@ def parse(spec: Mapping[str, Any]) -> Job:
 
 
 def find_mistakes(spec: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """What the installed client would not understand in a job: pairs of a field's path and what is wrong with it."""
+    """What the installed client would not understand in a job: pairs of a field's path and what is wrong with it.
+
+    The path is empty where the client's own words are all there is.
+    """
     try:
         to_message(spec)
     except InvalidJob as error:
