@@ -12,6 +12,7 @@ HYDRA = "hydra-core>=1.3,<1.5"
 
 VERTEX = ["google-cloud-aiplatform>=1.60"]
 LOCAL = ["optuna>=5"]
+EMULATOR = [*VERTEX, *LOCAL, "cryptography>=41"]
 TEST = [
     "pytest>=8",
     "pytest-xdist>=3.5",
@@ -40,7 +41,8 @@ setup(
     extras_require={
         "vertex": VERTEX,
         "local": LOCAL,
-        "all": [*VERTEX, *LOCAL],
+        "emulator": EMULATOR,
+        "all": EMULATOR,
         "test": TEST,
         "dev": [*TEST, *LINT],
         "bench": ["hydra-joblib-launcher>=1.2"],

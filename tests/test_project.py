@@ -316,7 +316,8 @@ def list_requirements(wheel: zipfile.ZipFile, extra: str = "") -> dict[str, Requ
         ("", {"hydra-core", "cloudml-hypertune"}),
         ("vertex", {"google-cloud-aiplatform"}),
         ("local", {"optuna"}),
-        ("all", {"google-cloud-aiplatform", "optuna"}),
+        ("emulator", {"google-cloud-aiplatform", "optuna", "cryptography"}),
+        ("all", {"google-cloud-aiplatform", "optuna", "cryptography"}),
     ],
 )
 def test_an_install_brings_what_its_place_needs_and_no_more(wheel: zipfile.ZipFile, extra: str, names: set[str]) -> None:

@@ -21,6 +21,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "attach": ("vertex_sweeper.commands.attach", "follow a job to its end and write the files of its sweep"),
     "cancel": ("vertex_sweeper.commands.cancel", "ask a job to end"),
     "export": ("vertex_sweeper.commands.export", "write a job as a file for gcloud, and print the command that creates it"),
+    "emulator": ("vertex_sweeper.emulator.command", "run Vertex AI's tuning jobs on this machine, for any client of the API"),
 }
 """By name: the module, and one line about it."""
 

@@ -73,12 +73,12 @@ def open_service(address: Address, directory: Path, *, seed: int | None = None) 
     `directory` is where trials of this machine work, and `seed` repeats their suggestions.
     """
     if address.backend is Backend.LOCAL:
-        _require("optuna", extra="local", purpose="backend local")
+        require("optuna", extra="local", purpose="backend local")
         from vertex_sweeper.local import LocalService
 
         local = LocalService(lambda _: directory, seed=seed)
         return Opened(local, local.wait_for_change, local.close, find=None)
-    _require("google.cloud.aiplatform_v1", extra="vertex", purpose="backend vertex")
+    require("google.cloud.aiplatform_v1", extra="vertex", purpose="backend vertex")
     from vertex_sweeper.vertex import VertexService
 
     location = address.parent.split("/")[3]
@@ -93,7 +93,7 @@ def check_job(address: Address, spec: Job) -> None:
 
         check_local(spec)
         return
-    _require("google.cloud.aiplatform_v1", extra="vertex", purpose="backend vertex")
+    require("google.cloud.aiplatform_v1", extra="vertex", purpose="backend vertex")
     from vertex_sweeper.vertex.message import parse
 
     parse(spec)
@@ -113,7 +113,7 @@ def find_mistakes(settings: Settings, job: Job) -> tuple[tuple[str, str], ...] |
     return find(job)
 
 
-def _require(module: str, *, extra: str, purpose: str) -> None:
+def require(module: str, *, extra: str, purpose: str) -> None:
     """Says now what is not installed, without importing it: nothing has been written or started yet."""
     if not _installed(module):
         raise MissingExtra(extra, purpose)

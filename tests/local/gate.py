@@ -9,9 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
-from vertex_sweeper.local import LocalService
 from vertex_sweeper.service import Job, job_state
 
 PARENT = "projects/p/locations/l"
@@ -121,6 +120,11 @@ class Gate:
         self._server.close()
 
 
+def double(low: float, high: float, **more: Any) -> dict[str, Any]:
+    """A DOUBLE parameter `x`."""
+    return {"parameterId": "x", "doubleValueSpec": {"minValue": low, "maxValue": high}, **more}
+
+
 def make_job(
     *,
     command: Sequence[str],
@@ -150,7 +154,17 @@ def make_job(
     return job
 
 
-def wait_for(service: LocalService, name: str, condition: Callable[[Job], bool]) -> Job:
+class Watched(Protocol):
+    """What the helpers below need of a service: it also tells of changes."""
+
+    def create(self, parent: str, spec: Mapping[str, Any]) -> Job: ...
+
+    def get(self, name: str) -> Job: ...
+
+    def wait_for_change(self, seconds: float) -> None: ...
+
+
+def wait_for(service: Watched, name: str, condition: Callable[[Job], bool]) -> Job:
     """The job as soon as it fulfils the condition."""
     deadline = time.monotonic() + PATIENCE
     while not condition(job := service.get(name)):
@@ -159,9 +173,17 @@ def wait_for(service: LocalService, name: str, condition: Callable[[Job], bool])
     return job
 
 
-def wait_for_end(service: LocalService, name: str) -> Job:
+def wait_for_end(service: Watched, name: str) -> Job:
     """The job when it has ended."""
     return wait_for(service, name, lambda job: (state := job_state(job)) is not None and state.ended)
+
+
+def run_gated(service: Watched, gate: Gate, job: dict[str, Any], *endings: str) -> dict[str, Any]:
+    """Runs a job with one slot whose trials end as told; returns the ended job."""
+    name = service.create(PARENT, job)["name"]
+    for ending in endings:
+        gate.next().do(*ending.split("; "))
+    return wait_for_end(service, name)
 
 
 def trials_of(job: Job) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.local.gate import ACC, X, make_job
+from tests.local.gate import ACC, X, double, make_job
 from vertex_sweeper.errors import InvalidJob
 from vertex_sweeper.local.validation import check_job
 
@@ -18,10 +18,6 @@ P = "study_spec.parameters[0]"
 
 def integer(low: int, high: int, **more: Any) -> dict[str, Any]:
     return {"parameterId": "n", "integerValueSpec": {"minValue": str(low), "maxValue": str(high)}, **more}
-
-
-def double(low: float, high: float, **more: Any) -> dict[str, Any]:
-    return {"parameterId": "x", "doubleValueSpec": {"minValue": low, "maxValue": high}, **more}
 
 
 def discrete(*values: float, **more: Any) -> dict[str, Any]:

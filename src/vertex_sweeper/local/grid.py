@@ -18,6 +18,10 @@ class GridSuggester:
         """The next point; None when every point was handed out."""
         return next(self._points, None)
 
+    def recall(self, trial: int, choices: Sequence[Choice]) -> None:  # noqa: ARG002 - a grid's order is always the same
+        """A point of an earlier process, where they were handed out in the same order."""
+        next(self._points, None)
+
     def tell(self, trial: int, values: Mapping[str, float] | None) -> None:
         """A grid learns nothing."""
 

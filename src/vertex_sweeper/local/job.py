@@ -5,36 +5,29 @@ from __future__ import annotations
 import logging
 import math
 import queue
-import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Final, Protocol
+from typing import Final
 
 from vertex_sweeper.local.environment import Workplace, build_environment, resolve_command
-from vertex_sweeper.local.measurement import Measurement, read_measurements, select_final
-from vertex_sweeper.local.nodes import Choice
+from vertex_sweeper.local.grid import GridSuggester
+from vertex_sweeper.local.measurement import read_measurements
 from vertex_sweeper.local.process import Child, Nursery
+from vertex_sweeper.local.records import JobRecord
 from vertex_sweeper.local.rendering import Rendering
-from vertex_sweeper.local.study import CANCELLED_CODE, INTERNAL_CODE, Limits, Outcome, Study, Trial
+from vertex_sweeper.local.study import CANCELLED_CODE, INTERNAL_CODE, News, Study
+from vertex_sweeper.local.suggester import Suggester
+from vertex_sweeper.local.trial import Outcome, Trial
+from vertex_sweeper.local.verdict import judge
 from vertex_sweeper.service import Job
 
 log = logging.getLogger(__name__)
 
 CANCELLED: Final = "The job was cancelled."
 """Why a cancelled job's trials ended, and its error's message."""
-
-
-class Suggester(Protocol):
-    """Decides what a trial tries. Called by one thread."""
-
-    def suggest(self, trial: int) -> tuple[Choice, ...] | None:
-        """What the trial of this number tries; None when there is nothing left to try."""
-
-    def tell(self, trial: int, values: Mapping[str, float] | None) -> None:
-        """A trial's final values by metric id; None when it was infeasible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,47 +59,81 @@ class Stop:
 
 @dataclass(slots=True)
 class Slot:
-    """A running trial. `deadline` is when it is stopped or, once it has a `reason` to be, killed (monotonic seconds)."""
+    """A running trial. `deadline` is when it is stopped or, once that has `stopped` it, killed (monotonic seconds)."""
 
     trial: Trial
     child: Child
     deadline: float
-    reason: str = ""
-    failed: bool = False
+    stopped: Outcome | None = None
 
 
 class JobRun:
-    """Runs one job. `cancel`, `kill` and `snapshot` may be called from any thread, the rest is the job's own thread's."""
+    """Runs one job. What has no underscore may be called from any thread, the rest is the job's own thread's."""
 
-    def __init__(self, study: Study, *, workplace: Workplace, suggester: Suggester, bench: Bench) -> None:
+    def __init__(
+        self, study: Study, *, workplace: Workplace, suggester: Suggester, bench: Bench, record: JobRecord | None = None
+    ) -> None:
         self._study = study
         self._workplace = workplace
         self._suggester = suggester
         self._bench = bench
+        self._disk = record
         self._events: queue.SimpleQueue[Exited | Stop] = queue.SimpleQueue()
         self._slots: dict[int, Slot] = {}
+        self._left = False
         self._thread = threading.Thread(target=self._run, name=f"job-{workplace.job_id}", daemon=True)
+
+    @property
+    def name(self) -> str:
+        """The job's full name."""
+        return self._study.name
+
+    @property
+    def job_id(self) -> str:
+        """The last part of its name."""
+        return self._workplace.job_id
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job will never change again."""
+        return self._study.state.ended
 
     def start(self) -> None:
         """Starts the job's thread."""
         self._thread.start()
+
+    def keep(self, trial: Trial | None = None) -> None:
+        """Puts the trial, or else the job as a whole, on record; nothing where there are no records."""
+        if self._disk is not None and trial is not None:
+            self._disk.write_trial(trial)
+        elif self._disk is not None:
+            self._disk.write_job(self._study, lock=self._bench.changed)
 
     def snapshot(self) -> Job:
         """The job as it stands."""
         with self._bench.changed:
             return self._study.to_json()
 
+    def news(self, since: int) -> News:
+        """What has changed since that revision."""
+        with self._bench.changed:
+            return self._study.news(since)
+
     def cancel(self) -> None:
         """Starts no more trials, and has the running ones end."""
         self._end(at_once=False)
 
-    def kill(self) -> None:
-        """The same, with no time for anything."""
-        self._end(at_once=True)
+    def close(self) -> None:
+        """The service is about to kill all trials: the job is cancelled or, if it is on record, left as it stands."""
+        if self._disk is None:
+            self._end(at_once=True)
+        with self._bench.changed:
+            self._left = self._disk is not None
 
     def join(self, seconds: float) -> None:
-        """Waits for the job to end."""
-        self._thread.join(seconds)
+        """Waits for the job's thread."""
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
 
     def _end(self, *, at_once: bool) -> None:
         with self._bench.changed:
@@ -114,11 +141,14 @@ class JobRun:
                 return
             self._study.end(CANCELLED_CODE, CANCELLED, now=format_now())
             self._bench.notify()
+        self.keep()
         self._events.put(Stop(at_once))
 
     def _run(self) -> None:
         try:
             self._record(lambda now: self._study.start(now=now))
+            self.keep()
+            self._take_up()
             self._work()
         except Exception as error:  # a mistake of ours must not leave a sweep waiting for ever
             log.exception("The local service failed.")
@@ -126,7 +156,28 @@ class JobRun:
             self._record(lambda now: self._study.end(INTERNAL_CODE, message, now=now))
             self._abandon(message)
         finally:
-            self._record(lambda now: self._study.close(now=now))
+            unfinished = [trial for trial in self._study.trials if not trial.state.ended]
+            if self._record(lambda now: self._study.close(now=now)):
+                for trial in unfinished:
+                    self.keep(trial)
+                self.keep()
+            self._suggester = GridSuggester(())  # lets go of all that was learnt
+
+    def _take_up(self) -> None:
+        """Goes on where an earlier process left: what was running begins again, with the same values."""
+        for trial in self._study.trials:
+            self._suggester.recall(trial.number, trial.choices)
+            if trial.state.ended:
+                self._tell(trial)
+        if self._study.trials:
+            self._record(lambda now: self._study.check_failures("on record", now=now))
+        for trial in [trial for trial in self._study.trials if not trial.state.ended]:
+            if not self._study.ending:
+                self._repeat(trial)
+
+    def _repeat(self, trial: Trial) -> None:
+        if self._record(lambda now: self._study.repeat_trial(trial, now=now)):
+            self._launch(trial)
 
     def _work(self) -> None:
         self._fill()
@@ -141,10 +192,11 @@ class JobRun:
                 self._study.exhausted = True
                 return
             with self._bench.changed:
-                if self._study.ending:  # cancelled while the suggestion was made
+                if self._study.ending or self._left:  # cancelled or closed while the suggestion was made
                     return
                 trial = self._study.open_trial(choices, now=format_now())
                 self._bench.notify()
+            self.keep(trial)
             self._launch(trial)
 
     def _launch(self, trial: Trial) -> None:
@@ -181,8 +233,9 @@ class JobRun:
     def _handle(self, event: Exited | Stop | None) -> None:
         if isinstance(event, Exited):
             slot = self._slots.pop(event.trial)
-            measurements = read_measurements(self._workplace.metrics(event.trial), metrics=tuple(self._study.limits.metrics))
-            self._close_trial(slot.trial, judge(slot, event.code, measurements, limits=self._study.limits))
+            limits = self._study.limits
+            measurements = read_measurements(self._workplace.metrics(event.trial), metrics=tuple(limits.metrics))
+            self._close_trial(slot.trial, judge(event.code, measurements, limits=limits, stopped=slot.stopped))
         elif isinstance(event, Stop):
             self._stop_all(CANCELLED, at_once=event.at_once)
         else:
@@ -191,29 +244,35 @@ class JobRun:
     def _expire(self) -> None:
         now = time.monotonic()
         for slot in [slot for slot in self._slots.values() if slot.deadline <= now]:
-            if slot.reason:
+            if slot.stopped:
                 slot.deadline = math.inf
                 slot.child.kill()
             else:
                 self._stop(slot, f"The trial took longer than its timeout of {self._study.limits.seconds:g} s.", failed=True)
 
     def _close_trial(self, trial: Trial, outcome: Outcome) -> None:
-        final = outcome.final if not outcome.reason else None
-        self._suggester.tell(trial.number, final.values if final else None)
         was_ending = self._study.ending
-        self._record(lambda now: self._study.close_trial(trial, outcome, now=now))
+        if not self._record(lambda now: self._study.close_trial(trial, outcome, now=now)):
+            return
+        self.keep(trial)
+        self._tell(trial)
         if self._study.ending and not was_ending:
+            self.keep()
             self._stop_all("The job failed: too many trials had failed.")
+
+    def _tell(self, trial: Trial) -> None:
+        final = trial.outcome.final if not trial.outcome.reason else None
+        self._suggester.tell(trial.number, final.values if final else None)
 
     def _stop_all(self, reason: str, *, at_once: bool = False) -> None:
         for slot in self._slots.values():
-            if not slot.reason:
+            if not slot.stopped:
                 self._stop(slot, reason)
             if at_once:
                 slot.child.kill()
 
     def _stop(self, slot: Slot, reason: str, *, failed: bool = False) -> None:
-        slot.reason, slot.failed = reason, failed
+        slot.stopped = Outcome(reason=reason, failed=failed)
         slot.deadline = time.monotonic() + self._bench.grace
         self._record(lambda now: self._study.stop_trial(slot.trial, now=now))
         slot.child.terminate()
@@ -225,38 +284,13 @@ class JobRun:
             if isinstance(event, Exited):
                 self._slots.pop(event.trial, None)
 
-    def _record(self, write: Callable[[str], None]) -> None:
+    def _record(self, write: Callable[[str], None]) -> bool:
+        """Writes into the job's books; not any more when the job was left: what ends now is to begin again."""
         with self._bench.changed:
-            write(format_now())
-            self._bench.notify()
-
-
-def judge(slot: Slot, code: int, measurements: Sequence[Measurement], *, limits: Limits) -> Outcome:
-    """What a trial's end amounts to. What it had measured before stays on record, however it ended."""
-    if slot.reason:
-        return Outcome(measurements, reason=slot.reason, failed=slot.failed)
-    if code:
-        return Outcome(measurements, reason=describe_exit(code), failed=True)
-    final = select_final(measurements, metrics=limits.metrics, selection=limits.selection)
-    if final is None:
-        # Such a trial is INFEASIBLE. Whether the service also counts it as failed is not known; it did what it was told and
-        # found no number (NaN, say), and a search space with such a corner should not end the sweep.
-        reported = {metric for measurement in measurements for metric in measurement.values}
-        missing = ", ".join(metric for metric in limits.metrics if metric not in reported)
-        return Outcome(measurements, reason=f"The trial ended without a final measurement: no finite value of {missing}.")
-    return Outcome(measurements, final)
-
-
-def describe_exit(code: int) -> str:
-    """What the service would say of an exit code other than 0; a negative one is a signal's number."""
-    number = -code if code < 0 else code - 128
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = ""
-    if code < 0:
-        return f"The replica workerpool0-0 was ended by signal {name or number}."
-    return f"The replica workerpool0-0 exited with a non-zero status of {code}{f' ({name})' if name else ''}."
+            if not self._left:
+                write(format_now())
+                self._bench.notify()
+            return not self._left
 
 
 def format_now() -> str:

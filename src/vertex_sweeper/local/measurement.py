@@ -30,6 +30,11 @@ class Measurement:
         metrics = [{"metricId": id, "value": value} if value else {"metricId": id} for id, value in self.values.items()]
         return {"stepCount": str(self.step), "metrics": metrics} if self.step else {"metrics": metrics}
 
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Measurement:
+        """What `to_json` gave."""
+        return cls(int(entry.get("stepCount", 0)), {one["metricId"]: float(one.get("value", 0)) for one in entry["metrics"]})
+
 
 def read_measurements(path: Path, *, metrics: Sequence[str]) -> list[Measurement]:
     """What cloudml-hypertune wrote there for these metrics, in the order in which it was reported; [] without a file.

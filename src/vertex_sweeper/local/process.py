@@ -25,10 +25,13 @@ class Nursery:
     A child is marked by an environment variable, which its descendants inherit, so that they are found where they have left
     its process group. A descendant that also throws away its environment is out of reach, and so is every descendant that
     left the group where there is no /proc (macOS).
+
+    `held` are open files that the guardian holds, too, until nothing is left.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, held: Sequence[int] = ()) -> None:
         self.mark = MARK_PREFIX + secrets.token_hex(8)
+        self._held = held
         self._guardian: subprocess.Popen[bytes] | None = None
         self._lock = threading.RLock()  # a signal's handler may close in the midst of closing
         self._closed = False
@@ -105,6 +108,7 @@ class Nursery:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             bufsize=0,
+            pass_fds=self._held,
         )
 
 

@@ -10,21 +10,26 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 from vertex_sweeper.errors import JobNotFound, ServiceError
 from vertex_sweeper.local.environment import Workplace, provide_interpreter
 from vertex_sweeper.local.grid import GridSuggester
-from vertex_sweeper.local.job import Bench, JobRun, Suggester, format_now
+from vertex_sweeper.local.job import Bench, JobRun, format_now
 from vertex_sweeper.local.nodes import read_nodes
 from vertex_sweeper.local.process import Nursery
+from vertex_sweeper.local.records import Records
 from vertex_sweeper.local.rendering import PLAIN, Rendering
 from vertex_sweeper.local.sampler import Algorithm, OptunaSuggester
-from vertex_sweeper.local.study import Limits, Study
+from vertex_sweeper.local.study import Limits, News, Study
+from vertex_sweeper.local.suggester import Suggester
 from vertex_sweeper.local.validation import check_job
 from vertex_sweeper.service import Job
 
 log = logging.getLogger(__name__)
+
+_MOMENT: Final = 5.0
+"""For how many seconds at most a job's thread is waited for that has next to nothing left to do."""
 
 
 class LocalService:
@@ -40,6 +45,11 @@ class LocalService:
         environment: What trials inherit; by default this process's environment.
         rendering: How values become arguments.
         grace: For how many seconds a trial that was asked to end (SIGTERM) may go on.
+        records: A folder of the service's own, where jobs are put on record. A later service with the same folder has them
+            again (`resume`), and `close()` does not cancel them.
+
+    Raises:
+        ServiceError: Another service has the records.
     """
 
     def __init__(
@@ -50,6 +60,7 @@ class LocalService:
         environment: Mapping[str, str] | None = None,
         rendering: Rendering = PLAIN,
         grace: float = 10.0,
+        records: Path | None = None,
     ) -> None:
         self._workspace = workspace
         self._seed = seed
@@ -58,7 +69,9 @@ class LocalService:
         self._seen = threading.local()
         self._jobs: dict[str, JobRun] = {}
         self._closed = False
-        self._nursery = Nursery()
+        self._records = Records(records) if records is not None else None
+        # A guardian that still has to end trials keeps others away from the records.
+        self._nursery = Nursery(held=(self._records.lock,) if self._records is not None else ())
         self._bench = Bench(
             nursery=self._nursery,
             rendering=rendering,
@@ -78,27 +91,28 @@ class LocalService:
         """
         check_job(spec)
         spec = copy.deepcopy(dict(spec))  # the caller's own may change while trials are still to be started
-        pools = spec["trialJobSpec"]["workerPoolSpecs"]
         job_id = str(10**18 + secrets.randbelow(9 * 10**18))
-        folder = Path(self._workspace(job_id)).absolute()
-        (folder / "logs").mkdir(parents=True, exist_ok=True)
-        if len(pools) > 1 or int(pools[0].get("replicaCount", 1)) > 1:
-            log.info("Only the first worker pool runs here, with one replica: its processes don't find each other locally.")
-        base = spec["trialJobSpec"].get("baseOutputDirectory", {}).get("outputUriPrefix", "")
-        name = f"{parent}/hyperparameterTuningJobs/{job_id}"
-        run = JobRun(
-            Study(spec, name=name, now=format_now()),
-            workplace=Workplace(job_id, folder, pools[0], provide_interpreter(folder / "logs"), base),
-            suggester=self._suggester(spec),
-            bench=self._bench,
-        )
+        run = self._prepare(job_id, Study(spec, name=f"{parent}/hyperparameterTuningJobs/{job_id}", now=format_now()))
         with self._changed:
             if self._closed:
                 raise ServiceError("the local service is closed")
-            self._jobs[name] = run
+            run.keep()  # before anything starts, and before anybody hears of it
+            self._jobs[run.name] = run
             created = run.snapshot()
             run.start()
         return created
+
+    def resume(self) -> None:
+        """Takes up the jobs on record: what has ended is there again, what has not goes on.
+
+        Ended trials stay what they are; those that were running begin again under their numbers, with their values.
+        """
+        for job_id, study in self._records.read() if self._records is not None else ():
+            run = self._prepare(job_id, study)
+            with self._changed:
+                self._jobs[study.name] = run
+                if not study.state.ended:
+                    run.start()
 
     def get(self, name: str) -> Job:
         """A snapshot of the job. See `Service.get`."""
@@ -106,9 +120,30 @@ class LocalService:
             self._seen.changes = self._changes
             return self._run(name).snapshot()
 
+    def news(self, name: str, since: int = 0) -> News:
+        """What has changed in the job since that revision: the cheap way to follow it. Raises JobNotFound."""
+        return self._run(name).news(since)
+
+    def names(self) -> list[str]:
+        """The names of all jobs, in the order of their creation."""
+        with self._changed:
+            return list(self._jobs)
+
     def cancel(self, name: str) -> None:
         """Asks the job to end. See `Service.cancel`."""
         self._run(name).cancel()
+
+    def delete(self, name: str) -> bool:
+        """Forgets a job that has ended, and its record; its folder stays. False if it has not. Raises JobNotFound."""
+        with self._changed:
+            run = self._run(name)
+            if not run.ended:
+                return False
+            del self._jobs[name]
+        run.join(_MOMENT)  # it may still be writing its end
+        if self._records is not None:
+            self._records.remove(run.job_id)
+        return True
 
     def wait_for_change(self, seconds: float) -> None:
         """Returns when a job or trial has changed its state since this thread's last `get` or wait, or after that time."""
@@ -118,21 +153,38 @@ class LocalService:
             self._seen.changes = self._changes
 
     def close(self) -> None:
-        """Kills everything that runs, at once. Jobs that had not ended are cancelled. Repeatable; `get` goes on working."""
+        """Kills everything that runs, at once. Repeatable; `get` goes on working.
+
+        Jobs that had not ended are cancelled; those on record are left as they stand.
+        """
         with self._changed:
-            self._closed = True
+            closed, self._closed = self._closed, True
             runs = list(self._jobs.values())
         for run in runs:
-            run.kill()
+            run.close()
         self._nursery.close()
         for run in runs:
-            run.join(5)  # a moment: their processes are dead
+            run.join(_MOMENT)  # their processes are dead
+        if self._records is not None and not closed:
+            self._records.close()
 
     def __enter__(self) -> LocalService:  # noqa: PYI034 - `Self` came with Python 3.11
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
+
+    def _prepare(self, job_id: str, study: Study) -> JobRun:
+        spec, folder = study.spec, Path(self._workspace(job_id)).absolute()
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
+        pools = spec["trialJobSpec"]["workerPoolSpecs"]
+        if len(pools) > 1 or int(pools[0].get("replicaCount", 1)) > 1:
+            log.info("Only the first worker pool runs here, with one replica: its processes don't find each other locally.")
+        base = spec["trialJobSpec"].get("baseOutputDirectory", {}).get("outputUriPrefix", "")
+        workplace = Workplace(job_id, folder, pools[0], provide_interpreter(folder / "logs"), base)
+        suggester = GridSuggester(()) if study.state.ended else self._suggester(spec)
+        record = self._records.of(job_id) if self._records is not None else None
+        return JobRun(study, workplace=workplace, suggester=suggester, bench=self._bench, record=record)
 
     def _suggester(self, spec: Mapping[str, Any]) -> Suggester:
         study = spec["studySpec"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
-from vertex_sweeper.local.measurement import Measurement, Selection
+from vertex_sweeper.local.measurement import Selection
 from vertex_sweeper.local.nodes import Choice
+from vertex_sweeper.local.trial import Outcome, Trial
 from vertex_sweeper.service import Job, JobState, TrialState
 
 CANCELLED_CODE: Final = 1
@@ -50,56 +51,58 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a trial ended: without a reason it succeeded. `failed` says whether it counts towards the job's failed trials."""
+class News:
+    """What has changed in a job since a revision, in the API's JSON form; since 0 everything has.
 
-    measurements: Sequence[Measurement] = ()
-    final: Measurement | None = None
-    reason: str = ""
-    failed: bool = False
+    `job` has its output fields as they stand (since 0: all of it) but not the trials. `revision` is for the next question.
+    """
 
-
-@dataclass(slots=True)
-class Trial:
-    """One trial's record."""
-
-    number: int
-    choices: tuple[Choice, ...]
-    state: TrialState = TrialState.REQUESTED
-    started: str = ""
-    ended: str = ""
-    outcome: Outcome = field(default_factory=Outcome)
-
-    def to_json(self) -> dict[str, Any]:
-        """In the API's JSON form; what is not known yet is left out."""
-        outcome = self.outcome
-        entry: dict[str, Any] = {
-            "id": str(self.number),
-            "state": self.state.value,
-            "parameters": [choice.to_json() for choice in self.choices],
-            "finalMeasurement": outcome.final.to_json() if outcome.final else None,
-            "measurements": [measurement.to_json() for measurement in outcome.measurements],
-            "startTime": self.started,
-            "endTime": self.ended,
-            "infeasibleReason": outcome.reason,
-        }
-        return {name: value for name, value in entry.items() if value}
+    revision: int
+    job: Job
+    trials: Sequence[dict[str, Any]]
 
 
 class Study:
     """The record of one job. Its states only ever move forward. `spec` must not change any more."""
 
     def __init__(self, spec: Mapping[str, Any], *, name: str, now: str) -> None:
+        self.name = name
+        self.spec = spec
         self.limits = Limits.of(spec)
         self.state = JobState.PENDING
         self.trials: list[Trial] = []
         self.exhausted = False
-        self._spec = spec
-        self._name = name
-        self._created = self._updated = now
+        self.created = self._updated = now
         self._started = self._ended = ""
         self._failed = 0
         self._error: dict[str, Any] | None = None
+        self._revision = 1
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], trials: Sequence[Trial]) -> Study:
+        """The study that gave these records. Raises KeyError, TypeError or ValueError where they are none."""
+        study = cls(record["spec"], name=record["name"], now=record["created"])
+        study.state = JobState(record["state"])
+        study.trials = sorted(trials, key=lambda trial: trial.number)
+        study._started, study._ended, study._updated = record["started"], record["ended"], record["updated"]
+        study._error = record["error"]
+        study._failed = sum(trial.outcome.failed for trial in trials)
+        if [trial.number for trial in study.trials] != list(range(1, len(trials) + 1)):
+            raise ValueError("trials are missing")
+        return study
+
+    def to_record(self) -> dict[str, Any]:
+        """All of it but the trials, as plain data."""
+        return {
+            "name": self.name,
+            "state": self.state.value,
+            "created": self.created,
+            "started": self._started,
+            "ended": self._ended,
+            "updated": self._updated,
+            "error": self._error,
+            "spec": self.spec,
+        }
 
     @property
     def running(self) -> int:
@@ -122,34 +125,42 @@ class Study:
         """The job begins to run."""
         if self.state is JobState.PENDING:
             self.state = JobState.RUNNING
-        self._started = self._updated = now
+        self._started = self._started or now
+        self._touch(now)
 
     def open_trial(self, choices: tuple[Choice, ...], *, now: str) -> Trial:
         """A new trial, with the next number."""
         trial = Trial(len(self.trials) + 1, choices, TrialState.ACTIVE, started=now)
         self.trials.append(trial)
-        self._updated = now
+        self._touch(now, trial)
         return trial
+
+    def repeat_trial(self, trial: Trial, *, now: str) -> None:
+        """The trial, which had not ended, begins again."""
+        trial.state = TrialState.ACTIVE
+        self._touch(now, trial)
 
     def stop_trial(self, trial: Trial, *, now: str) -> None:
         """The trial was asked to end."""
         if not trial.state.ended:
             trial.state = TrialState.STOPPING
-            self._updated = now
+            self._touch(now, trial)
 
     def close_trial(self, trial: Trial, outcome: Outcome, *, now: str) -> None:
         """The trial has ended. One failure too many makes the job fail: `ending` is then true."""
         trial.outcome = outcome
         trial.state = TrialState.INFEASIBLE if outcome.reason else TrialState.SUCCEEDED
-        trial.ended = self._updated = now
-        if not outcome.failed:
-            return
-        self._failed += 1
-        if self._too_many():
+        trial.ended = now
+        self._touch(now, trial)
+        if outcome.failed:
+            self._failed += 1
+            self.check_failures(outcome.reason, now=now)
+
+    def check_failures(self, last: str, *, now: str) -> None:
+        """Ends the job if too many trials have failed, the last one for this reason."""
+        if self._failed and self._too_many():
             allowed = f"maxFailedTrialCount is {self.limits.failed}" if self.limits.failed else "the first trial failed"
-            self.end(
-                FAILED_CODE, f"Too many failed trials: {self._failed} ({allowed}). The last one: {outcome.reason}", now=now
-            )
+            self.end(FAILED_CODE, f"Too many failed trials: {self._failed} ({allowed}). The last one: {last}", now=now)
 
     def end(self, code: int, message: str, *, now: str) -> None:
         """The job shall not go on. The first reason stands."""
@@ -158,37 +169,51 @@ class Study:
         self._error = {"code": code, "message": message}
         if code == CANCELLED_CODE:
             self.state = JobState.CANCELLING
-        self._updated = now
+        self._touch(now)
 
     def close(self, *, now: str) -> None:
-        """The job has ended, and with it (only after a mistake of ours) trials whose end was not recorded."""
-        for trial in self.trials:
-            if not trial.state.ended:
-                trial.state, trial.ended = TrialState.INFEASIBLE, now
-                trial.outcome = Outcome(reason=self._error["message"] if self._error else "The job ended.")
+        """The job has ended, and with it (after a mistake of ours, or a restart) trials whose end was not recorded."""
+        for trial in [trial for trial in self.trials if not trial.state.ended]:
+            trial.state, trial.ended = TrialState.INFEASIBLE, now
+            trial.outcome = Outcome(reason=self._error["message"] if self._error else "The job ended.")
+            self._touch(now, trial)
         if self._error is None:
             self.state = JobState.SUCCEEDED
         elif self._error["code"] == CANCELLED_CODE:
             self.state = JobState.CANCELLED
         else:
             self.state = JobState.FAILED
-        self._ended = self._updated = now
+        self._ended = now
+        self._touch(now)
 
     def to_json(self) -> Job:
         """The job as it stands, in the API's JSON form. Nothing in it is shared with this record."""
-        job: Job = copy.deepcopy(dict(self._spec))
+        job = copy.deepcopy(dict(self.spec)) | self._output()
+        return job | {"trials": [trial.to_json() for trial in self.trials]} if self.trials else job
+
+    def news(self, since: int) -> News:
+        """What has changed since that revision. Nothing in it is shared with this record."""
+        job = self._output() if since else copy.deepcopy(dict(self.spec)) | self._output()
+        return News(self._revision, job, [trial.to_json() for trial in self.trials if trial.revision > since])
+
+    def _output(self) -> dict[str, Any]:
         output: dict[str, Any] = {
-            "name": self._name,
+            "name": self.name,
             "state": self.state.value,
-            "createTime": self._created,
+            "createTime": self.created,
             "startTime": self._started,
             "endTime": self._ended,
             "updateTime": self._updated,
-            "trials": [trial.to_json() for trial in self.trials],
             # As the service has it: an error is shown only when the job has ended.
             "error": dict(self._error) if self._error and self.state.ended else None,
         }
-        return job | {name: value for name, value in output.items() if value}
+        return {name: value for name, value in output.items() if value}
+
+    def _touch(self, now: str, trial: Trial | None = None) -> None:
+        self._updated = now
+        self._revision += 1
+        if trial is not None:
+            trial.revision = self._revision
 
     def _too_many(self) -> bool:
         if self.limits.failed:

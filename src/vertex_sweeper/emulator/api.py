@@ -1,0 +1,176 @@
+"""The calls of the API for tuning jobs: a request's message in, the answer's message out, whatever door they came through."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import re
+import secrets
+import threading
+import zlib
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final
+
+from google.cloud.aiplatform_v1.types import DeleteOperationMetadata, ListHyperparameterTuningJobsResponse
+from google.longrunning import operations_pb2
+from google.protobuf import empty_pb2, json_format
+
+from vertex_sweeper.emulator.filters import parse_filter
+from vertex_sweeper.emulator.mirror import Mirror, RawJob, to_message
+from vertex_sweeper.emulator.refusal import Refusal
+from vertex_sweeper.errors import JobNotFound
+from vertex_sweeper.local import LocalService
+
+_PARENT: Final = re.compile(r"projects/[^/\s]+/locations/[^/\s]+")
+_NAME: Final = re.compile(r"projects/[^/\s]+/locations/[^/\s]+/hyperparameterTuningJobs/([^/\s]+)")
+
+_OUTPUT_FIELDS: Final = ("name", "state", "trials", "createTime", "startTime", "endTime", "updateTime", "error")
+"""What the API documents as its own: it passes over what a caller puts there."""
+
+_Key = tuple[str, str]
+"""What jobs are listed by: the time of creation, and the name."""
+
+_PAGE: Final = 100
+"""How many jobs a page has at most, and without a size of its own. The API's numbers are not documented."""
+
+_OPERATIONS: Final = 1000
+"""How many finished operations can still be asked for."""
+
+
+class JobApi:
+    """The API's calls for tuning jobs, on a local service. Any thread may call. All raise Refusal, and the service's errors.
+
+    `discard` is called with the id of a job that was deleted.
+    """
+
+    def __init__(self, service: LocalService, *, discard: Callable[[str], None]) -> None:
+        self._service = service
+        self._discard = discard
+        self._lock = threading.Lock()
+        self._mirrors: dict[str, Mirror] = {}
+        self._operations: OrderedDict[str, Any] = OrderedDict()
+
+    def create(self, request: Any) -> Any:
+        """Creates and starts a job."""
+        _check_parent(request.parent)
+        spec = json_format.MessageToDict(request.hyperparameter_tuning_job)
+        for field in _OUTPUT_FIELDS:
+            spec.pop(field, None)
+        return to_message(self._service.create(request.parent, spec))
+
+    def get(self, request: Any) -> Any:
+        """The job as it stands."""
+        _check_name(request.name)
+        return self._mirror(request.name).read()
+
+    def list_page(self, request: Any) -> Any:
+        """A page of the parent's jobs that pass the filter, the newest first."""
+        _check_parent(request.parent)
+        if request.page_size < 0:
+            raise Refusal("INVALID_ARGUMENT", f"page_size must not be negative, got {request.page_size}.")
+        if not request.read_mask.IsValidForDescriptor(RawJob.DESCRIPTOR):
+            raise Refusal("INVALID_ARGUMENT", f"A job does not have all fields of the read_mask {request.read_mask.paths}.")
+        question = f"{request.parent}\n{request.filter}"
+        found = self._find(request.parent, request.filter)
+        if request.page_token:
+            last = _read_token(request.page_token, question)
+            found = [entry for entry in found if entry[0] < last]
+        size = min(request.page_size or _PAGE, _PAGE)
+        page = ListHyperparameterTuningJobsResponse.pb()()
+        for _, mirror in found[:size]:
+            with contextlib.suppress(JobNotFound):  # deleted while we were looking
+                page.hyperparameter_tuning_jobs.append(_masked(mirror.read(), request.read_mask))
+        if len(found) > size:
+            page.next_page_token = _write_token(found[size - 1][0], question)
+        return page
+
+    def cancel(self, request: Any) -> Any:
+        """Asks the job to end."""
+        _check_name(request.name)
+        self._service.cancel(request.name)
+        return empty_pb2.Empty()
+
+    def delete(self, request: Any) -> Any:
+        """Forgets a job that has ended, and its files. The operation that the API makes of it is done at once."""
+        job_id = _check_name(request.name)
+        if not self._service.delete(request.name):
+            raise Refusal("FAILED_PRECONDITION", f"{request.name} has not ended: cancel it first.")
+        with self._lock:
+            self._mirrors.pop(request.name, None)
+        self._discard(job_id)
+        operation = operations_pb2.Operation(name=f"{request.name}/operations/{secrets.randbelow(10**18)}", done=True)
+        operation.metadata.Pack(DeleteOperationMetadata.pb()())
+        operation.response.Pack(empty_pb2.Empty())
+        with self._lock:
+            self._operations[operation.name] = operation
+            if len(self._operations) > _OPERATIONS:
+                self._operations.popitem(last=False)
+        return operation
+
+    def get_operation(self, request: Any) -> Any:
+        """A long-running operation: all are done."""
+        with self._lock:
+            operation = self._operations.get(request.name)
+        if operation is None:
+            raise Refusal("NOT_FOUND", f"There is no operation {request.name!r}.")
+        return operation
+
+    def _find(self, parent: str, text: str) -> list[tuple[_Key, Mirror]]:
+        """The parent's jobs that pass the filter, the newest first."""
+        matches = parse_filter(text)
+        found = []
+        for name in self._service.names():
+            if not name.startswith(f"{parent}/hyperparameterTuningJobs/"):
+                continue
+            with contextlib.suppress(JobNotFound):  # deleted while we were looking
+                mirror = self._mirror(name)
+                about = mirror.describe()
+                if matches(about):
+                    found.append(((about["createTime"].isoformat(), name), mirror))
+        return sorted(found, key=lambda entry: entry[0], reverse=True)
+
+    def _mirror(self, name: str) -> Mirror:
+        with self._lock:
+            mirror = self._mirrors.get(name)
+        if mirror is not None:
+            return mirror
+        self._service.news(name)  # raises JobNotFound: nobody can fill our memory with names
+        with self._lock:
+            return self._mirrors.setdefault(name, Mirror(self._service, name))
+
+
+def _check_parent(parent: str) -> None:
+    if not _PARENT.fullmatch(parent):
+        raise Refusal("INVALID_ARGUMENT", f"A parent is projects/PROJECT/locations/LOCATION, got {parent!r}.")
+
+
+def _check_name(name: str) -> str:
+    match = _NAME.fullmatch(name)
+    if match is None:
+        form = "projects/PROJECT/locations/LOCATION/hyperparameterTuningJobs/ID"
+        raise Refusal("INVALID_ARGUMENT", f"A job's name is {form}, got {name!r}.")
+    return match.group(1)
+
+
+def _masked(job: Any, mask: Any) -> Any:
+    if not mask.paths:
+        return job
+    masked = RawJob()
+    mask.MergeMessage(job, masked)
+    return masked
+
+
+def _write_token(last: _Key, question: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps([zlib.crc32(question.encode()), *last]).encode()).decode()
+
+
+def _read_token(token: str, question: str) -> _Key:
+    try:
+        asked, time, name = json.loads(base64.urlsafe_b64decode(token))
+    except (ValueError, TypeError):
+        asked, time, name = None, "", ""
+    if asked != zlib.crc32(question.encode()):
+        raise Refusal("INVALID_ARGUMENT", "The page_token is not one of this list: parent and filter must be the same.")
+    return str(time), str(name)

@@ -1,0 +1,130 @@
+"""The emulator as a whole: a local service, the doors to it, and the folder that its jobs live in."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from vertex_sweeper.emulator.loopback import loopback_address
+from vertex_sweeper.errors import ServiceError
+from vertex_sweeper.files import write_text
+from vertex_sweeper.local import LocalService
+from vertex_sweeper.services import require
+
+if TYPE_CHECKING:
+    import grpc
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+
+
+class Emulator:
+    """Vertex AI's tuning jobs on this machine, for any client of the API, between `with` and its end.
+
+    **It runs whatever command it is sent**, as you, and so listens on loopback only. Trials run in this process's working
+    directory with its environment.
+
+    Args:
+        host: A loopback name or address.
+        port: The gRPC port; 0 takes a free one.
+        tls: Serve with a certificate made for this machine; clients must trust `ca_file`.
+        data: Where jobs live on when the emulator ends: a later one with the same folder has them again, and runs on those
+            that had not ended. None: a temporary folder that goes with the emulator, and jobs that are cancelled with it.
+        environment: What trials inherit; by default this process's environment.
+        seed: The same seed gives the same suggestions, as long as trials also end in the same order.
+        grace: For how many seconds a trial that was asked to end may go on.
+        interceptors: gRPC server interceptors, for tests of clients: they may delay, fail or drop any call.
+
+    Raises:
+        ServiceError: It cannot listen there, or another emulator uses the data.
+        MissingExtra: Something is not installed.
+
+    Attributes:
+        address: `127.0.0.1:PORT`, where gRPC is served.
+        rest_address: The same for REST.
+        ca_file: The certificate that clients must trust; None without TLS.
+        folder: Where everything is; what a job's trials print is in `jobs/<job id>/logs/`.
+        service: The local service behind it all.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str = HOST,
+        port: int = 0,
+        tls: bool = False,
+        data: str | Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        seed: int | None = None,
+        grace: float = 10.0,
+        interceptors: Sequence[grpc.ServerInterceptor] = (),
+    ) -> None:
+        self._host = loopback_address(host)
+        self._port = port
+        self._tls = tls
+        self._data = Path(data).absolute() if data is not None else None
+        self._settings: dict[str, Any] = {"environment": environment, "seed": seed, "grace": grace}
+        self._interceptors = tuple(interceptors)
+        self._running = ExitStack()
+        self.address = ""
+        self.rest_address = ""
+        self.ca_file: Path | None = None
+        self.folder: Path
+        self.service: LocalService
+
+    def __enter__(self) -> Emulator:  # noqa: PYI034 - `Self` came with Python 3.11
+        with ExitStack() as stack:
+            self._start(stack)
+            self._running = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stops listening, and ends all trials. Repeatable."""
+        self._running.close()
+
+    def _start(self, stack: ExitStack) -> None:
+        for module in ("google.cloud.aiplatform_v1", "cryptography", "optuna"):
+            require(module, extra="emulator", purpose="the emulator")
+        from vertex_sweeper.emulator.api import JobApi
+        from vertex_sweeper.emulator.grpc_door import GrpcDoor
+        from vertex_sweeper.emulator.rest_door import RestDoor
+
+        folder = self.folder = self._find_folder(stack)
+        jobs, records = folder / "jobs", folder / "records" if self._data else None
+        self.service = stack.enter_context(LocalService(lambda job_id: jobs / job_id, records=records, **self._settings))
+        identity = None
+        if self._tls:
+            from vertex_sweeper.emulator.certificate import make_identity
+
+            identity = make_identity(self._host)
+            self.ca_file = write_text(folder / "ca.pem", identity.authority.decode())
+        api = JobApi(self.service, discard=lambda job_id: shutil.rmtree(jobs / job_id, ignore_errors=True))
+        door = GrpcDoor(api, host=self._host, port=self._port, identity=identity, interceptors=self._interceptors)
+        stack.callback(door.close)
+        rest = RestDoor(api, host=self._host, identity=identity)
+        stack.callback(rest.close)
+        self.address, self.rest_address = door.address, rest.address
+        self.service.resume()  # with ports at hand, and before anybody can ask for a job
+        door.open()
+        rest.open()
+
+    def _find_folder(self, stack: ExitStack) -> Path:
+        if self._data is None:
+            folder = Path(tempfile.mkdtemp(prefix="vertex-emulator-"))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            return folder
+        try:
+            self._data.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ServiceError(f"the folder {self._data} cannot be used: {error}") from error
+        return self._data

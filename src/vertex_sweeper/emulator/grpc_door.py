@@ -1,0 +1,95 @@
+"""The gRPC door: the job service and the long-running operations, by the names under which Google's clients call them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import grpc
+from google.cloud.aiplatform_v1 import types
+from google.longrunning import operations_pb2
+
+from vertex_sweeper.emulator.api import JobApi
+from vertex_sweeper.emulator.certificate import Identity
+from vertex_sweeper.emulator.refusal import Refusal, refusals
+from vertex_sweeper.errors import ServiceError
+
+JOBS: Final = "/google.cloud.aiplatform.v1.JobService/"
+OPERATIONS: Final = "/google.longrunning.Operations/"
+
+_THREADS: Final = 8
+_OPTIONS: Final = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.so_reuseport", 0),  # a port in use is an error, and not shared with whoever uses it
+)
+
+
+class GrpcDoor:
+    """Serves an API on a port, from `open` until `close`. Port 0 takes a free one; `address` is where it is.
+
+    Raises:
+        ServiceError: The port cannot be had.
+    """
+
+    def __init__(
+        self, api: JobApi, *, host: str, port: int, identity: Identity | None, interceptors: Sequence[grpc.ServerInterceptor]
+    ) -> None:
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="emulator")
+        self._server = grpc.server(self._threads, interceptors=tuple(interceptors), options=_OPTIONS)
+        self._server.add_generic_rpc_handlers((_Handlers(api),))
+        wanted = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            if identity is None:
+                got = self._server.add_insecure_port(wanted)
+            else:
+                pair = (identity.key, identity.certificate)
+                got = self._server.add_secure_port(wanted, grpc.ssl_server_credentials([pair]))
+        except RuntimeError as error:
+            self._threads.shutdown()
+            raise ServiceError(f"the emulator cannot listen on {wanted}: choose another port, or 0 for a free one") from error
+        self.address = f"{wanted.rpartition(':')[0]}:{got}"
+
+    def open(self) -> None:
+        """Begins to answer."""
+        self._server.start()
+
+    def close(self) -> None:
+        """Ends all calls and stops listening."""
+        self._server.stop(None).wait()
+        self._threads.shutdown()
+
+
+class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
+    def __init__(self, api: JobApi) -> None:
+        calls: Mapping[str, tuple[Any, Callable[[Any], Any]]] = {
+            f"{JOBS}CreateHyperparameterTuningJob": (types.CreateHyperparameterTuningJobRequest.pb(), api.create),
+            f"{JOBS}GetHyperparameterTuningJob": (types.GetHyperparameterTuningJobRequest.pb(), api.get),
+            f"{JOBS}ListHyperparameterTuningJobs": (types.ListHyperparameterTuningJobsRequest.pb(), api.list_page),
+            f"{JOBS}CancelHyperparameterTuningJob": (types.CancelHyperparameterTuningJobRequest.pb(), api.cancel),
+            f"{JOBS}DeleteHyperparameterTuningJob": (types.DeleteHyperparameterTuningJobRequest.pb(), api.delete),
+            f"{OPERATIONS}GetOperation": (operations_pb2.GetOperationRequest, api.get_operation),
+        }
+        self._methods = {name: _method(request, answer) for name, (request, answer) in calls.items()}
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        method = handler_call_details.method
+        return self._methods.get(method) or grpc.unary_unary_rpc_method_handler(
+            lambda _, context: context.abort(
+                grpc.StatusCode.UNIMPLEMENTED, f"The emulator serves hyperparameter tuning jobs only, and not {method}."
+            )
+        )
+
+
+def _method(request: Any, answer: Callable[[Any], Any]) -> grpc.RpcMethodHandler:
+    def behave(received: Any, context: grpc.ServicerContext) -> Any:
+        try:
+            with refusals():
+                return answer(received)
+        except Refusal as refusal:
+            context.abort(grpc.StatusCode[refusal.code], refusal.message)
+
+    return grpc.unary_unary_rpc_method_handler(
+        behave, request_deserializer=request.FromString, response_serializer=lambda message: message.SerializeToString()
+    )

@@ -1,0 +1,52 @@
+"""How a call fails: an error of the API, for whichever door the call came through."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from vertex_sweeper.errors import InvalidJob, JobNotFound, MissingExtra, ServiceError
+
+log = logging.getLogger(__name__)
+
+HTTP_STATUSES: Final = {
+    "INVALID_ARGUMENT": 400,
+    "FAILED_PRECONDITION": 400,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "UNIMPLEMENTED": 501,
+    "UNAVAILABLE": 503,
+    "INTERNAL": 500,
+}
+"""The codes that are used here, as gRPC spells them, and what HTTP says instead."""
+
+
+class Refusal(Exception):
+    """The call was not answered: `code` is the API's status code."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        self.message = message
+        super().__init__(message)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turns every error into a Refusal: those of the local service into what the API says, mistakes of ours into INTERNAL."""
+    try:
+        yield
+    except Refusal:
+        raise
+    except InvalidJob as error:
+        raise Refusal("INVALID_ARGUMENT", str(error)) from error
+    except JobNotFound as error:
+        raise Refusal("NOT_FOUND", str(error)) from error
+    except MissingExtra as error:
+        raise Refusal("FAILED_PRECONDITION", str(error)) from error
+    except ServiceError as error:
+        raise Refusal("UNAVAILABLE", str(error)) from error
+    except Exception as error:
+        log.exception("The emulator failed.")
+        raise Refusal("INTERNAL", f"the emulator failed: {error!r}") from error

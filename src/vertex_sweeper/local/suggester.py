@@ -1,0 +1,21 @@
+"""What a job asks of whoever suggests its trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from vertex_sweeper.local.nodes import Choice
+
+
+class Suggester(Protocol):
+    """Decides what a trial tries. Called by one thread."""
+
+    def suggest(self, trial: int) -> tuple[Choice, ...] | None:
+        """What the trial of this number tries; None when there is nothing left to try."""
+
+    def recall(self, trial: int, choices: Sequence[Choice]) -> None:
+        """The same as if `suggest` had answered this: trials of an earlier process, by their number."""
+
+    def tell(self, trial: int, values: Mapping[str, float] | None) -> None:
+        """A trial's final values by metric id; None when it was infeasible."""

@@ -1,0 +1,82 @@
+"""A trial's record: what it tries, its state, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vertex_sweeper.local.measurement import Measurement
+from vertex_sweeper.local.nodes import Choice, Node, choose
+from vertex_sweeper.service import TrialState
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a trial ended: without a reason it succeeded. `failed` says whether it counts towards the job's failed trials."""
+
+    measurements: Sequence[Measurement] = ()
+    final: Measurement | None = None
+    reason: str = ""
+    failed: bool = False
+
+
+@dataclass(slots=True)
+class Trial:
+    """One trial's record. `revision` is the study's at the trial's last change."""
+
+    number: int
+    choices: tuple[Choice, ...]
+    state: TrialState = TrialState.REQUESTED
+    started: str = ""
+    ended: str = ""
+    outcome: Outcome = field(default_factory=Outcome)
+    revision: int = 1
+
+    def to_record(self) -> dict[str, Any]:
+        """All of it as plain data, values exact: what is shown of a trial has floats for all numbers."""
+        outcome = self.outcome
+        return {
+            "number": self.number,
+            "values": {choice.domain.id: choice.value for choice in self.choices},
+            "state": self.state.value,
+            "started": self.started,
+            "ended": self.ended,
+            "measurements": [measurement.to_json() for measurement in outcome.measurements],
+            "final": outcome.final.to_json() if outcome.final else None,
+            "reason": outcome.reason,
+            "failed": outcome.failed,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], nodes: Sequence[Node]) -> Trial:
+        """What `to_record` gave. Raises KeyError, TypeError or ValueError for anything else."""
+        values, final = record["values"], record["final"]
+        return cls(
+            number=int(record["number"]),
+            choices=tuple(choose(nodes, value_of=lambda node: values[node.id])),
+            state=TrialState(record["state"]),
+            started=record["started"],
+            ended=record["ended"],
+            outcome=Outcome(
+                measurements=[Measurement.from_json(one) for one in record["measurements"]],
+                final=Measurement.from_json(final) if final else None,
+                reason=record["reason"],
+                failed=bool(record["failed"]),
+            ),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """In the API's JSON form; what is not known yet is left out."""
+        outcome = self.outcome
+        entry: dict[str, Any] = {
+            "id": str(self.number),
+            "state": self.state.value,
+            "parameters": [choice.to_json() for choice in self.choices],
+            "finalMeasurement": outcome.final.to_json() if outcome.final else None,
+            "measurements": [measurement.to_json() for measurement in outcome.measurements],
+            "startTime": self.started,
+            "endTime": self.ended,
+            "infeasibleReason": outcome.reason,
+        }
+        return {name: value for name, value in entry.items() if value}

@@ -1,0 +1,131 @@
+"""`vertex-sweeper emulator` as a program: when it is ready, what it refuses, that nothing of it is left; and a sweep on it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.emulator.commands import start_emulator
+from tests.local.gate import PARENT, Gate, wait_for_death
+
+pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
+
+from vertex_sweeper.cli import main
+from vertex_sweeper.vertex import VertexService
+
+ROOT = Path(__file__).parents[2]
+APP = """
+import hydra
+
+@hydra.main(version_base="1.3", config_path=None)
+def main(cfg):
+    return cfg.x
+
+main()
+"""
+
+
+def test_ctrl_c_ends_all_trials_and_leaves_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    with Gate(tmp_path) as gate, start_emulator(TMPDIR=str(tmp_path / "tmp")) as (process, ready):
+        service = VertexService("l", endpoint=f"http://{ready['address']}")
+        service.create(PARENT, gate.job(most=4, parallel=2))
+        visitors = [gate.next(), gate.next()]
+        visitors[0].ask("signal.signal(signal.SIGTERM, signal.SIG_IGN) and None")
+        assert [path.name[:16] for path in (tmp_path / "tmp").iterdir()] == ["vertex-emulator-"]
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 0
+        assert process.stdout is not None
+        assert process.stdout.read() == f"  export VERTEX_EMULATOR_HOST={ready['address']}\n"
+    wait_for_death(*[visitor.pid for visitor in visitors])
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_trial_has_the_emulators_environment_and_folder(tmp_path: Path) -> None:
+    (tmp_path / "an app").mkdir()
+    with Gate(tmp_path) as gate, start_emulator(folder=tmp_path / "an app", OF_THE_EMULATOR="yes") as (_, ready):
+        VertexService("l", endpoint=f"http://{ready['address']}").create(PARENT, gate.job())
+        visitor = gate.next()
+        assert visitor.environ["OF_THE_EMULATOR"] == "yes"
+        assert visitor.environ["CLOUD_ML_TRIAL_ID"] == "1"
+        assert visitor.ask("os.getcwd()") == str(tmp_path / "an app")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.7", "example.com", "::", ""])  # noqa: S104 - to see it refused
+def test_it_refuses_to_listen_beyond_this_machine(host: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["emulator", "--host", host]) == 1
+    out, error = capsys.readouterr()
+    assert (out, error.count("\n")) == ("", 1)
+    assert repr(host) in error
+    assert "not a loopback address" in error
+
+
+def test_a_port_in_use_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["emulator", "--port", str(port)]) == 1
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last == f"vertex-sweeper: the emulator cannot listen on 127.0.0.1:{port}: choose another port, or 0 for a free one"
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "x", ""])
+def test_a_port_that_is_none_is_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["emulator", f"--port={port}"])
+    assert f"a port is a number from 0 to 65535, got {port!r}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--data", "--ready-file"])
+def test_a_place_that_cannot_be_written_is_one_line(option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    assert main(["emulator", option, str(tmp_path / "file" / "x")]) == 1
+    out, error = capsys.readouterr()
+    assert (out, error.count("\n")) == ("", 1)
+    assert str(tmp_path / "file" / "x") in error
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+
+
+def test_a_sweep_with_backend_vertex_goes_to_the_emulator_that_the_environment_names(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(APP)
+    with start_emulator(folder=tmp_path) as (_, ready):
+        options = ["hydra/sweeper=vertex", "hydra.sweeper.vertex.project=p", "hydra.sweeper.vertex.location=europe-west4"]
+        counts = ["hydra.sweeper.trial.image=image", "hydra.sweeper.max_trial_count=3", "hydra.sweep.dir=out"]
+        done = subprocess.run(
+            [sys.executable, "app.py", "-m", *options, *counts, "+x=interval(0, 1)"],
+            cwd=tmp_path,
+            env={**os.environ, "VERTEX_EMULATOR_HOST": ready["address"]},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert f"VERTEX_EMULATOR_HOST is set: jobs run on the emulator at {ready['address']}" in done.stdout
+    assert len((tmp_path / "out" / "trials.csv").read_text().splitlines()) == 4
+    assert (tmp_path / "out" / "best.yaml").exists()
+
+
+def test_the_fixture_is_an_emulator_of_the_tests_own(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["vertex_sweeper.emulator.pytest_plugin"]\n')
+    (tmp_path / "test_it.py").write_text(
+        "import os\n"
+        "from vertex_sweeper.vertex import VertexService\n"
+        "def test_it(vertex_emulator):\n"
+        "    assert os.environ['VERTEX_EMULATOR_HOST'] == vertex_emulator.address\n"
+        "    assert VertexService('l').find('projects/p/locations/l', {}) == []\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_plugin_for_pytest_loads_nothing_heavy() -> None:
+    program = "import sys; before = set(sys.modules); import vertex_sweeper.emulator.pytest_plugin; print(*sorted(sys.modules))"
+    modules = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"grpc", "google.cloud.aiplatform_v1", "optuna"} & set(modules)

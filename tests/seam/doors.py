@@ -1,0 +1,63 @@
+"""The doors behind which jobs run here, each as a service that also tells of changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from vertex_sweeper.errors import JobNotFound
+from vertex_sweeper.local import LocalService
+from vertex_sweeper.service import Job, Service
+
+DOORS: Final = ("local", "grpc", "rest")
+
+
+class Door:
+    """A service, and the local one behind it, which tells of changes."""
+
+    def __init__(self, kind: str, service: Service, behind: LocalService) -> None:
+        self.kind = kind
+        self.behind = behind
+        self._service = service
+
+    def create(self, parent: str, spec: Mapping[str, Any]) -> Job:
+        return self._service.create(parent, spec)
+
+    def get(self, name: str) -> Job:
+        with suppress(JobNotFound):
+            self.behind.get(name)  # `wait_for_change` waits for what this thread has not seen yet
+        return self._service.get(name)
+
+    def cancel(self, name: str) -> None:
+        self._service.cancel(name)
+
+    def wait_for_change(self, seconds: float) -> None:
+        self.behind.wait_for_change(seconds)
+
+
+def open_door(name: str, folder: Path, stack: ExitStack, **settings: Any) -> Door:
+    """A door of this name, until the stack is closed."""
+    if name == "local":
+        local = stack.enter_context(LocalService(lambda job_id: folder / job_id, **settings))
+        return Door(name, local, local)
+    pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
+    from vertex_sweeper.emulator import Emulator
+    from vertex_sweeper.vertex import VertexService
+
+    emulator = stack.enter_context(Emulator(**settings))
+    if name == "grpc":
+        return Door(name, VertexService("europe-west4", endpoint=f"http://{emulator.address}"), emulator.service)
+    return Door(name, VertexService("europe-west4", client=_rest_client(emulator.rest_address)), emulator.service)
+
+
+def _rest_client(address: str) -> Any:
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud.aiplatform_v1 import JobServiceClient
+    from google.cloud.aiplatform_v1.services.job_service.transports.rest import JobServiceRestTransport
+
+    transport = JobServiceRestTransport(host=address, url_scheme="http", credentials=AnonymousCredentials())
+    return JobServiceClient(transport=transport)
