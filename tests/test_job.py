@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -9,9 +10,10 @@ from functools import reduce
 from typing import Any, get_args, get_type_hints
 
 import pytest
-from jobs import JOBS, RECORDED, plan_of, recording_app, request_of
+from jobs import EVERYWHERE, JOBS, LR, RECORDED, plan_of, recording_app, request_of, settings
 from support import App
 
+from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.plan import Plan
 from vertex_sweeper.settings import Settings, WorkerPoolSettings
 from vertex_sweeper.spec.places import CONTAINER_ELSEWHERE, ELSEWHERE, PLACES, POOL_PLACES
@@ -249,3 +251,38 @@ def test_every_container_takes_its_own_arguments_and_the_trials_flags(plans: dic
                 assert shim == "vertex-trial"
                 arguments = [*command, *pool["containerSpec"].get("args", ()), "--lr=0.01"]
                 assert trial_overrides(agreed, arguments) == ["lr=0.01"]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        pytest.param(
+            settings(spec_overrides="{trialJobSpec: {netwrk: x}}"),
+            "hydra.sweeper.spec_overrides.trialJobSpec.netwrk: not a field of CustomJobSpec (did you mean network?)",
+            id="an unknown field",
+        ),
+        pytest.param(
+            settings(spec_overrides="{maxTrialCount: many}"),
+            "hydra.sweeper.spec_overrides: Vertex AI would not understand the job",
+            id="a value of another type",
+        ),
+        pytest.param(
+            settings(backend="vertex", trial__accelerator_type="NVIDIA_T4"),
+            "hydra.sweeper.trial.accelerator_type: 'NVIDIA_T4' is no AcceleratorType (did you mean",
+            id="an unknown accelerator",
+        ),
+    ],
+)
+def test_what_googles_message_does_not_have_is_refused_before_anything_starts(app: App, words: list[str], line: str) -> None:
+    pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
+    with pytest.raises(InvalidSweep) as caught:
+        app.plan(*EVERYWHERE[1:], LR, *words)
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+
+
+def test_without_googles_client_a_local_sweep_says_that_nobody_checked(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    plan = app.plan(LR, *settings(spec_overrides="{trialJobSpec: {netwrk: x}}"))
+    assert plan.job["trialJobSpec"]["netwrk"] == "x"
+    assert [note for note in plan.notes if "spec_overrides is not checked" in note]

@@ -136,6 +136,8 @@ def _broken_names(vertex: VertexSettings) -> list[str]:
         for key, value in given.items()
         if value is not None and not re.fullmatch(_NAMES[key][0], value)
     ]
+    if vertex.location is not None and re.fullmatch(r"[a-z]+-[a-z]+\d+-[a-z]", vertex.location):
+        mistakes.append(f"{path}.location: {vertex.location!r} is a zone, and must be a region: {vertex.location[:-2]}")
     if mistakes:
         return mistakes
     if vertex.kms_key_name is not None and vertex.location is not None:
