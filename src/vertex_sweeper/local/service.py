@@ -180,6 +180,8 @@ class LocalService:
         pools = spec["trialJobSpec"]["workerPoolSpecs"]
         if len(pools) > 1 or int(pools[0].get("replicaCount", 1)) > 1:
             log.info("Only the first worker pool runs here, with one replica: its processes don't find each other locally.")
+        if any("Stopping" in field for field in spec["studySpec"]):
+            log.info("Early stopping is left to Vertex: here the study goes on, and every trial runs to its end.")
         base = spec["trialJobSpec"].get("baseOutputDirectory", {}).get("outputUriPrefix", "")
         workplace = Workplace(job_id, folder, pools[0], provide_interpreter(folder / "logs"), base)
         suggester = GridSuggester(()) if study.state.ended else self._suggester(spec)
