@@ -17,6 +17,7 @@ from tests.local.gate import PARENT, Gate, wait_for_death
 pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
 
 from vertex_sweeper.cli import main
+from vertex_sweeper.emulator import Emulator
 from vertex_sweeper.vertex import VertexService
 
 ROOT = Path(__file__).parents[2]
@@ -109,6 +110,25 @@ def test_a_sweep_with_backend_vertex_goes_to_the_emulator_that_the_environment_n
     assert f"VERTEX_EMULATOR_HOST is set: jobs run on the emulator at {ready['address']}" in done.stdout
     assert len((tmp_path / "out" / "trials.csv").read_text().splitlines()) == 4
     assert (tmp_path / "out" / "best.yaml").exists()
+
+
+def test_the_variable_comes_before_a_configured_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = VertexService("l", endpoint="https://nobody.invalid", pause=lambda _: None)
+    with Emulator() as emulator:
+        monkeypatch.setenv("VERTEX_EMULATOR_HOST", emulator.address)
+        assert service.find(PARENT, {}) == []
+
+
+@pytest.mark.parametrize("host", ["::1", "localhost", "127.1.2.3"])
+def test_it_listens_on_whatever_is_this_machine(host: str) -> None:
+    try:
+        socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        pytest.skip(f"this machine has no {host}: {error}")
+    with Emulator(host=host) as emulator:
+        for address in (emulator.address, emulator.rest_address):
+            assert address.rpartition(":")[0] == {"::1": "[::1]", "localhost": "127.0.0.1"}.get(host, host)
+        assert VertexService("l", endpoint=f"http://{emulator.address}").find(PARENT, {}) == []
 
 
 def test_the_fixture_is_an_emulator_of_the_tests_own(tmp_path: Path) -> None:

@@ -46,6 +46,11 @@ IN_B = child("parentCategoricalValues", ["b"], integer(3, 4))
     [
         pytest.param({"displayName": ""}, "display_name", "required", id="no name"),
         pytest.param({"displayName": "n" * 129}, "display_name", "got 129", id="long name"),
+        pytest.param({"labels": {"a": "B"}}, "labels.a", "'B'", id="an uppercase label"),
+        pytest.param({"labels": {"a.b": "c"}}, "labels.a.b", "'a.b'", id="a dot in a label's key"),
+        pytest.param({"labels": {"a": "b" * 65}}, "labels.a", "64", id="a long label"),
+        pytest.param({"labels": {"": "b"}}, "labels", "empty", id="a label without a key"),
+        pytest.param({"labels": {str(n): "" for n in range(65)}}, "labels", "got 65", id="too many labels"),
         pytest.param({"maxTrialCount": 0}, "max_trial_count", "got 0", id="no trials"),
         pytest.param({"parallelTrialCount": -1}, "parallel_trial_count", "got -1", id="no slots"),
         pytest.param({"maxFailedTrialCount": 6}, "max_failed_trial_count", "got 6", id="more failures than trials"),
@@ -67,6 +72,23 @@ IN_B = child("parentCategoricalValues", ["b"], integer(3, 4))
 )
 def test_a_mistake_in_the_job_is_refused(change: dict[str, Any], field: str, message: str) -> None:
     assert_refused({**make_job(command=["c"], most=5), **change}, field, message)
+
+
+def test_labels_may_be_empty_and_of_any_alphabet() -> None:
+    check_job(make_job(command=["c"]) | {"labels": {"größe-1_x": "", "キー": "値", "k" * 64: "v" * 64}})
+
+
+@pytest.mark.parametrize(
+    ("settings", "field", "message"),
+    [
+        pytest.param({"args": ["a" * 60_000, "b" * 40_001]}, "args", "got 100001", id="long arguments"),
+        pytest.param({"env": [{"name": str(n)} for n in range(101)]}, "env", "got 101", id="many variables"),
+        pytest.param({"env": [{"value": "x"}]}, "env[0].name", "required", id="a variable without a name"),
+    ],
+)
+def test_a_mistake_in_the_container_is_refused(settings: dict[str, Any], field: str, message: str) -> None:
+    job = make_job(command=["c"], **settings)
+    assert_refused(job, f"trial_job_spec.worker_pool_specs[0].container_spec.{field}", message)
 
 
 @pytest.mark.parametrize("timeout", ["0s", "3600", "-1s", "1h", "infs"])

@@ -169,8 +169,7 @@ class JobRun:
             self._suggester.recall(trial.number, trial.choices)
             if trial.state.ended:
                 self._tell(trial)
-        if self._study.trials:
-            self._record(lambda now: self._study.check_failures("on record", now=now))
+        self._record(lambda now: self._study.check_failures(now=now))  # the last failure may be all that was written
         for trial in [trial for trial in self._study.trials if not trial.state.ended]:
             if not self._study.ending:
                 self._repeat(trial)

@@ -154,11 +154,13 @@ class Study:
         self._touch(now, trial)
         if outcome.failed:
             self._failed += 1
-            self.check_failures(outcome.reason, now=now)
+            self.check_failures(now=now)
 
-    def check_failures(self, last: str, *, now: str) -> None:
-        """Ends the job if too many trials have failed, the last one for this reason."""
+    def check_failures(self, *, now: str) -> None:
+        """Ends the job if too many trials have failed."""
         if self._failed and self._too_many():
+            failed = [trial for trial in self.trials if trial.outcome.failed]
+            last = max(failed, key=lambda trial: trial.ended).outcome.reason
             allowed = f"maxFailedTrialCount is {self.limits.failed}" if self.limits.failed else "the first trial failed"
             self.end(FAILED_CODE, f"Too many failed trials: {self._failed} ({allowed}). The last one: {last}", now=now)
 

@@ -21,6 +21,15 @@ DISCRETE_VALUES: Final = 1000
 DISCRETE_DISTANCE: Final = MATCH_TOLERANCE
 """How far apart the values of a DISCRETE parameter must be."""
 
+LABELS: Final = 64
+"""How many labels a job may have, and how many characters a label's key or value."""
+
+ARGUMENTS_LENGTH: Final = 100_000
+"""How many characters a container's arguments may have together."""
+
+VARIABLES: Final = 100
+"""How many environment variables a container may have."""
+
 Mistake = tuple[str, str]
 """A field's path, in the API's snake case, and what is wrong with it."""
 
@@ -45,6 +54,7 @@ def find_mistakes(spec: Mapping[str, Any]) -> Iterator[Mistake]:
         yield "display_name", "A display name is required."
     elif len(name) > DISPLAY_NAME_LENGTH:
         yield "display_name", f"At most {DISPLAY_NAME_LENGTH} characters are allowed, got {len(name)}."
+    yield from _check_labels(spec.get("labels", {}))
     yield from _check_counts(spec)
     study = spec.get("studySpec", {})
     algorithm = study.get("algorithm", "ALGORITHM_UNSPECIFIED")
@@ -56,6 +66,18 @@ def find_mistakes(spec: Mapping[str, Any]) -> Iterator[Mistake]:
         yield "study_spec.parameters", "At least one parameter is required."
     yield from _check_siblings(parameters, field="study_spec.parameters", grid=algorithm == "GRID_SEARCH", taken=set())
     yield from _check_trial_job(spec.get("trialJobSpec", {}))
+
+
+def _check_labels(labels: Mapping[str, str]) -> Iterator[Mistake]:
+    if len(labels) > LABELS:
+        yield "labels", f"At most {LABELS} are allowed, got {len(labels)}."
+    for key, value in labels.items():
+        if not key:
+            yield "labels", "A key must not be empty."
+        for text in (key, value):
+            # Documented are lowercase letters, of any alphabet, digits, underscores and dashes.
+            if len(text) > LABELS or not all(char in "_-" or (char.isalnum() and char == char.lower()) for char in text):
+                yield f"labels.{key}", f"{LABELS} lowercase letters, digits, _ and - are allowed at most, got {text!r}."
 
 
 def _check_counts(spec: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -89,12 +111,26 @@ def _check_trial_job(job: Mapping[str, Any]) -> Iterator[Mistake]:
         field = "trial_job_spec.worker_pool_specs[0]"
         if not pools[0].get("containerSpec"):
             yield f"{field}.container_spec", "A container spec is required."
-        elif not pools[0]["containerSpec"].get("command"):
-            # The service would run the image's entry point; here is no image.
-            yield f"{field}.container_spec.command", "Required by the local service, which has no image to ask."
+        else:
+            yield from _check_container(pools[0]["containerSpec"], field=f"{field}.container_spec")
     timeout = job.get("scheduling", {}).get("timeout")
     if timeout is not None and not (_DURATION.fullmatch(timeout) and float(timeout[:-1]) > 0):
         yield "trial_job_spec.scheduling.timeout", f"Must be a positive number of seconds like 3600s, got {timeout!r}."
+
+
+def _check_container(container: Mapping[str, Any], *, field: str) -> Iterator[Mistake]:
+    if not container.get("command"):
+        # The service would run the image's entry point; here is no image.
+        yield f"{field}.command", "Required by the local service, which has no image to ask."
+    length = sum(map(len, container.get("args", ())))
+    if length > ARGUMENTS_LENGTH:
+        yield f"{field}.args", f"At most {ARGUMENTS_LENGTH} characters are allowed together, got {length}."
+    names = [entry.get("name", "") for entry in container.get("env", ())]
+    if len(names) > VARIABLES:
+        yield f"{field}.env", f"At most {VARIABLES} variables are allowed, got {len(names)}."
+    for position, name in enumerate(names):
+        if not name:
+            yield f"{field}.env[{position}].name", "A name is required."
 
 
 def _check_siblings(specs: Sequence[Mapping[str, Any]], *, field: str, grid: bool, taken: set[str]) -> Iterator[Mistake]:
