@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -186,3 +187,18 @@ def test_a_job_goes_on_after_the_emulators_process_has_ended_however_it_did(
         job = remote.get(name)
     assert job["state"] == "JOB_STATE_SUCCEEDED"
     assert [trial["id"] for trial in job["trials"]] == ["1", "2"]
+
+
+def test_a_failure_that_was_written_without_its_consequence_still_ends_the_job(gate: Gate, data: Path) -> None:
+    with Emulator(data=data) as emulator:
+        name = emulator.service.create(PARENT, gate.job(most=5, failed=1))["name"]
+        gate.next().do("sys.exit(7)")
+        ended = wait_for_end(emulator.service, name)
+    # As a process leaves it that is killed after the trial's end was written, and before the job's.
+    record = data / "records" / name.rpartition("/")[2] / "job.json"
+    written = json.loads(record.read_text())
+    record.write_text(json.dumps({**written, "state": "JOB_STATE_RUNNING", "error": None, "ended": ""}))
+    with Emulator(data=data) as emulator:
+        again = wait_for_end(emulator.service, name)
+    assert again["error"] == ended["error"]
+    assert again["trials"] == ended["trials"]

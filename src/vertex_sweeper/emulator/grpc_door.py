@@ -65,7 +65,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
     def __init__(self, api: JobApi) -> None:
         calls: Mapping[str, tuple[Any, Callable[[Any], Any]]] = {
             f"{JOBS}CreateHyperparameterTuningJob": (types.CreateHyperparameterTuningJobRequest.pb(), api.create),
-            f"{JOBS}GetHyperparameterTuningJob": (types.GetHyperparameterTuningJobRequest.pb(), api.get),
+            f"{JOBS}GetHyperparameterTuningJob": (types.GetHyperparameterTuningJobRequest.pb(), api.get_encoded),
             f"{JOBS}ListHyperparameterTuningJobs": (types.ListHyperparameterTuningJobsRequest.pb(), api.list_page),
             f"{JOBS}CancelHyperparameterTuningJob": (types.CancelHyperparameterTuningJobRequest.pb(), api.cancel),
             f"{JOBS}DeleteHyperparameterTuningJob": (types.DeleteHyperparameterTuningJobRequest.pb(), api.delete),
@@ -90,6 +90,9 @@ def _method(request: Any, answer: Callable[[Any], Any]) -> grpc.RpcMethodHandler
         except Refusal as refusal:
             context.abort(grpc.StatusCode[refusal.code], refusal.message)
 
-    return grpc.unary_unary_rpc_method_handler(
-        behave, request_deserializer=request.FromString, response_serializer=lambda message: message.SerializeToString()
-    )
+    return grpc.unary_unary_rpc_method_handler(behave, request_deserializer=request.FromString, response_serializer=_encode)
+
+
+def _encode(answer: Any) -> bytes:
+    encoded: bytes = answer if isinstance(answer, bytes) else answer.SerializeToString()
+    return encoded

@@ -31,18 +31,19 @@ class Mirror:
         self._lock = threading.Lock()
         self._message = RawJob()
         self._revision = 0
+        self._encoded = b""
 
-    def read(self) -> Any:
-        """A copy of the job's message as it stands. Raises JobNotFound."""
-        message = RawJob()
+    def encode(self) -> bytes:
+        """The job's message as it stands, as it goes over the wire. Raises JobNotFound."""
         with self._lock:
-            message.CopyFrom(self._refreshed())
-        return message
+            self._refresh()
+            return self._encoded
 
     def describe(self) -> dict[str, Any]:
-        """What a filter can ask about."""
+        """What a filter can ask about. Raises JobNotFound."""
         with self._lock:
-            message = self._refreshed()
+            self._refresh()
+            message = self._message
             return {
                 "displayName": message.display_name,
                 "state": JobState(message.state).name,
@@ -50,8 +51,10 @@ class Mirror:
                 "labels": dict(message.labels),
             }
 
-    def _refreshed(self) -> Any:
+    def _refresh(self) -> None:
         news = self._service.news(self._name, self._revision)
+        if news.revision == self._revision:
+            return
         json_format.ParseDict(news.job, self._message)
         for trial in news.trials:
             fresh = json_format.ParseDict(trial, _RawTrial())
@@ -61,4 +64,4 @@ class Mirror:
             else:
                 self._message.trials.append(fresh)
         self._revision = news.revision
-        return self._message
+        self._encoded = self._message.SerializeToString()
