@@ -38,6 +38,17 @@ class Target:
     directory: Path | None
 
 
+def attachable_target(text: str, *, endpoint: str | None = None, impersonate: str | None = None) -> Target:
+    """Reads a target whose job may go on without the process that created it. Raises SweepDirectoryError for others."""
+    target = read_target(text, endpoint=endpoint, impersonate=impersonate)
+    if target.address.backend is Backend.LOCAL:
+        raise SweepDirectoryError(
+            f"{text} is of a sweep on this machine, whose job has ended with its process: look at it with "
+            f"`vertex-sweeper show {text}`"
+        )
+    return target
+
+
 def read_target(text: str, *, endpoint: str | None = None, impersonate: str | None = None) -> Target:
     """Reads a job's full name or a sweep directory. What is given beside it takes the place of what the directory says.
 
@@ -58,11 +69,6 @@ def prepare(
     A job that was named goes into `directory`, by default `multirun/<job id>`. Raises ServiceError, JobNotFound, or
     SweepDirectoryError where the directory is another job's.
     """
-    if not opened.outlives:
-        raise SweepDirectoryError(
-            f"{target.directory} is of a sweep on this machine, whose job has ended with its process: look at it with "
-            f"`vertex-sweeper show {target.directory}`"
-        )
     name = locate(target, opened, pause=pause)
     job = opened.service.get(name)
     agreed = contract_of(job)

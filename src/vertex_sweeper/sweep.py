@@ -98,7 +98,7 @@ def _go_on(arguments: Sequence[str], config: DictConfig) -> Outcome:
     assert settings.attach is not None
     if arguments:
         log.info("attach: the job is what it is, and these overrides are not used: %s", " ".join(arguments))
-    target = attach.read_target(
+    target = attach.attachable_target(
         settings.attach,
         endpoint=settings.vertex.endpoint,
         impersonate=settings.vertex.impersonate_service_account,

@@ -21,6 +21,7 @@ GROWTH: Final = 1.5
 APPEARANCE: Final = 60.0
 """For how many seconds a job that was just created may be unknown to the service: how soon a read sees it is not documented."""
 
+_NOTHING: Final = object()
 _NOTABLE: Final = {
     JobState.QUEUED: "the job is queued: it waits for capacity, or for quota that the project does not have",
     JobState.PAUSED: "the job is paused",
@@ -67,8 +68,8 @@ class Watch:
         A service that cannot be reached does not end the watch, since the job goes on. Raises ServiceError for what waiting
         does not mend.
         """
-        pause = FIRST_PAUSE
-        previous: Any = None
+        pause = 0.0
+        previous: Any = _NOTHING
         job: Job | None = None
         cancelled = False
         while True:
@@ -117,10 +118,8 @@ class Watch:
         self._state = spelling
         if state in _NOTABLE:
             log.info(_NOTABLE[state])
-        elif state is None and spelling is not None:
-            log.info(
-                "the job is in a state not known to this version, %s; it counts as running until it has an end time", spelling
-            )
+        elif state is None and spelling is not None and not ended(job):
+            log.info("the job's state %s is not known to this version: it counts as running until it has an end time", spelling)
 
     def _cancel(self) -> None:
         assert self._interrupt.received is not None

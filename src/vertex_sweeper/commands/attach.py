@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vertex_sweeper.attach import prepare
-from vertex_sweeper.commands.common import add_target, open_target, target_of
+from vertex_sweeper.attach import attachable_target, prepare
+from vertex_sweeper.commands.common import add_target, open_target
 from vertex_sweeper.errors import SweepError
 from vertex_sweeper.follow import check_success, follow
 from vertex_sweeper.interrupt import EXIT_CODE, Interrupt
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """0 when the job succeeded with a result, 130 after an interrupt; raises SweepError otherwise."""
-    target = target_of(options)
+    target = attachable_target(options.target, endpoint=options.endpoint, impersonate=options.impersonate_service_account)
     if target.directory is not None and options.sweep_dir is not None:
         raise SweepError(f"--sweep-dir={options.sweep_dir}: {options.target} is a sweep directory, and its files stay there")
     opened = open_target(target)

@@ -7,12 +7,9 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final
 
 from vertex_sweeper.attach import Target, read_target
 from vertex_sweeper.services import Opened, open_service
-
-_WIDEST: Final = 48
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
@@ -48,9 +45,12 @@ def write_lines(lines: Iterable[str]) -> None:
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The rows as lines with aligned columns. Columns without anything below their title are left out, long texts cut."""
-    shown = [[text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…" for text in row] for row in rows]
+def aligned(rows: Sequence[Sequence[str]], *, widest: int | None = None) -> list[str]:
+    """The rows as lines with aligned columns. Columns without anything below their title are left out.
+
+    A text longer than `widest` is cut.
+    """
+    shown = [[text if widest is None or len(text) <= widest else f"{text[: widest - 1]}…" for text in row] for row in rows]
     columns = [column for column in zip(*shown, strict=True) if len(rows) == 1 or any(column[1:])]
     widths = [max(map(len, column)) for column in columns]
     return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in zip(*columns, strict=True)]

@@ -6,6 +6,7 @@ import argparse
 import csv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from vertex_sweeper import directory as sweep_directory
 from vertex_sweeper import files, hints, progress
@@ -14,6 +15,8 @@ from vertex_sweeper.commands.common import add_target, aligned, open_target, pau
 from vertex_sweeper.outcome import Outcome, Trial, read_outcome
 from vertex_sweeper.service import TrialState
 from vertex_sweeper.settings import Backend
+
+_WIDEST: Final = 48
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,8 +61,11 @@ def _local_lines(target: Target) -> Iterator[str]:
 
 
 def _table(text: str) -> list[str]:
+    """The table of trials without its last column: the reasons are listed by themselves."""
     rows = list(csv.reader(text.splitlines(keepends=True)))
-    return aligned([row[:-1] for row in rows]) if len(rows) > 1 else ["no trials yet"]  # the reasons are listed by themselves
+    return (
+        aligned([row[:-1] for row in rows], widest=_WIDEST) if len(rows) > 1 else ["no trials yet"]
+    )  # the reasons are listed by themselves
 
 
 def _failed(text: str) -> Iterator[Trial]:
