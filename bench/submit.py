@@ -75,7 +75,7 @@ marks = []
 def mark(name):
     global started
     now = time.perf_counter()
-    marks.append(f"{name} {1000 * (now - started):.0f} ms")
+    if now - started > 0.001: marks.append(f"{name} {1000 * (now - started):.0f} ms")
     started = now
 import hydra
 mark("hydra")

@@ -9,11 +9,12 @@ import pytest
 pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
 
 import grpc
+from google.api_core import exceptions
 from google.rpc import error_details_pb2 as details  # type: ignore[import-untyped]
 
 from vertex_sweeper.errors import InvalidJob, JobNotFound, ServiceError
 from vertex_sweeper.vertex import VertexService
-from vertex_sweeper.vertex.errors import MEANINGS
+from vertex_sweeper.vertex.errors import MEANINGS, Call, Verb, translate
 
 if TYPE_CHECKING:
     from tests.vertex.fake_api import FakeApi
@@ -209,3 +210,30 @@ def test_an_invalid_job_names_the_fields_as_the_specification_spells_them(
     assert error.fields == fields
     shown = [f"{field}: {reason}" for field, reason in fields] or [message]
     assert [part for part in shown if part not in str(error)] == []
+
+
+HTTP = {
+    400: ("INVALID_ARGUMENT", False, False),
+    401: ("UNAUTHENTICATED", False, False),
+    403: ("PERMISSION_DENIED", False, False),
+    404: ("NOT_FOUND", False, False),
+    409: ("ABORTED", None, True),
+    412: ("FAILED_PRECONDITION", False, False),
+    418: (None, None, False),
+    429: ("RESOURCE_EXHAUSTED", False, True),
+    500: ("INTERNAL", None, True),
+    502: ("UNAVAILABLE", None, True),
+    503: ("UNAVAILABLE", None, True),
+    504: ("DEADLINE_EXCEEDED", None, True),
+}
+
+
+@pytest.mark.parametrize("status", HTTP)
+def test_an_answer_over_http_means_the_same(status: int) -> None:
+    error = translate(exceptions.from_http_status(status, "no"), Call(Verb.CREATE, PARENT))
+    assert (error.code, error.acted, error.transient) == HTTP[status]
+
+
+def test_a_client_that_gave_up_repeating_leaves_open_what_happened() -> None:
+    error = translate(exceptions.RetryError("too late", cause=exceptions.ServiceUnavailable("x")), Call(Verb.CREATE, PARENT))
+    assert (error.code, error.acted, error.transient) == ("DEADLINE_EXCEEDED", None, True)

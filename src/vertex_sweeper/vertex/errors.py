@@ -89,13 +89,28 @@ MEANINGS: Final = {
 }
 """Every status code of gRPC but OK."""
 
+_HTTP: Final = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ABORTED",
+    412: "FAILED_PRECONDITION",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    500: "INTERNAL",
+    501: "UNIMPLEMENTED",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
 _NO_CODE: Final = Meaning(acted=None, transient=False, what="the call failed")
 
 
 def translate(error: Any, call: Call) -> ServiceError:
     """Our error for a `google.api_core` one, which the caller chains to it."""
-    status = getattr(error, "grpc_status_code", None)
-    code = status.name if status is not None else None
+    code = _code_of(error)
     meaning = MEANINGS.get(code or "", _NO_CODE)
     text = " ".join(str(getattr(error, "message", error)).split())
     if code == "INVALID_ARGUMENT" and call.verb is Verb.CREATE:
@@ -106,6 +121,18 @@ def translate(error: Any, call: Call) -> ServiceError:
     acted = meaning.acted if call.verb in (Verb.CREATE, Verb.CANCEL) else False
     line = f"{call.purpose}: {what.rstrip('.')} ({code or type(error).__name__})"
     return ServiceError(f"{line}; {remedy}" if remedy else line, code=code, acted=acted, transient=meaning.transient)
+
+
+def _code_of(error: Any) -> str | None:
+    """The status code, as gRPC spells it, also of what speaks HTTP: a REST transport, a proxy on the way."""
+    from google.api_core.exceptions import RetryError
+
+    if isinstance(error, RetryError):
+        return "DEADLINE_EXCEEDED"  # the client itself gave up repeating a call
+    status = getattr(error, "grpc_status_code", None)
+    if status is not None:
+        return str(status.name)
+    return _HTTP.get(int(getattr(error, "code", None) or 0))
 
 
 def describe_auth(error: Any, *, impersonate: str | None = None) -> ServiceError:
