@@ -85,7 +85,6 @@ MISTAKES = {
     "a directory of something else": (["show", "."], "is no sweep directory: it has no sweep.json"),
     "half a region": (["list", "--project", "p"], "--project and --location go together"),
     "no folder": (["list", "nowhere"], "nowhere is not a folder"),
-    "two directories": (["attach", "DIR", "--sweep-dir", "x"], "its files stay there"),
 }
 
 

@@ -17,7 +17,7 @@ from vertex_sweeper import hints
 from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError
 from vertex_sweeper.follow import Task, folder_in
 from vertex_sweeper.service import Job
-from vertex_sweeper.services import Address, Opened
+from vertex_sweeper.services import Address, Opened, vertex_address
 from vertex_sweeper.settings import Backend, OnInterrupt
 from vertex_sweeper.submission import look_for
 from vertex_sweeper.vertex.names import JobName
@@ -58,7 +58,7 @@ def read_target(text: str, *, endpoint: str | None = None, impersonate: str | No
         name = JobName.parse(text)
     except JobNotFound:
         return _target_in(Path(text), endpoint=endpoint, impersonate=impersonate)
-    return Target(Address(Backend.VERTEX, name.parent, endpoint, impersonate), str(name), None)
+    return Target(vertex_address(name.parent, endpoint, impersonate), str(name), None)
 
 
 def prepare(

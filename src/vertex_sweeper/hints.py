@@ -11,10 +11,8 @@ from typing import Any
 from vertex_sweeper.outcome import Trial
 from vertex_sweeper.services import Address
 from vertex_sweeper.settings import Backend
+from vertex_sweeper.vertex.connection import PLAIN
 from vertex_sweeper.vertex.names import JobName
-
-EMULATED = "http://"
-"""How the endpoint of something that only looks like Vertex begins: no console and no gcloud knows its jobs."""
 
 log = logging.getLogger(__name__)
 
@@ -58,4 +56,5 @@ def log_command(address: Address, name: str, trial: Trial, directory: Path) -> s
 
 
 def _on_vertex(address: Address) -> bool:
-    return address.backend is Backend.VERTEX and not (address.endpoint or "").startswith(EMULATED)
+    """Whether the console and gcloud know the address's jobs: an emulator's they do not."""
+    return address.backend is Backend.VERTEX and not (address.endpoint or "").startswith(PLAIN)

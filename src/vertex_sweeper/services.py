@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 from vertex_sweeper.errors import MissingExtra
 from vertex_sweeper.service import Job, Service
 from vertex_sweeper.settings import Backend, Settings
+from vertex_sweeper.vertex.connection import EMULATOR, PLAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,14 @@ def place_of(settings: Settings, directory: Path) -> Place:
         return Place(Address(Backend.LOCAL, "projects/local/locations/local"), str(directory), container=False)
     vertex = settings.vertex
     parent = f"projects/{vertex.project}/locations/{vertex.location}"
-    address = Address(Backend.VERTEX, parent, vertex.endpoint, vertex.impersonate_service_account)
+    address = vertex_address(parent, vertex.endpoint, vertex.impersonate_service_account)
     return Place(address, vertex.base_output_directory, container=True)
+
+
+def vertex_address(parent: str, endpoint: str | None = None, impersonate: str | None = None) -> Address:
+    """An address on Vertex; on the emulator where VERTEX_EMULATOR_HOST names one, for whoever comes back without it."""
+    emulator = os.environ.get(EMULATOR)
+    return Address(Backend.VERTEX, parent, f"{PLAIN}{emulator.removeprefix(PLAIN)}" if emulator else endpoint, impersonate)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ from pathlib import Path
 from vertex_sweeper import directory as sweep_directory
 from vertex_sweeper.commands.common import add_access, aligned, write_lines
 from vertex_sweeper.errors import SweepDirectoryError, SweepError
-from vertex_sweeper.services import Address, open_service
-from vertex_sweeper.settings import Backend
+from vertex_sweeper.services import open_service, vertex_address
 from vertex_sweeper.spec import SWEEP_LABEL
 
 HEADER = ("state", "created", "trials", "name", "display name")
@@ -35,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _jobs(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
     parent = f"projects/{options.project}/locations/{options.location}"
-    address = Address(Backend.VERTEX, parent, options.endpoint, options.impersonate_service_account)
+    address = vertex_address(parent, options.endpoint, options.impersonate_service_account)
     find = open_service(address, Path()).find
     assert find is not None
     yield HEADER
