@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vertex_sweeper.errors import InvalidJob
+from vertex_sweeper.settings import Settings, TrialSettings, WorkerPoolSettings
 from vertex_sweeper.spec import in_our_words, lines_in_our_words, setting_of
 from vertex_sweeper.spec.places import PLACES, POOL_PLACES
 
@@ -64,9 +65,54 @@ def test_a_mistake_is_shown_where_the_user_wrote_it() -> None:
         ("trialJobSpec.models[0].x", "not a field"),
         ("", "cannot be read"),
     ]
-    assert lines_in_our_words(found, overrides) == [
+    assert lines_in_our_words(found, Settings(spec_overrides=overrides)) == [
         f"hydra.sweeper.spec_overrides.{POOLS}[0].machineSpec.machineTyp: not a field",
         "hydra.sweeper.trial.accelerator_type: no such",
         "hydra.sweeper.spec_overrides.trialJobSpec.models[0].x: not a field",
         "hydra.sweeper.spec_overrides: cannot be read",
     ]
+
+
+OWN = WorkerPoolSettings(machine_type="n1-highmem-8", disk_size_gb=50)
+
+
+@pytest.mark.parametrize(
+    ("trial", "field", "setting"),
+    [
+        pytest.param(TrialSettings(replica_count=3), "replicaCount", "trial.replica_count", id="replicas"),
+        pytest.param(TrialSettings(replica_count=3), "machineSpec.machineType", "trial.machine_type", id="replicas' machine"),
+        pytest.param(
+            TrialSettings(worker_pools=(OWN,)),
+            "machineSpec.acceleratorType",
+            "trial.worker_pools[0].accelerator_type",
+            id="own machine",
+        ),
+        pytest.param(
+            TrialSettings(worker_pools=(OWN,)), "diskSpec.bootDiskSizeGb", "trial.worker_pools[0].disk_size_gb", id="own disk"
+        ),
+        pytest.param(
+            TrialSettings(worker_pools=(OWN,)), "diskSpec.bootDiskType", "trial.disk_type", id="the first pool's disk"
+        ),
+        pytest.param(TrialSettings(worker_pools=(OWN,)), "containerSpec.imageUri", "trial.image", id="the first pool's image"),
+        pytest.param(
+            TrialSettings(worker_pools=(WorkerPoolSettings(),)),
+            "machineSpec.acceleratorCount",
+            "trial.accelerator_count",
+            id="the first pool's machine",
+        ),
+        pytest.param(TrialSettings(worker_pools=(OWN,)), "replicaCount", "trial.worker_pools[0].replica_count", id="how many"),
+    ],
+)
+def test_what_a_further_pool_has_from_the_first_leads_there(trial: TrialSettings, field: str, setting: str) -> None:
+    assert setting_of(f"{POOLS}[1].{field}", trial) == f"hydra.sweeper.{setting}"
+
+
+def test_one_mistake_in_several_pools_is_one_line() -> None:
+    found = [(f"{POOLS}[{index}].machineSpec.acceleratorType", "no such") for index in (0, 1)]
+    settings = Settings(trial=TrialSettings(replica_count=2))
+    assert lines_in_our_words(found, settings) == ["hydra.sweeper.trial.accelerator_type: no such"]
+
+
+def test_an_error_about_a_further_pool_names_the_first_pools_setting_too() -> None:
+    error = in_our_words(InvalidJob("bad", fields=[(f"{POOLS}[2].machineSpec.machineType", "bad")]))
+    assert str(error) == "bad; see hydra.sweeper.trial.worker_pools[1].machine_type, hydra.sweeper.trial.machine_type"

@@ -121,7 +121,7 @@ def _check_fields(settings: Settings, job: Job) -> list[str]:
     """A line when `spec_overrides` could not be checked. Raises InvalidSweep with every field that the API does not have."""
     found = find_mistakes(settings, job)
     if found:
-        raise InvalidSweep(spec.lines_in_our_words(found, settings.spec_overrides))
+        raise InvalidSweep(spec.lines_in_our_words(found, settings))
     if found is None and settings.spec_overrides:
         return ["spec_overrides is not checked against the API's fields: pip install 'hydra-vertex-sweeper[vertex]' for that"]
     return []

@@ -223,3 +223,4 @@ def assert_refused(job: dict[str, Any], field: str, message: str) -> None:
     found = dict(re.findall(r"\d\.Field: ([^;]+); Message: (.*?)(?=  \d+\.Field|$)", str(caught.value)))
     assert list(found) == [field]
     assert message in found[field]
+    assert caught.value.fields == ((field, found[field]),)

@@ -44,7 +44,7 @@ def check_job(spec: Mapping[str, Any]) -> None:
     mistakes = list(find_mistakes(spec))
     if mistakes:
         numbered = (f"{number}.Field: {field}; Message: {message}" for number, (field, message) in enumerate(mistakes, 1))
-        raise InvalidJob("List of found errors: " + "  ".join(numbered))
+        raise InvalidJob("List of found errors: " + "  ".join(numbered), fields=mistakes)
 
 
 def find_mistakes(spec: Mapping[str, Any]) -> Iterator[Mistake]:

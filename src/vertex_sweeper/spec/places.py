@@ -79,6 +79,9 @@ POOL_PLACES: Final = (
 )
 """The same for one worker pool: settings of `trial` or of an item of `trial.worker_pools`, fields of a worker pool spec."""
 
+MACHINE: Final = ("machine_type", "accelerator_type", "accelerator_count")
+"""Settings of a pool that belong together: it has all of its own, or the first pool's."""
+
 WORKER_POOLS: Final = "trialJobSpec.workerPoolSpecs"
 
 ELSEWHERE: Final = {

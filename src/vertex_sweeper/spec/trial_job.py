@@ -10,7 +10,7 @@ from typing import Any
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.settings import Settings, TrialSettings, WorkerPoolSettings
 from vertex_sweeper.space import SearchSpace
-from vertex_sweeper.spec.places import POOL_PLACES, put
+from vertex_sweeper.spec.places import MACHINE, POOL_PLACES, put
 from vertex_sweeper_runtime import contract
 from vertex_sweeper_runtime.contract import Contract, Kind
 
@@ -76,14 +76,11 @@ def build_pools(trial: TrialSettings, agreed: Contract) -> list[dict[str, Any]]:
 
 def _completed(pool: WorkerPoolSettings, first: WorkerPoolSettings) -> WorkerPoolSettings:
     """A further pool with what it leaves open as in the first one; a machine and its accelerators belong together."""
-    machine = {} if pool.machine_type else {name: getattr(first, name) for name in _MACHINE}
+    machine = {} if pool.machine_type else {name: getattr(first, name) for name in MACHINE}
     open_ = {
         name: getattr(first, name) for name in ("disk_type", "disk_size_gb", "image", "env") if getattr(pool, name) is None
     }
     return replace(pool, **machine, **open_)
-
-
-_MACHINE = ("machine_type", "accelerator_type", "accelerator_count")
 
 
 def _pool(pool: WorkerPoolSettings, agreed: Contract) -> dict[str, Any]:
