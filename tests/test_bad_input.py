@@ -198,6 +198,10 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "metric with white space": ([SWEPT, "hydra.sweeper.metrics={val acc: maximize}"], ["'val acc'", "white space"]),
     "metric that collides": ([SWEPT, "hydra.sweeper.metrics={trial: maximize}"], ["'trial'", "rename"]),
     "label": ([SWEPT, "hydra.sweeper.labels.Team=x"], ["labels.Team", "lowercase"]),
+    "the sweep's own label": (
+        [SWEPT, "hydra.sweeper.labels={hydra-vertex-sweeper: mine}"],
+        ["labels.hydra-vertex-sweeper", "leave it out"],
+    ),
     "scale on categories": (["name=tag(log, choice(a, b))"], ["name", "only numbers have a scale"]),
     "log scale touching 0": (["lr=tag(log, interval(0, 1))"], ["lr", "above 0", "raise the lower bound"]),
     "log scale of a choice touching 0": (["n=tag(log, choice(0, 1))"], ["n", "above 0"]),

@@ -22,13 +22,14 @@ from vertex_sweeper.settings.model import (
     WorkerPoolSettings,
 )
 from vertex_sweeper.settings.reader import read_settings
-from vertex_sweeper.settings.rules import LONGEST_DISPLAY_NAME
+from vertex_sweeper.settings.rules import LONGEST_DISPLAY_NAME, SWEEP_LABEL
 
 __all__ = [
     "DEFAULT_PARALLEL",
     "DEFAULT_TRIALS",
     "LONGEST_DISPLAY_NAME",
     "SEARCH_SPACE_KEYS",
+    "SWEEP_LABEL",
     "Algorithm",
     "Backend",
     "LocalSettings",

@@ -15,6 +15,9 @@ RESERVED_METRICS = frozenset({"trial", "timestamp", "global_step", "checkpoint_p
 """Metric ids that would collide with cloudml-hypertune's own fields in the metric file."""
 
 LONGEST_DISPLAY_NAME = 128
+SWEEP_LABEL = "hydra-vertex-sweeper"
+"""The label that tells one sweep's job from all others of the project."""
+
 MOST_LABELS = 63
 """Vertex allows 64 labels; one is the sweep's own."""
 
@@ -87,6 +90,8 @@ def _broken_labels(labels: Mapping[str, str]) -> list[str]:
     # Vertex: at most 64 lowercase letters, digits, `_` and `-`.
     path = f"{PATH}.labels"
     mistakes = [f"{path}: {len(labels)} labels, and at most {MOST_LABELS} are possible"] if len(labels) > MOST_LABELS else []
+    if SWEEP_LABEL in labels:
+        mistakes.append(f"{path}.{SWEEP_LABEL}: is written by the sweep itself: leave it out")
     return mistakes + [
         f"{path}.{key}: {text!r} must be lowercase letters, digits, '_' and '-', 64 at most"
         for key, value in labels.items()

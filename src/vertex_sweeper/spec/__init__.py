@@ -9,7 +9,8 @@ The same document is written to `job.json`, accepted by `gcloud`, parsed into th
     job.py        the whole
 """
 
-from vertex_sweeper.spec.job import SWEEP_LABEL, build_job
+from vertex_sweeper.settings import SWEEP_LABEL
+from vertex_sweeper.spec.job import build_job
 from vertex_sweeper.spec.origins import in_our_words, lines_in_our_words, setting_of
 from vertex_sweeper.spec.trial_job import SHIM, build_contract
 

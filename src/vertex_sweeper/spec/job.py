@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.service import Job
-from vertex_sweeper.settings import DEFAULT_PARALLEL, DEFAULT_TRIALS, Algorithm, Settings
+from vertex_sweeper.settings import DEFAULT_PARALLEL, DEFAULT_TRIALS, SWEEP_LABEL, Algorithm, Settings
 from vertex_sweeper.space import SearchSpace
 from vertex_sweeper.spec.overrides import apply_overrides
 from vertex_sweeper.spec.places import put_all
 from vertex_sweeper.spec.study import build_study, continuous_keys, grid_size
 from vertex_sweeper.spec.trial_job import build_pools
 from vertex_sweeper_runtime.contract import Contract
-
-SWEEP_LABEL = "hydra-vertex-sweeper"
-"""The label that tells one sweep's job from all others of the project."""
 
 
 def build_job(settings: Settings, space: SearchSpace, agreed: Contract, *, display_name: str, sweep_id: str) -> Job:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.service import Job
+from vertex_sweeper.settings import SWEEP_LABEL
 from vertex_sweeper.settings.credentials import credentials_in
 from vertex_sweeper_runtime.contract import VARIABLE
 
@@ -24,8 +25,8 @@ _WRITTEN_BY_THE_SERVICE: Final = frozenset(
 )
 
 _KEPT: Final[Mapping[str, tuple[Callable[[Any], Any], str]]] = {
-    "labels.hydra-vertex-sweeper": (
-        lambda job: job["labels"]["hydra-vertex-sweeper"],
+    f"labels.{SWEEP_LABEL}": (
+        lambda job: job["labels"][SWEEP_LABEL],
         "by it the sweep's job is found again: leave it out",
     ),
     "studySpec.parameters": (
