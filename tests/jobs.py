@@ -65,7 +65,7 @@ JOBS: dict[str, list[str]] = {
         LR,
         *settings(trial__machine_type="n1-standard-8", trial__accelerator_type="NVIDIA_TESLA_T4", trial__accelerator_count=2),
         *settings(trial__disk_type="pd-ssd", trial__disk_size_gb=200, trial__timeout=7200, trial__enable_web_access="true"),
-        *settings(trial__env__DATA="/gcs/my-bucket/data", trial__keep_alive=300),
+        *settings(trial__env__DATA="/gcs/my-bucket/data", trial__keep_alive=300, trial__drift="error"),
     ],
     "grid": ["batch=16,32", "layers=range(1, 4)", *settings(algorithm="grid")],
     "conditions": [
@@ -139,6 +139,11 @@ def plan_of(app: App, name: str) -> Plan:
     return app.plan(*EVERYWHERE, *JOBS[name])
 
 
+def unpacked(text: str) -> Any:
+    """What an encoded contract or fingerprint holds."""
+    return json.loads(zlib.decompress(base64.urlsafe_b64decode(text)))
+
+
 def request_of(plan: Plan) -> dict[str, Any]:
     """The whole request, with the sweep's random id left out and the contracts readable."""
     job: dict[str, Any] = json.loads(json.dumps(plan.job))
@@ -146,7 +151,8 @@ def request_of(plan: Plan) -> dict[str, Any]:
     for pool in job["trialJobSpec"]["workerPoolSpecs"]:
         for entry in pool.get("containerSpec", {}).get("env", ()):
             if entry["name"] == contract.VARIABLE:
-                entry["value"] = json.loads(zlib.decompress(base64.urlsafe_b64decode(entry["value"])))
+                entry["value"] = unpacked(entry["value"])
+                entry["value"]["drift"] = unpacked(entry["value"]["drift"])
     return {"parent": plan.place.address.parent, "hyperparameterTuningJob": job}
 
 

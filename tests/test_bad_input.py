@@ -193,6 +193,14 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         [SWEPT, "hydra.sweeper.measurement_selection=first"],
         ["measurement_selection", "'first'", "last, best"],
     ),
+    "unknown drift policy": (
+        [SWEPT, "hydra.sweeper.trial.drift=eror"],
+        ["hydra.sweeper.trial.drift", "'eror'", "warn, error, off", "did you mean error?"],
+    ),
+    "search space that is no group": (
+        [SWEPT, "hydra.sweeper.search_space=spaces"],
+        ["hydra.sweeper.search_space", "'spaces'", "name one, or null"],
+    ),
     "unknown backend": ([SWEPT, "hydra.sweeper.backend=lokal"], ["backend", "'lokal'", "did you mean local?"]),
     "no metric": ([SWEPT, "hydra.sweeper.metrics={}"], ["metrics", "at least one"]),
     "metric with white space": ([SWEPT, "hydra.sweeper.metrics={val acc: maximize}"], ["'val acc'", "white space"]),

@@ -70,6 +70,7 @@ NOT_IN_THE_JOB = {
     "wait",
     "spec_overrides",
     "trial.allow_secrets",
+    "trial.drift",
     "trial.keep_alive",
     "trial.worker_pools",
     "vertex.endpoint",

@@ -58,6 +58,7 @@ SETTINGS: Final[dict[str, Any]] = {
         "max_wait_duration": None,
         "persistent_resource_id": None,
         "keep_alive": None,
+        "drift": "warn",
         "enable_web_access": False,
     },
     # Where it runs.

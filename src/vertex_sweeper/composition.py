@@ -44,12 +44,25 @@ def composer(config_loader: ConfigLoader, config_name: str | None) -> Compose:
     return compose
 
 
+Record = Callable[[Mapping[str, ServiceValue], DictConfig], None]
+"""Gets an assignment of values by parameter id, and the config that they compose to."""
+
+
+def forget(sample: Mapping[str, ServiceValue], config: DictConfig) -> None:
+    """The Record that keeps nothing."""
+
+
 def check_compositions(
-    contract: Contract, compose: Compose, *, most: int = MOST_COMPOSITIONS, sources: Mapping[str, str] | None = None
+    contract: Contract,
+    compose: Compose,
+    *,
+    most: int = MOST_COMPOSITIONS,
+    sources: Mapping[str, str] | None = None,
+    record: Record = forget,
 ) -> Checked:
     """Composes each option and each distinct literal at least once, many keys at a time, intervals at bounds and middle.
 
-    `sources` says where parameters were written, by id: mistakes name the place.
+    `sources` says where parameters were written, by id: mistakes name the place. `record` gets each assignment and its config.
     """
     wanted = _wanted(contract)
     refusals: list[Refusal] = []
@@ -57,8 +70,10 @@ def check_compositions(
     while count < most and (count == 0 or any(wanted.values())):
         sample = _sample(contract, wanted)
         count += 1
-        error = _error(compose, contract.overrides(sample))
-        if error:
+        config, error = _composed(compose, contract.overrides(sample))
+        if config is not None:
+            record(sample, config)
+        else:
             found, extra = _blame(contract, sample, compose, error)
             count += extra
             refusals += found
@@ -100,6 +115,16 @@ def _lines(refusals: Sequence[Refusal], sources: Mapping[str, str]) -> list[str]
 
 def _wanted(contract: Contract) -> dict[str, list[ServiceValue]]:
     return {parameter.id: _candidates(parameter) for parameter in contract.parameters}
+
+
+def compose_with(
+    contract: Contract, compose: Compose, chosen: Mapping[str, ServiceValue]
+) -> tuple[dict[str, ServiceValue], DictConfig | None]:
+    """A complete assignment with these values in it, and its config; None where Hydra refuses it."""
+    sample = _sample(
+        contract, {parameter.id: [chosen[parameter.id]] if parameter.id in chosen else [] for parameter in contract.parameters}
+    )
+    return sample, _composed(compose, contract.overrides(sample))[0]
 
 
 def _candidates(parameter: Parameter) -> list[ServiceValue]:
@@ -163,14 +188,18 @@ def _blame(contract: Contract, sample: Mapping[str, ServiceValue], compose: Comp
 
 
 def _error(compose: Compose, overrides: Sequence[str]) -> str:
-    """Hydra's own message on one line, without its list of places searched; or nothing."""
+    """Hydra's own message on one line, or nothing."""
+    return _composed(compose, overrides)[1]
+
+
+def _composed(compose: Compose, overrides: Sequence[str]) -> tuple[DictConfig | None, str]:
+    """The config, or Hydra's own message on one line, without its list of places searched."""
     try:
-        compose(overrides)
+        return compose(overrides), ""
     except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: a group's option that is no text
         message = str(error).partition("\nConfig search path")[0]
         cause = str(error.__cause__).partition("\n")[0] if isinstance(error.__cause__, OmegaConfBaseException) else ""
-        return " ".join(f"{message} {cause}".split()) or type(error).__name__
-    return ""
+        return None, " ".join(f"{message} {cause}".split()) or type(error).__name__
 
 
 def pinned_groups(config_loader: ConfigLoader, config: DictConfig) -> list[str]:

@@ -48,7 +48,7 @@ class GroupFiles:
 
     def __init__(self, config_loader: ConfigLoader, config_name: str | None, hydra_overrides: Sequence[str]) -> None:
         loader: Any = config_loader
-        self._loader = loader
+        self.config_loader = config_loader
         self._config_name = config_name
         self._hydra_overrides = list(hydra_overrides)
         # The one way, in 1.3 and 1.4, to the repository that a composition uses; the loader's own lacks `hydra.searchpath`.
@@ -90,7 +90,7 @@ class GroupFiles:
         Raises ValueError with what Hydra says when it does not compose so.
         """
         try:
-            composed = self._loader.compute_defaults_list(
+            composed = self.config_loader.compute_defaults_list(
                 self._config_name, [*self._hydra_overrides, *overrides], RunMode.MULTIRUN
             )
         except (HydraException, OmegaConfBaseException, ValueError) as error:

@@ -6,7 +6,6 @@ under the condition `model=vit`, as if they stood in the sweep's own `conditiona
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +15,7 @@ from hydra.core.override_parser.types import Override, QuotedString
 from vertex_sweeper.entries import Entry, EntryReader, When, fixed_list_notes
 from vertex_sweeper.expressions import Element, elements_of, merged
 from vertex_sweeper.group_files import GLOBAL, GroupFiles, Placed, SpaceFile
+from vertex_sweeper.keys import key_path, paths_set
 
 DEFAULT_GROUP = "search_space"
 
@@ -169,32 +169,21 @@ def _replaces(own: Entry, brought: Entry, files: GroupFiles) -> bool:
         return False
     if own.key.lstrip("+~") == brought.key.lstrip("+~"):
         return True
-    above, below = _path(own.override), _path(brought.override)
+    above, below = key_path(own.override), key_path(brought.override)
     if len(above) >= len(below) or below[: len(above)] != above:
         return False
     chooses = files.is_group(own.override)  # an option, that is, unless the value is a dict
-    return any(_sets(value, below[len(above) :]) for value in _values(own) if isinstance(value, Mapping) or not chooses)
+    decided = {path for value in _values(own) if isinstance(value, Mapping) or not chooses for path in paths_set(above, value)}
+    return any(below[: len(path)] == path for path in decided)
 
 
 def _exclude(one: When, other: When) -> bool:
     return one.key == other.key and not set(one.texts) & set(other.texts)
 
 
-def _path(override: Override) -> list[str]:
-    return [part for part in re.split(r"[.\[\]]", override.key_or_group) if part]
-
-
 def _values(entry: Entry) -> Iterable[Any]:
     override = entry.override
     return [element.value for element in _elements(override)] if override.is_discrete_sweep() else [override.value()]
-
-
-def _sets(value: Any, path: Sequence[str]) -> bool:
-    """Whether a value set above a key decides that key: Hydra merges dicts, anything else takes the whole place."""
-    if not isinstance(value, Mapping) or not path:
-        return True
-    inner = {str(key): item for key, item in value.items()}
-    return path[0] in inner and _sets(inner[path[0]], path[1:])
 
 
 def _note(file: SpaceFile, condition: str, found: Sequence[Entry], used: Sequence[Entry]) -> str:

@@ -9,6 +9,7 @@ import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vertex_sweeper import composition, entries, spec
+from vertex_sweeper import composition, drift, entries, spec
 from vertex_sweeper.command import Start, trial_command
 from vertex_sweeper.commit import display_name
 from vertex_sweeper.entries import Entry, EntryReader
@@ -25,7 +26,7 @@ from vertex_sweeper.group_files import GroupFiles
 from vertex_sweeper.groups import DEFAULT_GROUP, add_group_spaces
 from vertex_sweeper.service import Job
 from vertex_sweeper.services import Place, find_mistakes, place_of
-from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, SEARCH_SPACE_KEYS, Settings, read_settings
+from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, SEARCH_SPACE_KEYS, Drift, Settings, read_settings
 from vertex_sweeper.space import SearchSpace, build_space
 from vertex_sweeper.travelling import aliased, given_hydra_overrides, refuse_absolute_search_paths, travelling_overrides
 from vertex_sweeper_runtime.contract import Contract
@@ -58,32 +59,29 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     directory = start.directory / str(config.hydra.sweep.dir)
     place = place_of(settings, directory)
     space = SearchSpace((), ())
+    files = GroupFiles(config_loader, config.hydra.job.config_name, given_hydra_overrides(config))
     with mistakes:
-        space = _read_space(section, arguments, config, config_loader)
+        space = _read_space(section, arguments, config, EntryReader(config_loader), files)
     command: Sequence[str] = ()
     with mistakes:
         command = _command_of(settings, config, start, portable=place.container)
     mistakes.raise_if_any()
 
-    contract = _agree(settings, space, command, config, config_loader)
+    contract = _agree(settings, space, command, config, files)
     name = settings.display_name or display_name(str(config.hydra.job.name), start.directory, longest=LONGEST_DISPLAY_NAME)
-    job = spec.build_job(settings, space, contract, display_name=name, sweep_id=secrets.token_hex(8))
-    unchecked = _check_fields(settings, job)
+    build = partial(spec.build_job, settings, space, display_name=name, sweep_id=secrets.token_hex(8))
+    unchecked = _check_fields(settings, build(contract))
     compose = composition.composer(config_loader, config.hydra.job.config_name)
+    recorder = drift.Recorder(contract, files.is_group, drift.machine_roots(start.directory))
+    contract, left_out = _check_compositions(contract, compose, space, recorder, settings.trial.drift)
     return Plan(
         settings=settings,
         contract=contract,
-        job=job,
+        job=build(contract),
         place=place,
         directory=directory,
         compose=compose,
-        notes=(
-            *_notes(section, config),
-            *space.notes,
-            *unchecked,
-            *_check_compositions(contract, compose, space),
-            *([] if place.output else [_LOST]),
-        ),
+        notes=(*_notes(section, config), *space.notes, *unchecked, *left_out, *([] if place.output else [_LOST])),
     )
 
 
@@ -98,16 +96,13 @@ def _command_of(settings: Settings, config: DictConfig, start: Start, *, portabl
     return command
 
 
-def _agree(
-    settings: Settings, space: SearchSpace, command: Sequence[str], config: DictConfig, config_loader: ConfigLoader
-) -> Contract:
-    files = GroupFiles(config_loader, config.hydra.job.config_name, given_hydra_overrides(config))
+def _agree(settings: Settings, space: SearchSpace, command: Sequence[str], config: DictConfig, files: GroupFiles) -> Contract:
     return spec.build_contract(
         settings,
         space,
         command=command,
         groups=[key for key in space.keys if "." not in key and files.has_group(key)],
-        pinned=composition.pinned_groups(config_loader, config),
+        pinned=composition.pinned_groups(files.config_loader, config),
         subdir=_as_written(config.hydra.sweep, "subdir"),
     )
 
@@ -127,13 +122,24 @@ def _check_fields(settings: Settings, job: Job) -> list[str]:
     return []
 
 
-def _check_compositions(contract: Contract, compose: composition.Compose, space: SearchSpace) -> list[str]:
-    """A line about what was left out, if anything was. Raises InvalidSweep with what Hydra refuses."""
-    checked = composition.check_compositions(contract, compose, sources=space.sources)
+def _check_compositions(
+    contract: Contract, compose: composition.Compose, space: SearchSpace, recorder: drift.Recorder, policy: Drift
+) -> tuple[Contract, list[str]]:
+    """The contract with a fingerprint of what was composed, and a line about what was left out, if anything was.
+
+    Raises InvalidSweep with what Hydra refuses.
+    """
+    record = composition.forget if policy is Drift.OFF else recorder.record
+    checked = composition.check_compositions(contract, compose, sources=space.sources, record=record)
     if checked.mistakes:
         raise InvalidSweep(checked.mistakes)
-    left_out = f"{checked.unchecked} values were not composed beforehand: {checked.compositions} configs were"
-    return [left_out] if checked.unchecked else []
+    notes = []
+    if checked.unchecked:
+        notes.append(f"{checked.unchecked} values were not composed beforehand: {checked.compositions} configs were")
+    if policy is Drift.OFF:
+        return contract, notes
+    contract, uncompared = drift.with_drift(contract, recorder, compose, policy)
+    return contract, notes + uncompared
 
 
 class Mistakes:
@@ -174,13 +180,14 @@ def _settings_section(section: DictConfig) -> dict[str, Any]:
     return plain
 
 
-def _read_space(section: DictConfig, arguments: Sequence[str], config: DictConfig, config_loader: ConfigLoader) -> SearchSpace:
-    reader = entries.EntryReader(config_loader)
+def _read_space(
+    section: DictConfig, arguments: Sequence[str], config: DictConfig, reader: EntryReader, files: GroupFiles
+) -> SearchSpace:
     written = reader.params(_unresolved(section, "params")) + reader.conditional(_unresolved(section, "conditional"))
     given = reader.command_line(arguments)
     merged, repeated = entries.merge(written, given)
-    own, notes = _with_group_spaces(merged, reader, config, config_loader)
-    mistakes = reader.mistakes + repeated + aliased(own, config, config_loader)
+    own, notes = _with_group_spaces(merged, reader, section.get("search_space"), files)
+    mistakes = reader.mistakes + repeated + aliased(own, config, files.config_loader)
     if mistakes:
         raise InvalidSweep(mistakes)
     travelling = reader.command_line(travelling_overrides(config))
@@ -190,16 +197,13 @@ def _read_space(section: DictConfig, arguments: Sequence[str], config: DictConfi
     return replace(space, notes=(*notes, *space.notes))
 
 
-def _with_group_spaces(
-    own: list[Entry], reader: EntryReader, config: DictConfig, config_loader: ConfigLoader
-) -> tuple[list[Entry], list[str]]:
+def _with_group_spaces(own: list[Entry], reader: EntryReader, group: Any, files: GroupFiles) -> tuple[list[Entry], list[str]]:
     """The entries with those that options of swept groups bring, and a line for each file that was used."""
-    key, group = "hydra.sweeper.search_space", config.hydra.sweeper.get("search_space")
-    if group is None or not any(entry.override.is_sweep_override() for entry in own):
+    key = "hydra.sweeper.search_space"
+    if group is None:
         return own, []
     if not isinstance(group, str) or not group.strip("/"):
         raise InvalidSweep([f"{key}: {group!r} must be the name of a config group, or null for none"])
-    files = GroupFiles(config_loader, config.hydra.job.config_name, given_hydra_overrides(config))
     if not files.has_group(group):
         if group == DEFAULT_GROUP:
             return own, []

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 VARIABLE: Final = "VERTEX_SWEEPER_CONTRACT"
-VERSION: Final = 1
+VERSION: Final = 2  # which brought `drift`
 
 TOLERANCE: Final = 1e-9
 """How far, relative to the larger number, a flag may be off an allowed value: services round in the last digits."""
@@ -48,6 +48,12 @@ class Scale(Enum):
     LINEAR = "UNIT_LINEAR_SCALE"
     LOG = "UNIT_LOG_SCALE"
     REVERSE_LOG = "UNIT_REVERSE_LOG_SCALE"
+
+
+class Slot(NamedTuple):
+    """The place of a parameter in the sequence of overrides."""
+
+    id: str
 
 
 class Condition(NamedTuple):
@@ -120,8 +126,9 @@ class Contract(NamedTuple):
     configs (`d.a=5 d={a:9}`), so the shim emits this order whatever the order of its arguments. `keep_alive` is for how many
     seconds a failed container stays up for a look inside.
 
-    The last three are for whoever writes the results and has only the job, not the app: which of the keys are config groups,
+    The next three are for whoever writes the results and has only the job, not the app: which of the keys are config groups,
     which of these the app's primary config itself overrides, and `hydra.sweep.subdir` as it is written (None: not known).
+    `drift` is the text of a `fingerprint.Fingerprint`, or empty: only the callback in the app's process reads it.
     """
 
     command: tuple[str, ...]
@@ -132,6 +139,7 @@ class Contract(NamedTuple):
     groups: tuple[str, ...] = ()
     pinned: tuple[str, ...] = ()
     subdir: str | None = None
+    drift: str = ""
 
     def parameter(self, id: str) -> Parameter:
         """The parameter with this id. Raises KeyError."""
@@ -164,11 +172,8 @@ class Contract(NamedTuple):
 
         Raises ValueError for a value outside its parameter's domain.
         """
-        texts = {
-            parameter.id: f"{parameter.key}={parameter.literal(values[parameter.id])}"
-            for parameter in self.parameters
-            if parameter.id in values
-        }
+        given = (parameter for parameter in self.parameters if parameter.id in values)
+        texts = {parameter.id: f"{parameter.key}={parameter.literal(values[parameter.id])}" for parameter in given}
         overrides = (item if isinstance(item, str) else texts.get(item.id) for item in self.sequence)
         return [text for text in overrides if text is not None]
 
@@ -187,12 +192,6 @@ class Contract(NamedTuple):
                 yield f"{parameter.id}: given, but {when.parent} is not {_listed(when.values)}"
 
 
-class Slot(NamedTuple):
-    """The place of a parameter in the sequence of overrides."""
-
-    id: str
-
-
 def encode(contract: Contract) -> str:
     """The contract as the text of an environment variable: letters, digits, `-`, `_` and `=`."""
     document = {
@@ -205,6 +204,7 @@ def encode(contract: Contract) -> str:
         "groups": contract.groups,
         "pinned": contract.pinned,
         "subdir": contract.subdir,
+        "drift": contract.drift,
     }
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode()
@@ -236,6 +236,7 @@ def decode(text: str) -> Contract:
             groups=tuple(document.get("groups", ())),
             pinned=tuple(document.get("pinned", ())),
             subdir=document.get("subdir"),
+            drift=document.get("drift", ""),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise ContractError(f"{VARIABLE} has version {version} but not its shape: {error!r}") from error

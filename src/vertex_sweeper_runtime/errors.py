@@ -3,6 +3,7 @@
 TrialError                  the shim stops, and says why on one line
 ├── ContractError           the contract cannot be read here (also a ValueError)
 ├── FlagError               the arguments do not fit the contract (also a ValueError)
+├── DriftError              the trial's config is not the one that its sweep composed, and must be
 └── MetricError             the command ended well but a metric is missing
 
 Every class carries the exit code of the shim. Vertex runs a container again after exit codes 6, 11, 134 and 139, so none of
@@ -28,6 +29,12 @@ class FlagError(TrialError, ValueError):
     """An argument is unknown, missing, repeated, or outside its parameter's domain."""
 
     exit_code = 64
+
+
+class DriftError(TrialError):
+    """The task was not started: the image composes another config than the machine that started the sweep."""
+
+    exit_code = 66
 
 
 class MetricError(TrialError):

@@ -10,10 +10,14 @@ from typing import NamedTuple
 
 
 class Outcome(NamedTuple):
-    """How a task's return value fared: by metric id, why there is no number, and numbers that cannot be reported."""
+    """How a task's return value fared: by metric id, why there is no number, and numbers that cannot be reported.
+
+    `stopped` says why the callback did not let the task begin.
+    """
 
     missing: dict[str, str]
     not_finite: dict[str, str]
+    stopped: str = ""
 
 
 def outcome_path(metric_path: str) -> str:

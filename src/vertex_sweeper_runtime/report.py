@@ -1,4 +1,4 @@
-"""The Hydra callback that reports a task's return value as the trial's metrics."""
+"""The Hydra callback: before the task it looks at the config, after it, it reports the return value as the trial's metrics."""
 
 import logging
 import math
@@ -11,6 +11,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from vertex_sweeper_runtime import contract, machine
+from vertex_sweeper_runtime.drift import find_drift
+from vertex_sweeper_runtime.errors import DriftError
 from vertex_sweeper_runtime.metrics import append_metrics, metric_path, read_metrics
 from vertex_sweeper_runtime.outcome import Outcome, outcome_path, write_outcome
 
@@ -25,6 +27,27 @@ class ReportMetrics(Callback):
     One process of a job reports: the primary replica's, with RANK and LOCAL_RANK unset or 0. What the app reported itself in
     this attempt stays as it is.
     """
+
+    def on_job_start(self, config: DictConfig, **_: Any) -> None:
+        """Called by Hydra before the task, in its process: the config is still as it was composed."""
+        environment = os.environ
+        if contract.VARIABLE not in environment:
+            return
+        try:
+            drift = find_drift(contract.decode(environment[contract.VARIABLE]), config)
+        except Exception:  # Hydra would say it without the reason; a config that cannot be compared is no reason to stop
+            log.exception("Comparing the config with the sweep's failed")
+            return
+        if drift is None:
+            return
+        first = machine.first_rank(environment)
+        if drift.fatal:
+            if first and machine.describe(environment).primary:
+                write_outcome(outcome_path(metric_path(environment)), Outcome({}, {}, stopped=drift.line))
+            log.error(drift.line)
+            raise SystemExit(DriftError.exit_code)  # Hydra swallows everything else
+        if first:
+            log.warning(drift.line)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:  # noqa: ARG002 - Hydra's signature
         """Called by Hydra after the task, in its process."""

@@ -9,11 +9,11 @@ from typing import Final
 from vertex_sweeper_runtime import child, contract
 from vertex_sweeper_runtime.additions import hydra_overrides
 from vertex_sweeper_runtime.contract import Contract
-from vertex_sweeper_runtime.errors import MetricError, TrialError
+from vertex_sweeper_runtime.errors import DriftError, MetricError, TrialError
 from vertex_sweeper_runtime.machine import STARTED, Machine, describe
 from vertex_sweeper_runtime.metrics import VARIABLE as METRIC_FILE
 from vertex_sweeper_runtime.metrics import metric_path, read_metrics
-from vertex_sweeper_runtime.outcome import outcome_path, read_outcome, remove_outcome
+from vertex_sweeper_runtime.outcome import Outcome, outcome_path, read_outcome, remove_outcome
 
 _USAGE: Final = """\
 usage: vertex-trial COMMAND... [--parameter=value | --parameter value | override=value]...
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one trial; returns its exit code.
 
     That is the command's own (128 + n when signal n ended it), 127 or 126 when it could not be started, 64 when the arguments
-    do not fit the contract, 65 when it ended well without every metric.
+    do not fit the contract, 65 when it ended well without every metric, 66 when its config is not the sweep's and must be.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments in ([], ["--help"], ["-h"]):
@@ -65,8 +65,12 @@ def _see_through(command: Sequence[str], agreed: Contract | None, machine: Machi
         remove_outcome(outcome_path(path))
     started = time.time()
     code, stopped = _run(command, {**os.environ, STARTED: repr(started), **_absolute(path)}, mask=mask)
-    if code == 0 and awaited:
-        code = _check_metrics(awaited, path, since=started)
+    outcome = read_outcome(outcome_path(path)) if awaited else None
+    if outcome is not None and outcome.stopped:
+        _say(outcome.stopped)
+        code = DriftError.exit_code  # whatever a launcher in between made of it
+    elif code == 0 and awaited:
+        code = _check_metrics(awaited, path, outcome, since=started)
     if code != 0 and not stopped and agreed is not None and agreed.keep_alive > 0:
         _say(f"exit code {code}; the container stays for {agreed.keep_alive} s for a look inside (SIGTERM ends it)")
         child.linger(agreed.keep_alive)
@@ -86,14 +90,13 @@ def _absolute(path: str) -> dict[str, str]:
     return {METRIC_FILE: path} if os.environ.get(METRIC_FILE) else {}
 
 
-def _check_metrics(metrics: Sequence[str], path: str, *, since: float) -> int:
+def _check_metrics(metrics: Sequence[str], path: str, outcome: Outcome | None, *, since: float) -> int:
     """The exit code of a command that exited with 0: whether every metric is in the file, and if not, why."""
     try:
         reported = {key for line in read_metrics(path, since=since) for key in line}
     except OSError as error:
         _say(f"{path} cannot be read: {error.strerror}")
         reported = set()
-    outcome = read_outcome(outcome_path(path))
     mistakes = []
     for metric in metrics:
         if metric in reported:

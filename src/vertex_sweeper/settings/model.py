@@ -60,6 +60,14 @@ class OnInterrupt(Enum):
     CANCEL = "cancel"
 
 
+class Drift(Enum):
+    """What a trial does whose config is not the one that was composed where the sweep was started."""
+
+    WARN = "warn"
+    ERROR = "error"
+    OFF = "off"
+
+
 class Strategy(Enum):
     """How Vertex provides a trial's machines."""
 
@@ -111,6 +119,11 @@ class TrialSettings:
     )
     persistent_resource_id: str | None = setting("The persistent resource whose machines are used instead of new ones.")
     keep_alive: int | None = setting("How long a failed container stays up for a look inside.")
+    drift: Drift = setting(
+        "What a trial does that composes another config than was composed here, as an older image may: "
+        "`warn` in its log, stop with an `error`, or nothing (`off`).",
+        Drift.WARN,
+    )
     enable_web_access: bool = setting("Allow an interactive shell in the containers.", default=False)
 
 

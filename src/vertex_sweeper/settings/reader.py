@@ -101,6 +101,8 @@ def _mapping(hint: Any, value: Any, where: str) -> Any:
 
 def _member(cls: type[Enum], value: Any, where: str) -> Enum:
     spellings = {member.value if cls is not Goal else member.value.lower(): member for member in cls}
+    if value is False and "off" in spellings:  # what YAML reads for a bare `off`
+        return spellings["off"]
     if isinstance(value, str) and value.lower() in spellings:
         return spellings[value.lower()]
     raise ValueError(f"{where}: {value!r} must be one of {', '.join(spellings)}{near(str(value), list(spellings))}")

@@ -12,6 +12,15 @@ The same document is written to `job.json`, accepted by `gcloud`, parsed into th
 from vertex_sweeper.settings import SWEEP_LABEL
 from vertex_sweeper.spec.job import build_job
 from vertex_sweeper.spec.origins import in_our_words, lines_in_our_words, setting_of
-from vertex_sweeper.spec.trial_job import SHIM, build_contract
+from vertex_sweeper.spec.trial_job import LONGEST_CONTRACT, SHIM, build_contract
 
-__all__ = ["SHIM", "SWEEP_LABEL", "build_contract", "build_job", "in_our_words", "lines_in_our_words", "setting_of"]
+__all__ = [
+    "LONGEST_CONTRACT",
+    "SHIM",
+    "SWEEP_LABEL",
+    "build_contract",
+    "build_job",
+    "in_our_words",
+    "lines_in_our_words",
+    "setting_of",
+]

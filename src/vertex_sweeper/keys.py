@@ -1,0 +1,27 @@
+"""Where a Hydra override reaches into a config: the place of its key, and the places that its value sets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+
+Path = tuple[str, ...]
+
+
+def key_path(override: Override) -> Path:
+    """The names on the way to an override's key: `a.b[0]` and `a.b.0` are one place."""
+    return tuple(part for part in re.split(r"[.\[\]]+", override.key_or_group) if part)
+
+
+def paths_set(path: Path, value: Any) -> Iterator[Path]:
+    """The places that are decided when `value` is set at `path`: Hydra merges dicts, anything else takes the whole place."""
+    if not isinstance(value, Mapping):
+        yield path
+        return
+    for key, item in value.items():
+        yield from paths_set((*path, str(key)), item)
+    if not value:
+        yield (*path, "")  # an empty dict decides nothing inside, but that there is a dict
