@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
@@ -201,3 +202,58 @@ def test_a_web_page_cannot_start_a_job(emulator: Emulator, headers: dict[str, st
     status, error = ask(emulator, f"/v1/{PARENT}/hyperparameterTuningJobs", body=job, **headers)
     assert status in (400, 403), error
     assert emulator.service.names() == []
+
+
+# Over TLS.
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_whoever_trusts_the_certificate_file_can_call_over_both_doors_and_nobody_else(name: str) -> None:
+    import grpc
+
+    from vertex_sweeper.emulator import Emulator
+
+    def ask_grpc(roots: bytes) -> None:
+        channel_to = emulator.address.replace("127.0.0.1", name)
+        with grpc.secure_channel(channel_to, grpc.ssl_channel_credentials(roots)) as channel:
+            grpc.channel_ready_future(channel).result(timeout=5)
+
+    with Emulator(tls=True) as emulator, Emulator(tls=True) as other:
+        assert emulator.ca_file is not None
+        assert other.ca_file is not None
+        ask_grpc(emulator.ca_file.read_bytes())
+        url = f"https://{emulator.rest_address.replace('127.0.0.1', name)}/v1/{PARENT}/hyperparameterTuningJobs"
+        with urllib.request.urlopen(url, context=ssl.create_default_context(cafile=emulator.ca_file)) as answer:
+            assert json.load(answer) == {}
+        with pytest.raises(urllib.error.URLError, match="certificate"):
+            urllib.request.urlopen(url, context=ssl.create_default_context(cafile=other.ca_file))
+
+
+# For tests of clients.
+
+
+def test_an_interceptor_can_lose_an_answer_after_the_service_has_acted() -> None:
+    import grpc
+
+    from vertex_sweeper.emulator import Emulator
+    from vertex_sweeper.errors import ServiceError
+    from vertex_sweeper.vertex import VertexService
+
+    class LoseAnswers(grpc.ServerInterceptor):  # type: ignore[misc]
+        def intercept_service(self, continuation: Any, details: Any) -> Any:
+            handler = continuation(details)
+            if not details.method.endswith("CreateHyperparameterTuningJob"):
+                return handler
+
+            def act_and_drop(request: Any, context: grpc.ServicerContext) -> Any:
+                handler.unary_unary(request, context)
+                context.abort(grpc.StatusCode.UNAVAILABLE, "lost")
+
+            return grpc.unary_unary_rpc_method_handler(act_and_drop, handler.request_deserializer, handler.response_serializer)
+
+    with Emulator(interceptors=[LoseAnswers()]) as emulator:
+        service = VertexService("l", endpoint=f"http://{emulator.address}")
+        with pytest.raises(ServiceError) as caught:
+            service.create(PARENT, make_job(command=QUICK))
+        assert caught.value.acted is None
+        assert len(service.find(PARENT, {})) == 1

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.local.gate import PARENT, Gate, is_alive, make_job, wait_for_death, wait_for_end
-from vertex_sweeper.local import LocalService
+from vertex_sweeper.local import LocalService, guard
 
 Start = Callable[..., LocalService]
 
@@ -84,6 +84,20 @@ def test_nothing_is_left_of_a_trial_that_ended_by_itself(service: LocalService, 
     visitor.finish(acc=0.5)
     assert wait_for_end(service, name)["state"] == "JOB_STATE_SUCCEEDED"
     wait_for_death(detached, in_group)
+
+
+@linux
+def test_a_process_whose_environment_cannot_be_seen_is_looked_at_again_but_not_for_ever() -> None:
+    # As one that is just beginning its program; this one stays like that.
+    sleep = shutil.which("sleep")
+    assert sleep is not None
+    with subprocess.Popen([sleep, "1000"], env={}, stdout=subprocess.DEVNULL) as process:
+        try:
+            assert guard.find_marked(b"NOBODY_HAS_THIS=") == ([], True)
+            guard.kill_marked(b"NOBODY_HAS_THIS=")
+            assert is_alive(process.pid)
+        finally:
+            process.kill()
 
 
 @linux

@@ -19,27 +19,40 @@ PATIENCE = 2.0
 """For how many seconds marked processes are hunted; one that is stuck in the kernel outlives any patience."""
 
 
-def find_marked(mark: bytes) -> list[int]:
-    """The live processes in whose environment some `NAME=value` begins with `mark`. Empty where there is no /proc."""
-    found = []
+SETTLING = 0.05
+"""For how many seconds a process is looked at again whose environment cannot be seen yet."""
+
+
+def find_marked(mark: bytes) -> tuple[list[int], bool]:
+    """The live processes in whose environment some `NAME=value` begins with `mark`; none where there is no /proc.
+
+    And whether there are some that cannot be told: a process that is just beginning its program has no environment for a
+    moment.
+    """
+    found, unsettled = [], False
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            environment = (folder / "environ").read_bytes()  # of a zombie: nothing
+            environment = (folder / "environ").read_bytes()
+            if not environment:
+                (folder / "exe").readlink()  # zombies and threads of the kernel have none
+                unsettled = True
         except OSError:
             continue  # not ours, or gone
         if environment.startswith(mark) or b"\0" + mark in environment:
             found.append(int(folder.name))
-    return found
+    return found, unsettled
 
 
 def kill_marked(mark: bytes) -> None:
     """Kills marked processes until none is left: one may be born while others are being looked for."""
-    deadline = time.monotonic() + PATIENCE
-    while found := find_marked(mark):
+    begun = time.monotonic()
+    while time.monotonic() < begun + PATIENCE:
+        found, unsettled = find_marked(mark)
         for process in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(process, signal.SIGKILL)
-        if time.monotonic() > deadline:
+        # A process may also have an empty environment for good.
+        if not found and (not unsettled or time.monotonic() > begun + SETTLING):
             return
         time.sleep(0.002)
 
