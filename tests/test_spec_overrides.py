@@ -118,12 +118,30 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "the pools": ({"trialJobSpec": {"workerPoolSpecs": [{}]}}, [f"{FIRST}[0].containerSpec: must stay"]),
     "no pools": ({"trialJobSpec": {"workerPoolSpecs": []}}, [f"{FIRST}[0].containerSpec: must stay"]),
+    "no trial job": ({"trialJobSpec": None}, [f"{FIRST}[0].containerSpec: must stay"]),
+    "words for pools": ({"trialJobSpec": {"workerPoolSpecs": ["x"]}}, [f"{FIRST}[0].containerSpec: must stay"]),
+    "words for variables": (
+        {"trialJobSpec": {"workerPoolSpecs": {0: {"containerSpec": {"env": ["x"]}}}}},
+        ["VERTEX_SWEEPER_CONTRACT"],
+    ),
+    "a contract that stands twice": (
+        {
+            "trialJobSpec": {
+                "workerPoolSpecs": {0: {"containerSpec": {"env": {2: {"name": "VERTEX_SWEEPER_CONTRACT", "value": "x"}}}}}
+            }
+        },
+        ["VERTEX_SWEEPER_CONTRACT"],
+    ),
     "what the service writes": ({"state": "JOB_STATE_SUCCEEDED"}, ["spec_overrides.state", "written by the service"]),
     "a mapping replaced by a word": ({"studySpec": "x"}, ["spec_overrides.studySpec", "'x'", "a mapping"]),
     "snake case": ({"display_name": "x"}, ["spec_overrides.display_name", "did you mean displayName?"]),
     "snake case, deep": (
         {"trialJobSpec": {"scheduling": {"disable_retries": True}}},
         [".trialJobSpec.scheduling.disable_retries", "disableRetries?"],
+    ),
+    "snake case, in a whole list": (
+        {"trialJobSpec": {"workerPoolSpecs": {0: {"nfsMounts": [{"mount_point": "data"}]}}}},
+        [f"{FIRST}[0].nfsMounts[0].mount_point", "mountPoint?"],
     ),
     "a gap in a list": ({"trialJobSpec": {"workerPoolSpecs": {3: {}}}}, [f"{FIRST}.3", "the next position is 1"]),
     "an item taken away": ({"trialJobSpec": {"workerPoolSpecs": {0: None}}}, [f"{FIRST}.0", "write the whole list"]),

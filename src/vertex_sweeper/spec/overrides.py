@@ -7,7 +7,6 @@ would refuse to run, or report elsewhere than the sweep reads.
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
@@ -15,7 +14,7 @@ from typing import Any, Final
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.service import Job
 from vertex_sweeper.settings import SWEEP_LABEL
-from vertex_sweeper.settings.credentials import credentials_in
+from vertex_sweeper.settings.credentials import credentials_in, shown
 from vertex_sweeper_runtime.contract import VARIABLE
 
 _ROOT: Final = "hydra.sweeper.spec_overrides"
@@ -38,7 +37,7 @@ _KEPT: Final[Mapping[str, tuple[Callable[[Any], Any], str]]] = {
         "ids and goals come from hydra.sweeper.metrics: set them there",
     ),
     "trialJobSpec.baseOutputDirectory": (
-        lambda job: job["trialJobSpec"].get("baseOutputDirectory"),
+        lambda job: job.get("trialJobSpec", {}).get("baseOutputDirectory"),
         "set hydra.sweeper.vertex.base_output_directory",
     ),
 }
@@ -83,8 +82,10 @@ def _merged(old: Any, new: Any, path: str, mistakes: list[str]) -> Any:
     where = f"{_ROOT}{path}"
     if not isinstance(new, Mapping):
         if isinstance(old, Mapping) and path:
-            mistakes.append(f"{where}: {new!r:.80} must be a mapping: the API has several fields here")
-        return _without_nulls(new)
+            mistakes.append(f"{where}: {shown(new):.80} must be a mapping: the API has several fields here")
+        if isinstance(new, list):
+            return [_merged(None, item, f"{path}[{place}]", mistakes) for place, item in enumerate(new)]
+        return new
     if isinstance(old, list) or (old is None and new and all(_position(key) is not None for key in new)):
         return _merged_list(old or [], new, path, mistakes)
     merged = dict(old) if isinstance(old, Mapping) else {}
@@ -121,12 +122,6 @@ def _position(key: Any) -> int | None:
     return int(text) if text.isascii() and text.isdigit() else None
 
 
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _without_nulls(item) for key, item in value.items() if item is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list) else copy.copy(value)
-
-
 def _changed(job: Job, merged: Job) -> Iterator[str]:
     for path, (read, remedy) in _KEPT.items():
         try:
@@ -139,44 +134,52 @@ def _changed(job: Job, merged: Job) -> Iterator[str]:
 
 def _changed_containers(job: Job, merged: Job) -> Iterator[str]:
     """Containers with a contract keep it, and the command and the overrides that it repeats."""
-    pools = merged["trialJobSpec"].get("workerPoolSpecs")
-    for index, pool in enumerate(job["trialJobSpec"]["workerPoolSpecs"]):
-        before = pool.get("containerSpec", {})
-        if _contract(before) is None:
+    after_all = _containers(merged)
+    for index, before in _containers(job).items():
+        contract = _contract(before)
+        if contract is None:
             continue
         path = f"{_ROOT}.trialJobSpec.workerPoolSpecs[{index}].containerSpec"
-        after = pools[index].get("containerSpec") if isinstance(pools, list) and index < len(pools) else None
-        if not isinstance(after, Mapping):
+        after = after_all.get(index)
+        if after is None:
             yield f"{path}: must stay: it holds the sweep's contract with the container"
             continue
         for field, remedy in _CONTAINER_KEPT.items():
             if after.get(field) != before.get(field):
                 yield f"{path}.{field}: must stay as the sweep wrote it: {remedy}"
-        if _contract(after) != _contract(before):
+        if _contract(after) != contract:
             yield f"{path}.env: must keep {VARIABLE} as the sweep wrote it: set hydra.sweeper.trial.env instead"
 
 
 def _new_credentials(job: Job, merged: Job) -> list[str]:
     """Credentials that came in by an override; those in the settings were looked at there."""
-    known = dict(_variables(job))
+    known = [variable for container in _containers(job).values() for variable in _variables(container)]
     return [
         line
-        for name, value in _variables(merged)
-        if known.get(name) != value
+        for container in _containers(merged).values()
+        for name, value in _variables(container)
+        if (name, value) not in known
         for line in credentials_in({name: value}, where=f"{_ROOT} (env)")
     ]
 
 
-def _variables(job: Job) -> Iterator[tuple[str, str]]:
-    pools = job["trialJobSpec"].get("workerPoolSpecs") if isinstance(job.get("trialJobSpec"), Mapping) else None
-    for pool in pools if isinstance(pools, list) else ():
-        for spec in pool.values() if isinstance(pool, Mapping) else ():
-            entries = spec.get("env") if isinstance(spec, Mapping) else None
-            for entry in entries if isinstance(entries, list) else ():
-                if isinstance(entry, Mapping):
-                    yield str(entry.get("name")), str(entry.get("value", ""))
+def _containers(job: Job) -> dict[int, Mapping[str, Any]]:
+    """The containers by the place of their pools. The job may be of any shape: it is checked later."""
+    trial = job.get("trialJobSpec")
+    pools = trial.get("workerPoolSpecs") if isinstance(trial, Mapping) else None
+    specs = {
+        place: pool.get("containerSpec") or pool.get("pythonPackageSpec")
+        for place, pool in enumerate(pools if isinstance(pools, list) else ())
+        if isinstance(pool, Mapping)
+    }
+    return {place: spec for place, spec in specs.items() if isinstance(spec, Mapping)}
+
+
+def _variables(container: Mapping[str, Any]) -> list[tuple[str, str]]:
+    entries = container.get("env")
+    entries = entries if isinstance(entries, list) else []
+    return [(str(entry.get("name")), str(entry.get("value", ""))) for entry in entries if isinstance(entry, Mapping)]
 
 
 def _contract(container: Mapping[str, Any]) -> str | None:
-    entries = container.get("env") or ()
-    return next((entry.get("value") for entry in entries if entry.get("name") == VARIABLE), None)
+    return dict(_variables(container)).get(VARIABLE)
