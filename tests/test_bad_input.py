@@ -343,6 +343,8 @@ def test_a_contract_too_large_for_an_environment_variable_names_its_largest_part
 def test_a_sweep_directory_that_cannot_be_used_is_refused(tmp_path: Path, taken: str) -> None:
     from vertex_sweeper.directory import claim
     from vertex_sweeper.errors import SweepDirectoryError
+    from vertex_sweeper.services import Address
+    from vertex_sweeper.settings import Backend
 
     directory = tmp_path / "sweep"
     if taken == "holds a job":
@@ -350,7 +352,7 @@ def test_a_sweep_directory_that_cannot_be_used_is_refused(tmp_path: Path, taken:
     else:
         directory.write_text("")
     with pytest.raises(SweepDirectoryError, match=r"hydra\.sweep\.dir"):
-        claim(directory)
+        claim(directory, Address(Backend.LOCAL, "projects/p/locations/l"), {}, config="")
 
 
 @pytest.mark.parametrize(("backend", "module"), [("local", "optuna"), ("vertex", "google.cloud.aiplatform_v1")])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vertex_sweeper.directory import claim
+from vertex_sweeper import directory as sweep_directory
 from vertex_sweeper.errors import ServiceError, SweepDirectoryError
 from vertex_sweeper.service import Job
 from vertex_sweeper.services import Address, Opened
@@ -66,7 +66,12 @@ class Scripted:
 
     def submit(self) -> Job:
         opened = Opened(self, wait=self.pauses.append, kill=lambda: None, find=self.find)
-        return submit(opened, ADDRESS, SPEC, directory=self.directory, pause=self.pause)
+        claim(self.directory)
+        return submit(opened, PARENT, SPEC, directory=self.directory, pause=self.pause)
+
+
+def claim(directory: Path) -> None:
+    sweep_directory.claim(directory, ADDRESS, SPEC, config="")
 
 
 CASES: dict[str, tuple[list[ServiceError | str], list[ServiceError | int], int, list[float]]] = {
@@ -76,7 +81,9 @@ CASES: dict[str, tuple[list[ServiceError | str], list[ServiceError | int], int, 
     "a lost answer, and a list that fails for a while": ([LOST], [LOST, BUSY, 1], 1, [1.0, 2.0]),
     "a lost answer, listed at the very end": ([LOST], [0] * len(LOOKS) + [1], 1, list(LOOKS)),
     "busy, then an answer": ([BUSY, CREATED], [], 2, [5.0]),
-    "busy, then a lost answer": ([BUSY, LOST], [1], 2, [5.0]),
+    "busy, then a lost answer": ([BUSY, LOST], [0, 1], 2, [5.0]),
+    "busy, and created all the same": ([BUSY], [1], 1, [5.0]),
+    "busy, and the list too": ([BUSY, CREATED], [BUSY], 2, [5.0]),
 }
 
 
@@ -144,15 +151,17 @@ def test_where_nobody_can_tell_nothing_is_created_again(
 def test_an_interrupt_ends_the_waiting(tmp_path: Path, creations: list[ServiceError]) -> None:
     service = Scripted(tmp_path, list(creations), [])
     opened = Opened(service, wait=service.pauses.append, kill=lambda: None, find=service.find)
+    claim(tmp_path)
     with pytest.raises(ServiceError):
-        submit(opened, ADDRESS, SPEC, directory=tmp_path, pause=lambda _: False)
+        submit(opened, PARENT, SPEC, directory=tmp_path, pause=lambda _: False)
     assert service.created == 1
 
 
 def test_a_service_of_this_process_is_not_asked_for_what_it_refused(tmp_path: Path) -> None:
     service = Scripted(tmp_path, [LOST], [])
     opened = Opened(service, wait=service.pauses.append, kill=lambda: None, find=None)
+    claim(tmp_path)
     with pytest.raises(ServiceError) as caught:
-        submit(opened, ADDRESS, SPEC, directory=tmp_path, pause=service.pause)
+        submit(opened, PARENT, SPEC, directory=tmp_path, pause=service.pause)
     assert caught.value is LOST
     assert list(tmp_path.iterdir()) == []

@@ -73,7 +73,7 @@ def prepare(
     job = opened.service.get(name)
     agreed = contract_of(job)
     directory = (target.directory or directory or Path("multirun") / JobName.parse(name).id).absolute()
-    settle(directory, target.address, job)
+    sweep_directory.adopt(directory, target.address, {**specification(job), "name": name})
     hints.announce(target.address, job, directory)
     return Task(
         opened=opened,
@@ -104,18 +104,6 @@ def locate(target: Target, opened: Opened, *, pause: Callable[[float], bool]) ->
         )
     sweep_directory.write_job(target.directory, spec, job["name"])
     return str(job["name"])
-
-
-def settle(directory: Path, address: Address, job: Job) -> None:
-    """Makes a directory the job's own, unless it is that already. Raises SweepDirectoryError if it is another job's."""
-    if not (directory / sweep_directory.JOB).exists():
-        sweep_directory.claim(directory)
-        sweep_directory.write_record(directory, sweep_directory.Record(address))
-        sweep_directory.write_job(directory, specification(job), job["name"])
-        return
-    owner = sweep_directory.read_job(directory).get("name")
-    if owner != job["name"]:
-        raise SweepDirectoryError(f"{directory} holds another job, {owner}: set another directory for {job['name']}")
 
 
 def specification(job: Mapping[str, Any]) -> Job:

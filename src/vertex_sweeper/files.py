@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import secrets
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +24,9 @@ OPTIMIZATION_RESULTS: Final = "optimization_results.yaml"
 BEST: Final = "best.yaml"
 BEST_CONFIG: Final = "best/best.yaml"
 
+_PART: Final = re.compile(r"\..+\.[0-9a-f]{12}\.part")
+_ABANDONED: Final = 60.0
+
 _OWN_COLUMNS: Final = ("number", "state", "started", "seconds", "reason")
 
 
@@ -29,6 +35,41 @@ def write_text(path: Path, text: str) -> Path:
 
     Folders are made. Bytes that came from the command line undecoded go back as they were.
     """
+    with _beside(path, text) as beside:
+        beside.replace(path)
+    return path
+
+
+def write_new(path: Path, text: str) -> Path:
+    """Like `write_text`, for a file that nobody has written yet: of several at the same time, one succeeds.
+
+    Raises FileExistsError, and leaves what is there.
+    """
+    with _beside(path, text) as beside:
+        try:
+            path.hardlink_to(beside)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links, such as a mounted bucket: still one wins, though not in one step
+            with path.open("x", encoding="utf-8", errors="surrogateescape", newline="") as file:
+                file.write(text)
+    return path
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Takes away what killed processes had begun to write beside our files.
+
+    A process that is alive renames what it writes at once, so what is older than a minute belongs to none.
+    """
+    for part in [*directory.glob(".*.part"), *(directory / BEST_CONFIG).parent.glob(".*.part")]:
+        with suppress(FileNotFoundError):
+            if _PART.fullmatch(part.name) and time.time() - part.stat().st_mtime > _ABANDONED:
+                part.unlink()
+
+
+@contextmanager
+def _beside(path: Path, text: str) -> Iterator[Path]:
+    """The text, safely on disk, in a file beside the path, which is gone in the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
@@ -36,10 +77,9 @@ def write_text(path: Path, text: str) -> Path:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        yield beside
     finally:
         beside.unlink(missing_ok=True)
-    return path
 
 
 def write_results(directory: Path, outcome: Outcome, *, best_config: str | None, folder: str | None) -> list[Path]:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from vertex_sweeper import directory as sweep_directory
-from vertex_sweeper.errors import InvalidJob, ServiceError
+from vertex_sweeper.errors import InvalidJob, ServiceError, SweepDirectoryError
+from vertex_sweeper.hints import attach_command, cancel_command
 from vertex_sweeper.service import Job
-from vertex_sweeper.services import Address, Opened
+from vertex_sweeper.services import Opened
 from vertex_sweeper.spec import SWEEP_LABEL, in_our_words
 
 log = logging.getLogger(__name__)
@@ -28,31 +29,37 @@ REPEATS: Final = (5.0, 15.0, 40.0)
 """Seconds before each further call where the service could not act for the moment: a minute, in which quotas are counted."""
 
 
-def submit(opened: Opened, address: Address, spec: Job, *, directory: Path, pause: Callable[[float], bool]) -> Job:
+def submit(opened: Opened, parent: str, spec: Job, *, directory: Path, pause: Callable[[float], bool]) -> Job:
     """Creates the job and puts its name into `job.json`; returns the service's answer, which has it.
 
     Args:
         opened: the service.
-        address: where that is, for `sweep.json`.
+        parent: where the job is created, in the API's words.
         spec: the job, with its sweep's own label.
-        directory: the sweep's, claimed.
+        directory: the sweep's, claimed with this job.
         pause: waits for a number of seconds; False asks to give up now (an interrupt).
 
     Raises:
+        SweepDirectoryError: The job exists, and its name could not be written down.
         ServiceError: With `acted` False the directory is free again. Else nobody can tell whether the job exists; the message
             says how to go on with it.
     """
-    sweep_directory.write_intent(directory, address, spec)
     try:
-        job = _create(opened, address.parent, spec, pause=pause)
+        job = _create(opened, parent, spec, pause=pause)
     except ServiceError as error:
         if error.acted is False or not opened.outlives:
-            sweep_directory.withdraw_intent(directory)
+            sweep_directory.withdraw(directory)
             if isinstance(error, InvalidJob):
                 raise in_our_words(error) from error
             raise
         raise _unclear(error, directory) from error
-    sweep_directory.write_job(directory, spec, job["name"])
+    try:
+        sweep_directory.write_job(directory, spec, job["name"])
+    except OSError as error:
+        raise SweepDirectoryError(
+            f"{job['name']} was created, but its name cannot be written into {directory} ({error.strerror}): come back to it "
+            f"with `{attach_command(job['name'])}`, or end it with `{cancel_command(job['name'])}`"
+        ) from error
     return job
 
 
@@ -103,7 +110,19 @@ def _create(opened: Opened, parent: str, spec: Job, *, pause: Callable[[float], 
             log.info("%s; nothing was created, so once more in %g s", error, seconds)
             if not pause(seconds):
                 raise
+            # Busy may be the word of somebody between us and the service: a look is cheap, and a second job is not.
+            job = _glance(opened, parent, spec)
+            if job is not None:
+                return job
     raise AssertionError("the last attempt returns or raises")  # pragma: no cover
+
+
+def _glance(opened: Opened, parent: str, spec: Job) -> Job | None:
+    try:
+        return find_by_label(opened, parent, spec)
+    except ServiceError as error:
+        log.debug("%s", error)
+        return None
 
 
 def _recover(opened: Opened, parent: str, spec: Job, why: ServiceError, *, pause: Callable[[float], bool]) -> Job:
@@ -121,7 +140,7 @@ def _recover(opened: Opened, parent: str, spec: Job, why: ServiceError, *, pause
 def _unclear(error: ServiceError, directory: Path) -> ServiceError:
     return ServiceError(
         f"{error}; whether the job was created is not known, and it is not created a second time: look for it later with "
-        f"`vertex-sweeper attach {directory}`",
+        f"`{attach_command(directory)}`",
         code=error.code,
         acted=None,
         transient=error.transient,

@@ -24,7 +24,6 @@ from vertex_sweeper.command import Start
 from vertex_sweeper.composition import trial_folder
 from vertex_sweeper.dry_run import dry_run_text
 from vertex_sweeper.errors import ServiceError, SweepError
-from vertex_sweeper.files import write_text
 from vertex_sweeper.follow import Task, check_success, folder_in, follow
 from vertex_sweeper.interrupt import EXIT_CODE, Interrupt
 from vertex_sweeper.outcome import Outcome, Trial, read_outcome
@@ -65,11 +64,10 @@ def _show(plan: Plan) -> None:
 def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
     address, directory = plan.place.address, plan.directory
     opened = open_service(address, directory, seed=plan.settings.local.seed)
-    sweep_directory.claim(directory)
-    write_text(directory / "multirun.yaml", OmegaConf.to_yaml(config))
+    sweep_directory.claim(directory, address, plan.job, config=OmegaConf.to_yaml(config))
     with Interrupt(opened.kill) as interrupt:
         try:
-            job = submit(opened, address, plan.job, directory=directory, pause=lambda s: interrupt.pause(opened.wait, s))
+            job = submit(opened, address.parent, plan.job, directory=directory, pause=lambda s: interrupt.pause(opened.wait, s))
         except BaseException as error:
             opened.kill()
             if interrupt.received and isinstance(error, ServiceError):

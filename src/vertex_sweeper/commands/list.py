@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from vertex_sweeper.commands.common import add_access, aligned, write_lines
 from vertex_sweeper.errors import SweepDirectoryError, SweepError
 from vertex_sweeper.services import open_service, vertex_address
 from vertex_sweeper.spec import SWEEP_LABEL
+
+log = logging.getLogger(__name__)
 
 HEADER = ("state", "created", "trials", "name", "display name")
 
@@ -49,7 +52,11 @@ def _directories(folder: Path) -> Iterator[tuple[str, ...]]:
         raise SweepDirectoryError(f"{folder} is not a folder: name one with sweep directories in it")
     yield ("last seen", "backend", "trials", "sweep directory", "display name")
     for path in sorted(folder.rglob(sweep_directory.SWEEP)):
-        record, job = sweep_directory.read_record(path.parent), sweep_directory.read_job(path.parent)
+        try:
+            record, job = sweep_directory.read_record(path.parent), sweep_directory.read_job(path.parent)
+        except SweepDirectoryError as error:  # one that is broken does not hide the others
+            log.warning("%s", error)
+            continue
         state = (record.state or "RUNNING").removeprefix("JOB_STATE_") if "name" in job else "not created"
         trials = str(job.get("maxTrialCount", "?"))
         yield state, record.address.backend.value, trials, str(path.parent), job.get("displayName", "")

@@ -39,6 +39,7 @@ class VertexService:
         impersonate: A service account's address to act as.
         client: A ready `JobServiceClient`, used as it is.
         pause: Waits for a number of seconds.
+        timeouts: After how many seconds without an answer each call is given up.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class VertexService:
         impersonate: str | None = None,
         client: Any = None,
         pause: Callable[[float], None] = time.sleep,
+        timeouts: Mapping[Verb, float] = TIMEOUTS,
     ) -> None:
         open_ = partial(connect, location, endpoint=endpoint, impersonate=impersonate)
         ready = (client, None)
         self._connection = Connection(open_ if client is None else lambda: ready, impersonate=impersonate)
         self._pause = pause
+        self._timeouts = timeouts
 
     def create(self, parent: str, spec: Mapping[str, Any]) -> Job:
         """Sends the call exactly once. Of a `ServiceError`, `acted` tells whether a job may exist all the same."""
@@ -115,7 +118,7 @@ class VertexService:
         method = getattr(client, call.verb.value)
         try:
             # `retry=None` also switches off whatever a later client might repeat by default.
-            return method(request=request, retry=None, timeout=TIMEOUTS[call.verb])
+            return method(request=request, retry=None, timeout=self._timeouts[call.verb])
         except GoogleAPIError as error:
             raise translate(error, call) from error
 
