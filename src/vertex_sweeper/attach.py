@@ -69,8 +69,14 @@ def prepare(
     A job that was named goes into `directory`, by default `multirun/<job id>`. Raises ServiceError, JobNotFound, or
     SweepDirectoryError where the directory is another job's.
     """
-    name = locate(target, opened, pause=pause)
-    job = opened.service.get(name)
+    try:
+        name = locate(target, opened, pause=pause)
+        job = opened.service.get(name)
+    except ServiceError as error:
+        if not error.transient:
+            raise
+        again = hints.attach_command(target.directory or str(target.name))
+        raise ServiceError(f"{error}; come back later with `{again}`", code=error.code, acted=False, transient=True) from error
     agreed = contract_of(job)
     directory = (target.directory or directory or Path("multirun") / JobName.parse(name).id).absolute()
     sweep_directory.adopt(directory, target.address, {**specification(job), "name": name})

@@ -164,5 +164,8 @@ def _react(task: Task, interrupt: Interrupt) -> Reaction:
 def _lost(error: ServiceError, task: Task) -> ServiceError:
     if not task.opened.outlives:
         return error
-    line = f"{error}; the job {task.name} may go on: come back with `{hints.attach_command(task.directory)}`"
+    line = (
+        f"{error}; the job {task.name} may go on: come back with `{hints.attach_command(task.directory)}`, or end it with "
+        f"`{hints.cancel_command(task.directory)}`"
+    )
     return ServiceError(line, code=error.code, acted=error.acted, transient=error.transient)

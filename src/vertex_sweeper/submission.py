@@ -113,6 +113,7 @@ def _create(opened: Opened, parent: str, spec: Job, *, pause: Callable[[float], 
             # Busy may be the word of somebody between us and the service: a look is cheap, and a second job is not.
             job = _glance(opened, parent, spec)
             if job is not None:
+                log.info("it was created all the same: %s", job["name"])
                 return job
     raise AssertionError("the last attempt returns or raises")  # pragma: no cover
 

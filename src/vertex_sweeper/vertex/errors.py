@@ -70,8 +70,15 @@ MEANINGS: Final = {
     "DEADLINE_EXCEEDED": Meaning(acted=None, transient=True, what="no answer in time"),
     "NOT_FOUND": Meaning(acted=False, transient=False, what="not found", remedy="check project, location and name"),
     "ALREADY_EXISTS": Meaning(acted=None, transient=False, what="it exists already"),
-    "PERMISSION_DENIED": Meaning(acted=False, transient=False, what="permission denied"),
-    "RESOURCE_EXHAUSTED": Meaning(acted=False, transient=True, what="a quota is exhausted"),
+    "PERMISSION_DENIED": Meaning(
+        acted=False,
+        transient=False,
+        what="permission denied",
+        remedy="check the project, and ask for roles/aiplatform.user there",
+    ),
+    "RESOURCE_EXHAUSTED": Meaning(
+        acted=False, transient=True, what="a quota is exhausted", remedy="wait, or ask for more on the project's Quotas page"
+    ),
     "FAILED_PRECONDITION": Meaning(acted=False, transient=False, what="not possible in the present state"),
     "ABORTED": Meaning(acted=None, transient=True, what="the service gave up in favour of another call"),
     "OUT_OF_RANGE": Meaning(acted=False, transient=False, what="a value is out of range"),

@@ -1,0 +1,242 @@
+"""Whatever goes wrong with a call on the road to the service, and whenever: one job at most, and nothing of it is lost.
+
+Each cell is a sweep with Google's client over real gRPC against the emulator. The table says of every fault how the sweep ends;
+what must hold in all cells stands in the test.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+for module in ("google.cloud.aiplatform_v1", "optuna", "cryptography"):
+    pytest.importorskip(module, reason=f"{module} is not installed: the emulator needs it, and Google's client")
+
+from support import app_in  # noqa: E402
+
+from tests.faults.injection import DROPPED, HIDDEN, LATE, Fault, Faults, Wire  # noqa: E402
+from tests.faults.roads import Road, comparable, settings  # noqa: E402
+from vertex_sweeper.emulator import Emulator  # noqa: E402
+from vertex_sweeper.errors import JobNotFound, ServiceError, SweepError  # noqa: E402
+from vertex_sweeper.hints import attach_command  # noqa: E402
+from vertex_sweeper.plan import Plan  # noqa: E402
+from vertex_sweeper.vertex.errors import Verb  # noqa: E402
+from vertex_sweeper.vertex.service import TIMEOUTS  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+CODES = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "RESOURCE_EXHAUSTED", "ABORTED", "PERMISSION_DENIED")
+BEFORE = {code: Fault(code, acted=False) for code in CODES}
+# A service that denies a permission has not acted: that is what the code says, and nobody on the way answers with it.
+AFTER = {code: Fault(code, acted=True) for code in CODES if code != "PERMISSION_DENIED"}
+LATE_AFTER = {Verb.CREATE: 1.0, Verb.GET: 0.05, Verb.LIST: 0.05, Verb.CANCEL: 0.2}
+"""Seconds that a client waits for an answer that comes too late. To give up a creation before it arrived is another cell."""
+DENIED = "ask for roles/aiplatform.user"
+OFTEN = {"once": 1.0, "lasting": math.inf}
+
+
+class End(Enum):
+    """How a sweep ends; the value is what it says, besides the fault itself."""
+
+    UNNOTICED = ()
+    """The call was made again, and all is well."""
+    REPEATED = ("nothing was created, so once more in 5 s",)
+    FOUND = ("the job may exist all the same: looking for it", "found it: JOB")
+    FOUND_BUSY = ("nothing was created, so once more in 5 s", "it was created all the same: JOB")
+    UNCLEAR = ("whether the job was created is not known, and it is not created a second time", "ATTACH")
+    REFUSED = ("cannot create a tuning job in PARENT",)
+    """And the directory is free."""
+    DETACHED = ("the job goes on, and so does the watch", "the job goes on without this process", "ATTACH")
+    """It would have watched on, and was told to end."""
+    LOST = ("cannot read JOB", "the job JOB may go on", "ATTACH", "CANCEL")
+    NOT_CANCELLED = ("cannot cancel JOB", "the job JOB may go on", "ATTACH", "CANCEL")
+
+
+@dataclass(frozen=True)
+class Cell:
+    call: Verb
+    fault: Fault
+    often: str
+    end: End
+    jobs: int
+
+    def __str__(self) -> str:
+        return f"{self.call.name.lower()}: {self.fault}, {self.often}"
+
+
+def creations() -> Iterator[Cell]:
+    ends = {"RESOURCE_EXHAUSTED": (End.REPEATED, 1, End.REFUSED, 0), "PERMISSION_DENIED": (End.REFUSED, 0, End.REFUSED, 0)}
+    for code, fault in BEFORE.items():
+        # Nobody can tell from these codes that the service did not act.
+        once, jobs_once, lasting, jobs_lasting = ends.get(code, (End.UNCLEAR, 0, End.UNCLEAR, 0))
+        yield Cell(Verb.CREATE, fault, "once", once, jobs_once)
+        yield Cell(Verb.CREATE, fault, "lasting", lasting, jobs_lasting)
+    for fault in (*AFTER.values(), DROPPED, LATE):
+        for often in OFTEN:
+            yield Cell(Verb.CREATE, fault, often, End.FOUND_BUSY if fault.kind == "RESOURCE_EXHAUSTED" else End.FOUND, 1)
+
+
+def reads() -> Iterator[Cell]:
+    for fault in (*BEFORE.values(), DROPPED, LATE):
+        denied = fault.kind == "PERMISSION_DENIED"
+        yield Cell(Verb.GET, fault, "once", End.LOST if denied else End.UNNOTICED, 1)
+        yield Cell(Verb.GET, fault, "lasting", End.LOST if denied else End.DETACHED, 1)
+
+
+def lists() -> Iterator[Cell]:
+    """Jobs are listed when the answer to a creation was lost: here the connection is dropped after the service acted."""
+    for fault in (*BEFORE.values(), DROPPED, LATE, HIDDEN):
+        yield Cell(Verb.LIST, fault, "once", End.UNCLEAR if fault.kind == "PERMISSION_DENIED" else End.FOUND, 1)
+        yield Cell(Verb.LIST, fault, "lasting", End.UNCLEAR, 1)
+
+
+def cancellations() -> Iterator[Cell]:
+    for fault in (*BEFORE.values(), *AFTER.values(), DROPPED, LATE):
+        denied = fault.kind == "PERMISSION_DENIED"
+        yield Cell(Verb.CANCEL, fault, "once", End.NOT_CANCELLED if denied else End.UNNOTICED, 1)
+        yield Cell(Verb.CANCEL, fault, "lasting", End.NOT_CANCELLED, 1)
+
+
+TABLE = (*creations(), *reads(), *lists(), *cancellations())
+
+
+def test_the_table_has_every_call_with_every_fault() -> None:
+    per_call = {Verb.CREATE: 6 + 5 + 2, Verb.GET: 6 + 2, Verb.LIST: 6 + 2 + 1, Verb.CANCEL: 6 + 5 + 2}
+    assert set(per_call) == set(Verb)
+    assert Counter(cell.call for cell in TABLE) == {call: 2 * faults for call, faults in per_call.items()}
+    assert len({str(cell) for cell in TABLE}) == len(TABLE) == 86
+    for call in Verb:
+        kinds = {(cell.fault.kind, cell.often) for cell in TABLE if cell.call is call}
+        assert kinds >= {(kind, often) for kind in (*CODES, DROPPED.kind, LATE.kind) for often in OFTEN}
+
+
+@pytest.fixture(scope="module")
+def wire() -> Iterator[Wire]:
+    with Wire() as wire:
+        yield wire
+
+
+@pytest.fixture(scope="module")
+def faults(wire: Wire) -> Faults:
+    return Faults(wire)
+
+
+@pytest.fixture(scope="module")
+def emulator(wire: Wire, faults: Faults) -> Iterator[Emulator]:
+    with Emulator(interceptors=[faults], grace=2.0) as emulator:
+        wire.connect(emulator.address)
+        yield emulator
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plan]:
+    with app_in(tmp_path_factory.mktemp("app"), {"config": "batch: 8\n"}) as app:
+        yield app.plan(*settings())
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, emulator: Emulator, wire: Wire, plan: Plan) -> dict[bool, Any]:
+    """What a sweep finds out to whom nothing happens, by whether its job must be cancelled."""
+    results = {}
+    for hangs in (False, True):
+        road = Road(emulator, wire, plan, tmp_path_factory.mktemp("undisturbed") / "sweep", hangs=hangs)
+        road.sweep()
+        results[hangs] = comparable(road.directory)
+    assert [trial["batch"] for trial in results[False]["trials"]] == ["16", "32"]
+    assert results[True]["state"] == "JOB_STATE_CANCELLED"
+    return results
+
+
+@pytest.fixture
+def road(request: pytest.FixtureRequest, tmp_path: Path, emulator: Emulator, wire: Wire, plan: Plan) -> Road:
+    cell = request.node.callspec.params["cell"]
+    road = Road(emulator, wire, plan, tmp_path / "sweep", hangs=cell.call is Verb.CANCEL)
+    if cell.fault is LATE:
+        road.timeouts[cell.call] = LATE_AFTER[cell.call]
+    if cell.end is End.DETACHED:
+        road.patience = 3
+    return road
+
+
+@pytest.mark.parametrize("cell", TABLE, ids=str)
+def test_there_is_one_job_at_most_and_attach_brings_all_of_it(
+    cell: Cell, road: Road, faults: Faults, undisturbed: dict[bool, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="vertex_sweeper")
+    with ExitStack() as trouble:
+        times = 3 if (cell.fault, cell.often) == (HIDDEN, "once") else OFTEN[cell.often]
+        trouble.enter_context(faults.planned(cell.call, cell.fault, times=times))
+        if cell.call is Verb.LIST:
+            trouble.enter_context(faults.planned(Verb.CREATE, DROPPED))
+        said = run(road, cell, caplog)
+        assert len(road.jobs()) == cell.jobs
+        for part in cell.end.value:
+            assert filled(part, road) in said
+        if cell.often == "lasting" and cell.call in (Verb.GET, Verb.LIST):
+            check_that_attaching_is_no_harm(road, cell)
+    road.timeouts.update(TIMEOUTS)
+    check_what_remains(road, cell, undisturbed[road.hangs])
+
+
+def run(road: Road, cell: Cell, caplog: pytest.LogCaptureFixture) -> str:
+    """The sweep; all that it said, on the way and in the end."""
+    fails = cell.end in (End.UNCLEAR, End.REFUSED, End.LOST, End.NOT_CANCELLED)
+    if not fails:
+        road.sweep()
+        return caplog.text
+    with pytest.raises(ServiceError) as caught:
+        road.sweep()
+    message = str(caught.value)
+    assert "\n" not in message
+    if cell.call is not Verb.LIST:  # there the reason is the creation whose answer was lost
+        code = {DROPPED: "UNAVAILABLE", LATE: "DEADLINE_EXCEEDED"}.get(cell.fault, cell.fault.kind)
+        assert f"({code})" in message
+        assert (DENIED in message) == (code == "PERMISSION_DENIED")
+        assert ("Quotas page" in message) == (code == "RESOURCE_EXHAUSTED")
+    return caplog.text + message
+
+
+def filled(part: str, road: Road) -> str:
+    """A part of a message, with the names of this sweep."""
+    job = road.jobs()[0] if road.jobs() else ""
+    commands = {"ATTACH": attach_command(road.directory), "CANCEL": f"vertex-sweeper cancel {road.directory}"}
+    return commands.get(part) or part.replace("JOB", job).replace("PARENT", road.parent)
+
+
+def check_that_attaching_is_no_harm(road: Road, cell: Cell) -> None:
+    """Somebody comes back while it still goes wrong: told so in a line, or to come back again, and nothing is changed."""
+    with pytest.raises(SweepError) as caught:
+        road.attach()
+    assert "\n" not in str(caught.value)
+    assert road.parent in str(caught.value)
+    assert isinstance(caught.value, JobNotFound) == (cell.fault is HIDDEN)
+    if cell.fault is not HIDDEN:
+        assert (DENIED if cell.fault.kind == "PERMISSION_DENIED" else attach_command(road.directory)) in str(caught.value)
+    assert len(road.jobs()) == cell.jobs
+
+
+def check_what_remains(road: Road, cell: Cell, undisturbed: Any) -> None:
+    """The fault is over."""
+    if cell.end is End.REFUSED:
+        assert not list(road.directory.iterdir())
+        road.sweep()  # the directory is free
+    elif not cell.jobs:
+        with pytest.raises(JobNotFound, match=r"no job with the label .* look in the console, .* another directory"):
+            road.attach()
+        assert not road.jobs()
+        return
+    else:
+        if road.hangs:
+            road.cancel()
+        road.attach()
+    assert len(road.jobs()) == 1
+    assert comparable(road.directory) == undisturbed
