@@ -62,6 +62,14 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         [SWEPT, "hydra.sweeper.trial.command='python train.py'"],
         ["trial.command", "[python, train.py]"],
     ),
+    "not waiting for a local job": ([SWEPT, "hydra.sweeper.wait=false"], ["hydra.sweeper.wait", "backend=local"]),
+    "attaching to a local job": ([SWEPT, "hydra.sweeper.attach=x"], ["hydra.sweeper.attach: 'x' needs", "backend=vertex"]),
+    "attaching to nothing": ([SWEPT, "hydra.sweeper.attach=''"], ["hydra.sweeper.attach: must not be empty"]),
+    "attaching without doing so": (
+        [SWEPT, "hydra.sweeper.backend=vertex", "hydra.sweeper.attach=x", "hydra.sweeper.dry_run=true"],
+        ["must not be used with dry_run"],
+    ),
+    "an unknown reaction": ([SWEPT, "hydra.sweeper.on_interrupt=stay"], ["on_interrupt: 'stay'", "ask, detach, cancel"]),
     "count of 0": ([SWEPT, "hydra.sweeper.max_trial_count=0"], ["max_trial_count: 0 must be 1 or more"]),
     "negative count": ([SWEPT, "hydra.sweeper.parallel_trial_count=-1"], ["parallel_trial_count: -1 must be 1 or more"]),
     "parallel above max": (

@@ -248,6 +248,16 @@ def test_bad_input_ends_in_lines_and_no_traceback_and_starts_nothing(app: App) -
     assert not app.directory.exists()
 
 
+def test_a_dry_run_shows_what_trials_would_be_given_and_starts_nothing(app: App) -> None:
+    output = app.sweep("batch=16,32", "name='x y'", "hydra.sweeper.algorithm=grid", "hydra.sweeper.dry_run=true")
+    job, end = json.JSONDecoder().raw_decode(output[output.index("{\n") :])
+    assert (job["maxTrialCount"], job["displayName"]) == (2, "train")
+    trials = output[output.index("{\n") + end :].splitlines()
+    assert "  overrides:  batch=16 'name='\"'\"'x y'\"'\"''" in trials
+    assert "  container:  vertex-trial python train.py 'name='\"'\"'x y'\"'\"'' --batch=32.0" in trials
+    assert not app.directory.exists()
+
+
 def test_a_sweep_directory_with_a_job_is_left_as_it_is(app: App) -> None:
     app.directory.mkdir()
     (app.directory / "job.json").write_text("{}")

@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 
 from hydra.core.override_parser.types import Override
@@ -19,6 +21,7 @@ from vertex_sweeper import directory as sweep_directory
 from vertex_sweeper.errors import ServiceError, SweepFailed
 from vertex_sweeper.interrupt import Interrupt, Reaction, react, terminal
 from vertex_sweeper.outcome import Outcome, OutcomeReader, Trial
+from vertex_sweeper.screen import Screen, screen_of_terminal
 from vertex_sweeper.service import Job, JobState
 from vertex_sweeper.services import Address, Opened
 from vertex_sweeper.settings import OnInterrupt
@@ -52,18 +55,20 @@ def follow(task: Task, interrupt: Interrupt, *, wait: bool = True) -> Outcome:
 
     Raises ServiceError when the job cannot be watched any longer; what had been seen of it is written first.
     """
-    reporter = Reporter(task)
+    screen = screen_of_terminal() if wait else None
+    reporter = Reporter(task, screen)
     watch = Watch(
         task.opened.service,
         task.name,
         wait=task.opened.wait,
         interrupt=interrupt,
-        react=lambda: _react(task, interrupt),
+        react=lambda: _react(task, interrupt, screen),
         report=reporter.report,
     )
     try:
         try:
-            job = watch.run() if wait else watch.look()
+            with screen.below_the_log() if screen is not None else nullcontext():
+                job = watch.run() if wait else watch.look()
         finally:
             task.opened.kill()
     except ServiceError as error:
@@ -82,8 +87,9 @@ class Reporter:
     The table is written whenever a trial has ended, so that not even a crash of this process loses what has ended.
     """
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, screen: Screen | None = None) -> None:
         self._task = task
+        self._screen = screen
         self._reader = OutcomeReader(task.contract)
         self._reported: set[int] = set()
         self._tails = 0
@@ -101,6 +107,8 @@ class Reporter:
             self._reported.add(trial.number)
             log.info(progress.trial_line(trial, self.outcome))
             self._show_tail(trial)
+        if self._screen is not None and not ended(job):
+            self._screen.draw(progress.table_lines(self.outcome, now=datetime.now(timezone.utc)))
 
     def leave_results(self) -> None:
         """Writes the files, and says on screen what came of the sweep and where it is; nothing if no snapshot was seen."""
@@ -155,7 +163,9 @@ def check_success(outcome: Outcome) -> None:
     raise SweepFailed(f"the job ended {state}" + (f": {outcome.error}" if outcome.error else ""))
 
 
-def _react(task: Task, interrupt: Interrupt) -> Reaction:
+def _react(task: Task, interrupt: Interrupt, screen: Screen | None) -> Reaction:
+    if screen is not None:
+        screen.clear()
     if not task.opened.outlives:
         return Reaction.CANCEL
     return react(interrupt, task.on_interrupt, answer=terminal())

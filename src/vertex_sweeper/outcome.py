@@ -230,6 +230,12 @@ def _trial_number(id: object) -> int:
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 
+def seconds_between(start: object, now: datetime) -> float | None:
+    """How long ago a time of the service's was; None when it is none."""
+    started = _moment(start)
+    return max((now - started).total_seconds(), 0.0) if started is not None else None
+
+
 def _seconds(start: object, end: object) -> float | None:
     started, ended = _moment(start), _moment(end)
     if started is None or ended is None:

@@ -7,11 +7,12 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from vertex_sweeper.files import BEST_CONFIG, TRIALS
-from vertex_sweeper.outcome import Outcome, Trial
+from vertex_sweeper.outcome import Outcome, Trial, seconds_between
 from vertex_sweeper.service import JobState, TrialState
 
 _LONGEST_VALUE: Final = 60
@@ -38,6 +39,24 @@ def trial_line(trial: Trial, outcome: Outcome) -> str:
     if trial.literals:
         parts.append(" ".join(f"{key}={_shortened(_printable(literal))}" for key, literal in trial.literals.items()))
     return "  ".join(parts)
+
+
+def table_lines(outcome: Outcome, *, now: datetime) -> list[str]:
+    """The live table: how far the sweep is, and a line for each trial that runs."""
+    running = [trial for trial in outcome.trials if trial.state is not None and not trial.state.ended]
+    lines = [f"{_counts(outcome)}{_best_so_far(outcome)}"]
+    for trial in running:
+        assert trial.state is not None
+        seconds = seconds_between(trial.started, now)
+        parts = [f"  #{trial.number}", trial.state.value.lower(), _duration(seconds) if seconds is not None else ""]
+        parts += [f"{key}={_shortened(_printable(literal))}" for key, literal in trial.literals.items()]
+        lines.append("  ".join(part for part in parts if part))
+    return lines
+
+
+def _best_so_far(outcome: Outcome) -> str:
+    best = outcome.best
+    return f"; best {_metrics(best.metrics)} (#{best.number})" if best is not None else ""
 
 
 def summary_lines(

@@ -79,7 +79,7 @@ def _broken_road(settings: Settings) -> list[str]:
     local, attach = settings.backend is Backend.LOCAL, settings.attach
     rules = {
         f"{PATH}.wait: false must not be used with backend=local: trials end with this process": local and not settings.wait,
-        f"{PATH}.attach: {attach!r} must not be used with backend=local: a local job ends with its process": local and attach,
+        f"{PATH}.attach: {attach!r} needs hydra.sweeper.backend=vertex: a local job ends with its process": local and attach,
         f"{PATH}.attach: must not be empty: name a sweep directory or a job": attach == "",
         f"{PATH}.attach: {attach!r} must not be used with dry_run: there is nothing to check": attach and settings.dry_run,
     }
