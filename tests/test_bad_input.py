@@ -108,6 +108,11 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         [SWEPT, "hydra.sweeper.trial.worker_pools={replica_count: 3}"],
         ["trial.worker_pools", "must be a list"],
     ),
+    "a pool that is no mapping": (
+        [SWEPT, "hydra.sweeper.trial.worker_pools=[0]"],
+        ["worker_pools[0]: 0", "a mapping of settings"],
+    ),
+    "a secret under a number": ([SWEPT, f"hydra.sweeper.trial.env={{1: hf_{30 * 'a'}}}"], ["trial.env.1", "Hugging Face"]),
     "accelerator of a pool without its machine": (
         [SWEPT, "hydra.sweeper.trial.worker_pools=[{accelerator_type: NVIDIA_L4}]"],
         ["worker_pools[0].accelerator_type", "own machine_type"],

@@ -77,7 +77,10 @@ def _sequence(hint: Any, value: Any, where: str, mistakes: list[str]) -> Any:
         if not isinstance(value, list):
             raise ValueError(f"{where}: {shown(value)} must be a list, with one mapping of settings for each")
         # An empty place in the list is not an item with defaults: the two mean different things.
-        return tuple(_value(kind, item, f"{where}[{place}]", mistakes) if item else None for place, item in enumerate(value))
+        return tuple(
+            _value(kind, item, f"{where}[{place}]", mistakes) if item not in ({}, None) else None
+            for place, item in enumerate(value)
+        )
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise ValueError(f"{where}: {shown(value)} must be a list of strings, one for each word: [python, train.py]")
     return tuple(value)
@@ -96,7 +99,7 @@ def _mapping(hint: Any, value: Any, where: str) -> Any:
     ]
     if wrong:
         raise ValueError("\n".join(wrong))
-    return dict(value)
+    return {str(key): item for key, item in value.items()}
 
 
 def _member(cls: type[Enum], value: Any, where: str) -> Enum:
