@@ -184,6 +184,25 @@ def named(key: Any) -> str:
     return key.name if isinstance(key, enum.Enum) else str(key)
 
 
+def test_options_of_a_group_that_is_tuned_in_two_branches_are_told_apart(tmp_path: Path) -> None:
+    option = "defaults: [{optim: sgd}]\nn: 1\n"
+    configs = {
+        "config": "defaults: [{model: cnn}]\n",
+        **{f"model/{name}": option for name in ("cnn", "vit")},
+        **{f"model/optim/{name}": f"{name}: 1\n" for name in ("sgd", "adam")},
+        "search_space/model/cnn": "optim: sgd,adam\n",
+        "search_space/model/vit": "optim: adam,sgd\n",
+    }
+    with app_in(tmp_path, configs) as app:
+        plan = app.plan("model=cnn,vit")
+        assert len(fingerprint.decode(plan.contract.drift).snapshots) == 4
+        for model in ("cnn", "vit"):
+            config = plan.compose([f"model={model}", "model/optim=adam"])
+            assert find_drift(plan.contract, config) is None
+            config.model.optim.adam = 2
+            assert find_drift(plan.contract, config) is not None
+
+
 def test_a_key_that_is_gone_and_one_that_is_new_are_named(plan: Plan, trials: list[Any]) -> None:
     config = copy.deepcopy(trials[0][1])
     with open_dict(config):

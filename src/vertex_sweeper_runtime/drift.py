@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from vertex_sweeper_runtime import fingerprint
-from vertex_sweeper_runtime.contract import Contract, Parameter
+from vertex_sweeper_runtime.contract import Contract, Kind, ServiceValue
 from vertex_sweeper_runtime.fingerprint import Differences
 
 if TYPE_CHECKING:
@@ -38,7 +38,9 @@ def find_drift(agreed: Contract, config: DictConfig) -> Drift | None:
     if others:
         log.info("The config is not compared with the sweep's: the command itself sets %s", ", ".join(others))
         return None
-    snapshot = expected.snapshot([_option(agreed.parameter(id), lines) for id in expected.choices])
+    chosen = _chosen_values(agreed, lines)
+    choices = [agreed.parameter(id) for id in expected.choices]
+    snapshot = expected.snapshot([entry.values.index(chosen[entry.id]) if entry.id in chosen else None for entry in choices])
     if snapshot is None:  # a combination of options that was not composed there
         return None
     found = fingerprint.compare(snapshot, config, depth=expected.depth)
@@ -53,9 +55,19 @@ def _is_of_sweep(line: str, agreed: Contract) -> bool:
     return line in agreed.sequence or any(line.startswith(f"{parameter.key}=") for parameter in agreed.parameters)
 
 
-def _option(parameter: Parameter, lines: Sequence[str]) -> int | None:
-    chosen = (index for index, literal in enumerate(parameter.literals) if f"{parameter.key}={literal}" in lines)
-    return next(chosen, None)
+def _chosen_values(agreed: Contract, lines: Sequence[str]) -> dict[str, ServiceValue]:
+    """What was chosen for parameters on which others may hang. A key may be tuned in several branches; one of them holds."""
+    chosen: dict[str, ServiceValue] = {}
+    for parameter in agreed.parameters:  # parents come first
+        when = parameter.when
+        if when is not None and chosen.get(when.parent) not in when.values:
+            continue
+        texts = [line.removeprefix(f"{parameter.key}=") for line in lines if line.startswith(f"{parameter.key}=")]
+        if texts and parameter.kind is Kind.INTEGER:
+            chosen[parameter.id] = parameter.decode(texts[-1])
+        elif texts and texts[-1] in parameter.literals:
+            chosen[parameter.id] = parameter.values[parameter.literals.index(texts[-1])]
+    return chosen
 
 
 def _named(found: Differences) -> str:
