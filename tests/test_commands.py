@@ -28,7 +28,7 @@ def local(tmp_path: Path) -> Path:
     """The directory of a local sweep that has ended."""
     folder = tmp_path / "my sweep"
     folder.mkdir()
-    sweep_directory.write_intent(folder, Address(Backend.LOCAL, "projects/local/locations/local"), SPEC)
+    sweep_directory.claim(folder, Address(Backend.LOCAL, "projects/local/locations/local"), SPEC, config="")
     sweep_directory.write_job(folder, SPEC, "projects/local/locations/local/hyperparameterTuningJobs/1")
     sweep_directory.write_state(folder, state="JOB_STATE_FAILED", error="too many trials had failed")
     (folder / "trials.csv").write_text(TABLE)
@@ -61,7 +61,7 @@ def test_show_of_a_sweep_whose_process_is_gone_shows_what_had_ended(local: Path,
 def test_list_finds_sweeps_below_a_folder(local: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = local.parent / "a" / "b"
     other.mkdir(parents=True)
-    sweep_directory.write_intent(other, Address(Backend.VERTEX, "projects/p/locations/l"), SPEC)
+    sweep_directory.claim(other, Address(Backend.VERTEX, "projects/p/locations/l"), SPEC, config="")
     assert main(["list", str(local.parent)]) == 0
     first, second = capsys.readouterr().out.splitlines()[1:]
     assert first.split() == ["not", "created", "vertex", "4", str(other), "digits"]

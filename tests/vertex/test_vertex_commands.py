@@ -188,7 +188,7 @@ def test_export_writes_the_job_for_gcloud_under_a_label_of_its_own(
 
 
 def test_a_directory_without_the_jobs_name_finds_it_by_its_label(api: FakeApi, tmp_path: Path) -> None:
-    sweep_directory.write_intent(tmp_path, Address(Backend.VERTEX, PARENT, f"http://{api.address}"), SPEC)
+    sweep_directory.claim(tmp_path, Address(Backend.VERTEX, PARENT, f"http://{api.address}"), SPEC, config="")
     assert main(["cancel", str(tmp_path)]) == 0
     assert json.loads((tmp_path / "job.json").read_text())["name"] == NAME
     assert api.received[0].request.filter == "labels.hydra-vertex-sweeper=a1b2"
