@@ -256,8 +256,6 @@ class TestEveryDoor:
             service.cancel("nonsense")
 
     def test_a_job_with_mistakes_is_refused_with_all_of_them_and_starts_nothing(self, service: Door, gate: Gate) -> None:
-        if service.kind == "rest":
-            pytest.skip("over REST Google's client does not tell the API's status code; the road to Vertex is gRPC")
         with pytest.raises(InvalidJob, match=r"max(TrialC|_trial_c)ount.*at least 1, got 0.*model"):
             service.create(PARENT, gate.job(most=0, parameters=[{**CONDITIONAL, "scaleType": "UNIT_LINEAR_SCALE"}]))
         assert service.behind.names() == []
