@@ -4,6 +4,8 @@
 PYTHON ?= python3
 TRIALS ?= 20
 WORKERS ?= 2
+PARAMETERS ?= 200000
+SEED ?= 0
 
 PIP := -m pip install --quiet --disable-pip-version-check
 LINTED := src hydra_plugins tests bench docs example_app setup.py
@@ -29,6 +31,7 @@ help:
 	@echo 'make check   lint, format, strict types, then the tests'
 	@echo 'make docs    write the tables of docs/settings.md anew'
 	@echo 'make record  write the recorded requests under tests/ anew; read what changed'
+	@echo 'make fuzz    $(PARAMETERS) overrides drawn at random, composed by the shim and by Hydra itself'
 	@echo 'make bench   what the plugin costs, beside other plugins of Hydra'
 	@echo 'make clean   remove the environments and what was built; multirun/ stays'
 
@@ -47,6 +50,9 @@ test-hydra13: $(DEV)
 test-hydra14: $(HYDRA14)
 	@echo '== The tests, with Hydra 1.4'
 	.venv-hydra14/bin/python -m pytest --numprocesses $(WORKERS)
+
+fuzz: $(DEV)
+	.venv/bin/python -m tests.fidelity.fuzz --parameters $(PARAMETERS) --seed $(SEED)
 
 lint: $(DEV)
 	.venv/bin/python -m ruff check $(LINTED)

@@ -122,7 +122,10 @@ def _printed(value: Any) -> str:
 
 def merged(elements: Sequence[Element]) -> list[Element]:
     """The elements with a text of their own, each at its first place."""
-    return list({element.text: element for element in reversed(elements)}.values())[::-1]
+    first: dict[str, Element] = {}
+    for element in elements:
+        first.setdefault(element.text, element)
+    return list(first.values())
 
 
 def categorical(texts: Sequence[str]) -> Domain:

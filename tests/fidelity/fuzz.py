@@ -1,0 +1,103 @@
+"""`make fuzz`: drawn sweeps composed both ways, on all cores, until so many overrides were compared.
+
+    python -m tests.fidelity.fuzz [--parameters 200000] [--seed 0] [--workers 2]
+
+Every case has a seed of its own, `<seed>/<number>`, so that a run can be repeated and one case looked at (`--case`). Exits with
+1 on the first difference, and prints the smallest sweep that still shows it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from random import Random
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # `support` is imported by name
+
+from support import App, app_in
+
+from tests.fidelity.drawn import CONFIGS, KEYS, Case, Drawing
+from tests.fidelity.oracle import SHIMS_OWN, check_elements_keep_their_values, composed, differences, draw_trial, planned
+
+CHUNK = 20
+"""How many cases a worker composes before it says so."""
+
+
+def failure(app: App, case: Case, seed: str) -> str:
+    """What differs between the trial and what Hydra composes; nothing when they agree."""
+    try:
+        trial = draw_trial(planned(case, app.loader), Random(f"{seed} trial"))  # noqa: S311 - variety, not secrecy
+    except AssertionError as error:
+        return f"{error}"
+    if len(trial.found) != len(trial.wanted):
+        return f"{trial.found} and not {trial.wanted}"
+    found = differences(trial) + check_elements_keep_their_values(case)
+    if found:
+        return "; ".join(found)
+    ours, theirs = composed(app, [*trial.found, *SHIMS_OWN]), composed(app, trial.wanted)
+    return "" if ours == theirs else f"{ours} and not {theirs}"
+
+
+def smallest(app: App, case: Case, seed: str) -> Case:
+    """The case less every override without which it still fails."""
+    for written in case.written:
+        fewer = case.without(written.line)
+        if fewer.written and failure(app, fewer, seed):
+            case = fewer
+    return case
+
+
+def compare(seeds: list[str]) -> tuple[int, str]:
+    """How many overrides were compared, and the report of a failure."""
+    warnings.simplefilter("ignore")  # Hydra 1.4 warns of what it will drop
+    count = 0
+    with tempfile.TemporaryDirectory() as folder, app_in(Path(folder), CONFIGS) as app:
+        for seed in seeds:
+            case = Drawing(Random(seed), half=False).case()  # noqa: S311
+            why = failure(app, case, seed)
+            if why:
+                least = smallest(app, case, seed)
+                return count, f"case {seed}: {failure(app, least, seed)}\n{least!r}"
+            count += len(case.written)
+    return count, ""
+
+
+def main() -> int:
+    """Runs until enough was compared; 1 on a difference."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--parameters", type=int, default=200_000)
+    options.add_argument("--seed", default="0")
+    options.add_argument("--workers", type=int, default=multiprocessing.cpu_count())
+    options.add_argument("--case", help="the seed of one case, as a failure names it")
+    given = options.parse_args()
+    if given.case:
+        _, report = compare([given.case])
+        print(report or "no difference")
+        return 1 if report else 0
+    print(f"seed {given.seed}: {given.parameters} overrides, on {given.workers} cores", flush=True)
+    done, started = 0, time.monotonic()
+    with multiprocessing.get_context("spawn").Pool(given.workers) as pool:
+        for count, report in pool.imap_unordered(compare, chunks(given.parameters, given.seed)):
+            if report:
+                print(f"\n{report}", flush=True)
+                return 1
+            done += count
+            seconds = time.monotonic() - started
+            print(f"\r{done} of {given.parameters} overrides compared, no difference, {seconds:.0f} s", end="", flush=True)
+    print()
+    return 0
+
+
+def chunks(parameters: int, seed: str) -> list[list[str]]:
+    """The seeds of enough cases for so many overrides, in bundles for the workers."""
+    bundles = -(-parameters // (CHUNK * KEYS))
+    return [[f"{seed}/{CHUNK * bundle + number}" for number in range(CHUNK)] for bundle in range(bundles)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
