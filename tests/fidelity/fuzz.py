@@ -89,6 +89,8 @@ def main() -> int:
             done += count
             seconds = time.monotonic() - started
             print(f"\r{done} of {given.parameters} overrides compared, no difference, {seconds:.0f} s", end="", flush=True)
+            if done >= given.parameters:
+                break
     print()
     return 0
 
