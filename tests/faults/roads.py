@@ -39,6 +39,15 @@ if float(values["batch"]) == float(values.get("hangs", "0")):
 with open(os.environ["CLOUD_ML_HP_METRIC_FILE"], "a") as file:
     file.write('{"timestamp": 1.0, "trial": "1", "acc": "%r", "global_step": "0"}\\n' % (1 / float(values["batch"]),))
 """
+# The first trial ends by itself, the second when it is let go on.
+GATED = """
+import os, sys
+values = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])
+if float(values["batch"]) == 32:
+    os.read(os.open(values["gate"].strip("'"), os.O_RDONLY), 1)
+with open(os.environ["CLOUD_ML_HP_METRIC_FILE"], "a") as file:
+    file.write('{"timestamp": 1e12, "trial": "1", "acc": "%r", "global_step": "0"}\\n' % (1 / float(values["batch"]),))
+"""
 COMMAND = ("python", "-I", "-S", "-c", TRIAL)
 BATCHES = (16, 32)
 
@@ -92,11 +101,7 @@ class Road:
 
     def attach(self) -> Outcome:
         """As a new process would: all it knows is the directory."""
-        target = read_target(str(self.directory))
-        interrupt = Interrupt(lambda: None)
-        opened = self._opened(self._end)
-        task = prepare(target, opened, None, on_interrupt=OnInterrupt.DETACH, pause=self._pause(interrupt))
-        return follow(task, interrupt)
+        return attach_to(self.directory, self._opened(self._end))
 
     def cancel(self) -> None:
         """Ends the job behind everybody's back."""
@@ -132,7 +137,17 @@ class Road:
         wait_for_end(self._emulator.service, name)
 
 
-def settings() -> list[str]:
+def attach_to(directory: Path, opened: Opened | None = None) -> Outcome:
+    """As a new process would: all it knows is the directory. Without a service it does not wait either."""
+    target = read_target(str(directory))
+    if opened is None:
+        service = VertexService("l", endpoint=target.address.endpoint, pause=lambda _: None)
+        opened = Opened(service, lambda _: None, lambda: None, find=service.find)
+    task = prepare(target, opened, None, on_interrupt=OnInterrupt.DETACH, pause=lambda _: True)
+    return follow(task, Interrupt(lambda: None))
+
+
+def settings(*, project: str = "p", endpoint: str = "") -> list[str]:
     """The sweep's words, but for Hydra's own."""
     values = {
         "backend": "vertex",
@@ -140,8 +155,9 @@ def settings() -> list[str]:
         "parallel_trial_count": "1",
         "metrics": "{acc: maximize}",
         "trial.image": "image:1",
-        "vertex.project": "p",
+        "vertex.project": project,
         "vertex.location": "l",
+        "vertex.endpoint": endpoint or "null",
     }
     return [f"batch={','.join(map(str, BATCHES))}", *(f"hydra.sweeper.{key}={value}" for key, value in values.items())]
 
