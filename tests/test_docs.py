@@ -142,6 +142,7 @@ def test_a_trial_of_that_example_is_what_hydra_composes_here(app: App) -> None:
 FIRST = "trialJobSpec.workerPoolSpecs.0"
 
 RECIPES: dict[str, tuple[str, str, Any]] = {
+    "Early stopping": (SETTINGS, "studySpec.medianAutomatedStoppingSpec", {}),
     "A reservation": (
         SETTINGS,
         f"{FIRST}.machineSpec.reservationAffinity.values",

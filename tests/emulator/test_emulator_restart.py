@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.emulator.commands import start_emulator
-from tests.local.gate import ACC, PARENT, Gate, X, is_alive, trials_of, wait_for_death, wait_for_end
+from tests.local.gate import ACC, PARENT, PATIENCE, Gate, X, is_alive, trials_of, wait_for_death, wait_for_end
 from vertex_sweeper.errors import ServiceError
 
 pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
@@ -118,6 +119,51 @@ def test_a_job_that_was_being_cancelled_is_cancelled_after_the_restart(gate: Gat
     assert [trial["state"] for trial in ended["trials"]] == ["INFEASIBLE"]
     with Emulator(data=data) as emulator:
         assert emulator.service.get(name) == ended
+
+
+def test_a_trial_that_was_being_stopped_early_has_ended_after_the_restart_with_what_it_had_measured(
+    gate: Gate, data: Path
+) -> None:
+    with Emulator(data=data, look=0.02) as emulator:
+        name = emulator.service.create(PARENT, gate.job(most=3, failed=1, medianAutomatedStoppingSpec={}))["name"]
+        gate.next().finish(acc=0.5)
+        second = gate.next()
+        second.ask("signal.signal(signal.SIGTERM, lambda *_: say('asked to end')) and None")
+        second.do("report(acc=0.25)")
+        assert second.hear() == "asked to end"
+    wait_for_death(second.pid)
+    with Emulator(data=data, look=0.02) as emulator:
+        third = gate.next()
+        assert third.trial == "3"
+        third.finish(acc=0.75)
+        ended = wait_for_end(emulator.service, name)
+    assert [trial["state"] for trial in ended["trials"]] == ["SUCCEEDED"] * 3
+    assert trials_of(ended)["2"]["finalMeasurement"]["metrics"] == [{"metricId": "acc", "value": 0.25}]
+    assert ended["state"] == "JOB_STATE_SUCCEEDED"
+
+
+def test_a_study_that_had_been_stopped_begins_no_new_trial_after_the_restart(gate: Gate, data: Path) -> None:
+    config = {"maxNumTrialsNoProgress": 1}
+    with Emulator(data=data) as emulator:
+        name = emulator.service.create(PARENT, gate.job(most=9, parallel=2, studyStoppingConfig=config))["name"]
+        first, second = sorted((gate.next(), gate.next()), key=lambda visitor: visitor.trial)
+        first.finish(acc=0.5)
+        third = gate.next()
+        second.finish(acc=0.25)
+        wait_for_record(data, "maxNumTrialsNoProgress)")
+    wait_for_death(third.pid)
+    with Emulator(data=data) as emulator:
+        gate.next().finish(acc=0.75)  # a better one, too late
+        ended = wait_for_end(emulator.service, name)
+    assert (ended["state"], [trial["id"] for trial in ended["trials"]]) == ("JOB_STATE_SUCCEEDED", ["1", "2", "3"])
+
+
+def wait_for_record(data: Path, text: str) -> None:
+    """Returns when some record holds this text; nobody tells us, so it has to look again and again."""
+    deadline = time.monotonic() + PATIENCE
+    while not any(text in path.read_text() for path in (data / "records").glob("*/*.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_deleted_job_does_not_come_back(gate: Gate, data: Path) -> None:

@@ -22,10 +22,10 @@ ACC = {"metricId": "acc", "goal": "MAXIMIZE"}
 TRIAL = """
 import json, os, signal, socket, subprocess, sys
 
-def report(step=0, **metrics):
+def report(step=0, at=1.0, **metrics):
     with open(os.environ["CLOUD_ML_HP_METRIC_FILE"], "a") as file:
         for name, value in metrics.items():
-            entry = {"timestamp": 1.0, "trial": "1", name: str(value), "global_step": str(step), "checkpoint_path": ""}
+            entry = {"timestamp": at, "trial": "1", name: str(value), "global_step": str(step), "checkpoint_path": ""}
             file.write(json.dumps(entry) + "\\n")
 
 def detach():

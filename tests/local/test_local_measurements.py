@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vertex_sweeper.local.measurement import Measurement, Selection, read_measurements, select_final
+from vertex_sweeper.local.measurement import Measurement, MetricFile, Selection, select_final
 
 
 def line(step: Any = 0, **metrics: Any) -> str:
     """A line as cloudml-hypertune writes it."""
-    return json.dumps({"timestamp": 1.5, "trial": "1", **metrics, "global_step": step, "checkpoint_path": ""})
+    return json.dumps({"timestamp": 0.5, "trial": "1", **metrics, "global_step": step, "checkpoint_path": ""})
 
 
 @pytest.mark.parametrize(
@@ -56,18 +57,19 @@ def test_a_metric_file_is_read_as_measurements(
 ) -> None:
     path = tmp_path / "metrics"
     path.write_text("\n".join(lines))
-    found = read_measurements(path, metrics=["acc", "loss"])
+    found = MetricFile(path, metrics=["acc", "loss"], begun=1.0).read()
     assert [(one.step, one.values) for one in found] == measurements
 
 
 def test_bytes_that_are_no_text_spoil_their_own_line_only(tmp_path: Path) -> None:
     path = tmp_path / "metrics"
     path.write_bytes(b"\xff\xfe\x00\n" + line("1", acc="0.5").encode())
-    assert len(read_measurements(path, metrics=["acc"])) == 1
+    assert len(MetricFile(path, metrics=["acc"], begun=1.0).read()) == 1
 
 
 def test_a_missing_file_holds_nothing(tmp_path: Path) -> None:
-    assert read_measurements(tmp_path / "absent", metrics=["acc"]) == []
+    file = MetricFile(tmp_path / "absent", metrics=["acc"], begun=1.0)
+    assert file.read() == file.look() == []
 
 
 def test_what_hypertune_writes_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,8 +78,53 @@ def test_what_hypertune_writes_is_read(tmp_path: Path, monkeypatch: pytest.Monke
     reporter = hypertune.HyperTune()
     for step, value in enumerate([0.25, 0.5]):
         reporter.report_hyperparameter_tuning_metric("acc", value, step)
-    found = read_measurements(tmp_path / "metrics", metrics=["acc"])
-    assert found == [Measurement(0, {"acc": 0.25}), Measurement(1, {"acc": 0.5})]
+    begun = time.time() - 1000
+    found = MetricFile(tmp_path / "metrics", metrics=["acc"], begun=begun).read()
+    assert [(one.step, one.values) for one in found] == [(0, {"acc": 0.25}), (1, {"acc": 0.5})]
+    assert [one.elapsed for one in found] == [stamp - begun for stamp in stamps(tmp_path / "metrics")]
+
+
+def stamps(path: Path) -> list[float]:
+    return [json.loads(line)["timestamp"] for line in path.read_text().splitlines()]
+
+
+def test_a_measurement_is_as_old_as_its_latest_report(tmp_path: Path) -> None:
+    path = tmp_path / "metrics"
+    path.write_text("\n".join(line(step, **{metric: 1, "timestamp": at}) for step, metric, at in REPORTS))
+    found = MetricFile(path, metrics=["acc", "loss"], begun=100.0).read()
+    assert [(one.step, one.elapsed) for one in found] == [(1, 2.5), (2, 3.0), (3, None), (4, None)]
+
+
+REPORTS = [(1, "acc", 101.0), (1, "loss", 102.5), (2, "acc", 103), (3, "acc", 99), (4, "acc", "noon")]
+"""The third is from before the trial began, and the fourth has no time."""
+
+
+def test_what_was_read_once_stays_reported_when_the_file_is_cut_short_or_rewritten(tmp_path: Path) -> None:
+    path = tmp_path / "metrics"
+    lines = [line(step, acc=step / 10) for step in range(1, 6)]
+    file = MetricFile(path, metrics=["acc"], begun=1.0)
+    path.write_text("\n".join(lines[:3]))
+    assert steps(file.look()) == [1, 2, 3]
+    path.write_text("")  # it is just being rewritten
+    assert steps(file.look()) == [1, 2, 3]
+    path.write_text("\n".join([*lines[1:4], lines[4][:-20]]))  # a window of the last lines, the newest one torn
+    assert steps(file.look()) == [1, 2, 3, 4]
+    path.write_text("\n".join(lines[2:]))
+    assert steps(file.look()) == steps(file.read()) == [1, 2, 3, 4, 5]
+    path.unlink()
+    assert steps(file.look()) == [1, 2, 3, 4, 5]
+
+
+def test_equal_lines_are_as_many_measurements_as_the_file_has(tmp_path: Path) -> None:
+    path = tmp_path / "metrics"
+    file = MetricFile(path, metrics=["acc"], begun=1.0)
+    for count in (1, 2, 3):
+        path.write_text("\n".join([line(1, acc=0.5)] * count))
+        assert len(file.look()) == len(file.read()) == count
+
+
+def steps(measurements: list[Measurement]) -> list[int]:
+    return [one.step for one in measurements]
 
 
 def one(step: int, **values: float) -> Measurement:
@@ -118,3 +165,13 @@ def test_the_final_measurement_is_selected(
 
 def test_zeros_are_left_out_as_the_service_does() -> None:
     assert one(0, acc=0.0).to_json() == {"metrics": [{"metricId": "acc"}]}
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "written"),
+    [(0.0, "0s"), (0.5, "0.500s"), (3.0, "3s"), (3000.0, "3000s"), (1.000001, "1.000001s"), (86400.25, "86400.250s")],
+)
+def test_the_time_of_a_measurement_is_written_as_the_service_does_and_read_again(elapsed: float, written: str) -> None:
+    measurement = Measurement(2, {"acc": 0.5}, elapsed)
+    assert measurement.to_json()["elapsedDuration"] == written
+    assert Measurement.from_json(measurement.to_json()) == measurement

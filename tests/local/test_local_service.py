@@ -60,14 +60,16 @@ def test_further_pools_and_replicas_do_not_run_here_and_the_log_says_so(
     assert [record.message for record in caplog.records if "first worker pool" in record.message]
 
 
-def test_early_stopping_does_not_happen_here_and_the_log_says_so(
-    service: LocalService, gate: Gate, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("rule", ["decayCurveStoppingSpec", "convexAutomatedStoppingSpec"])
+def test_a_rule_that_is_a_model_of_vertex_stops_no_trial_and_the_log_says_so(
+    service: LocalService, gate: Gate, caplog: pytest.LogCaptureFixture, rule: str
 ) -> None:
     caplog.set_level("INFO", logger="vertex_sweeper")
-    job = gate.job(most=1)
-    job["studySpec"]["medianAutomatedStoppingSpec"] = {}
-    assert run_gated(service, gate, job, "report(acc=0.5); sys.exit(0)")["state"] == "JOB_STATE_SUCCEEDED"
-    assert [record.message for record in caplog.records if "Early stopping" in record.message]
+    job = gate.job(most=2, **{rule: {}})
+    ended = run_gated(service, gate, job, *["report(1, acc=0.5); sys.exit(0)"] * 2)
+    assert [trial["state"] for trial in ended["trials"]] == ["SUCCEEDED"] * 2
+    (message,) = [record.message for record in caplog.records if "not imitated" in record.message]
+    assert rule in message
 
 
 def test_a_change_between_a_look_and_the_wait_is_not_missed(service: LocalService, gate: Gate) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -40,6 +41,8 @@ class Emulator:
         environment: What trials inherit; by default this process's environment.
         seed: The same seed gives the same suggestions, as long as trials also end in the same order.
         grace: For how many seconds a trial that was asked to end may go on.
+        look: How often, in seconds, running trials' metrics are looked at, in jobs that may stop trials early.
+        clock: What time it is, in seconds since 1970.
         interceptors: gRPC server interceptors, for tests of clients: they may delay, fail or drop any call.
 
     Raises:
@@ -64,13 +67,21 @@ class Emulator:
         environment: Mapping[str, str] | None = None,
         seed: int | None = None,
         grace: float = 10.0,
+        look: float = 1.0,
+        clock: Callable[[], float] = time.time,
         interceptors: Sequence[grpc.ServerInterceptor] = (),
     ) -> None:
         self._host = loopback_address(host)
         self._port = port
         self._tls = tls
         self._data = Path(data).absolute() if data is not None else None
-        self._settings: dict[str, Any] = {"environment": environment, "seed": seed, "grace": grace}
+        self._settings: dict[str, Any] = {
+            "environment": environment,
+            "seed": seed,
+            "grace": grace,
+            "look": look,
+            "clock": clock,
+        }
         self._interceptors = tuple(interceptors)
         self._running = ExitStack()
         self.address = ""

@@ -7,64 +7,25 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timezone
+from collections.abc import Callable
 from typing import Final
 
-from vertex_sweeper.local.environment import Workplace, build_environment, resolve_command
+from vertex_sweeper.local.environment import Workplace
 from vertex_sweeper.local.grid import GridSuggester
-from vertex_sweeper.local.measurement import read_measurements
-from vertex_sweeper.local.process import Child, Nursery
+from vertex_sweeper.local.measurement import MetricFile
+from vertex_sweeper.local.moments import format_time, parse_time
 from vertex_sweeper.local.records import JobRecord
-from vertex_sweeper.local.rendering import Rendering
+from vertex_sweeper.local.slot import Bench, Exited, Slot, Stop, launch
 from vertex_sweeper.local.study import CANCELLED_CODE, INTERNAL_CODE, News, Study
 from vertex_sweeper.local.suggester import Suggester
 from vertex_sweeper.local.trial import Outcome, Trial
-from vertex_sweeper.local.verdict import judge
-from vertex_sweeper.service import Job
+from vertex_sweeper.local.verdict import EARLY, judge
+from vertex_sweeper.service import Job, TrialState
 
 log = logging.getLogger(__name__)
 
 CANCELLED: Final = "The job was cancelled."
 """Why a cancelled job's trials ended, and its error's message."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """What the jobs of one service share."""
-
-    nursery: Nursery
-    rendering: Rendering
-    environment: Mapping[str, str]
-    grace: float
-    changed: threading.Condition
-    notify: Callable[[], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Exited:
-    """Something happened: a trial's process, and all it had started, is gone."""
-
-    trial: int
-    code: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Something happened: the job shall end. `at_once` leaves no trial any time."""
-
-    at_once: bool
-
-
-@dataclass(slots=True)
-class Slot:
-    """A running trial. `deadline` is when it is stopped or, once that has `stopped` it, killed (monotonic seconds)."""
-
-    trial: Trial
-    child: Child
-    deadline: float
-    stopped: Outcome | None = None
 
 
 class JobRun:
@@ -80,6 +41,8 @@ class JobRun:
         self._disk = record
         self._events: queue.SimpleQueue[Exited | Stop] = queue.SimpleQueue()
         self._slots: dict[int, Slot] = {}
+        self._median = study.median_rule
+        self._looks = self._median is not None or study.interrupts
         self._left = False
         self._thread = threading.Thread(target=self._run, name=f"job-{workplace.job_id}", daemon=True)
 
@@ -139,7 +102,7 @@ class JobRun:
         with self._bench.changed:
             if self._study.state.ended:
                 return
-            self._study.end(CANCELLED_CODE, CANCELLED, now=format_now())
+            self._study.end(CANCELLED_CODE, CANCELLED, now=self._now())
             self._bench.notify()
         self.keep()
         self._events.put(Stop(at_once))
@@ -172,20 +135,50 @@ class JobRun:
         self._record(lambda now: self._study.check_failures(now=now))  # the last failure may be all that was written
         for trial in [trial for trial in self._study.trials if not trial.state.ended]:
             if not self._study.ending:
-                self._repeat(trial)
+                self._go_on(trial)
 
-    def _repeat(self, trial: Trial) -> None:
-        if self._record(lambda now: self._study.repeat_trial(trial, now=now)):
+    def _go_on(self, trial: Trial) -> None:
+        if trial.state is TrialState.STOPPING:  # early: nothing else is on record with this state
+            metrics, limits = self._workplace.metrics(trial.number), self._study.limits
+            file = MetricFile(metrics, metrics=tuple(limits.metrics), begun=parse_time(trial.started))
+            self._close_trial(trial, judge(0, file.read(), limits=limits, stopped=EARLY))
+        elif self._record(lambda now: self._study.repeat_trial(trial, now=now)):
             self._launch(trial)
 
     def _work(self) -> None:
         self._fill()
         while self._slots:
             self._handle(self._next_event())
+            self._look()
             self._fill()
 
+    def _look(self) -> None:
+        """Applies the rules that end running trials early."""
+        if self._study.ending or not self._looks:
+            return
+        if self._study.interrupts:
+            self._check_study()
+        running = [slot for slot in self._slots.values() if not slot.stopped]
+        completed = [trial.outcome.measurements for trial in self._study.completed]
+        for slot in running:
+            if self._study.stopped and self._study.interrupts:
+                self._stop_early(slot, "the study has stopped")
+            elif self._median and (why := self._median.judge(slot.metrics.look(), completed)):
+                self._stop_early(slot, why)
+
+    def _check_study(self) -> None:
+        why = "" if self._study.stopped else self._study.why_to_stop(now=self._now())
+        if why and self._record(lambda now: self._study.stop(why, now=now)):
+            log.info("The study is stopped: %s.", why)
+            self.keep()
+
+    def _may_suggest(self) -> bool:
+        self._check_study()
+        return not self._study.stopped and not self._study.why_to_stop(now=self._now(), more=1)
+
     def _fill(self) -> None:
-        while self._study.wants_trial:
+        # The API: the conditions that stop a study are looked at before a suggestion is made.
+        while self._study.wants_trial and self._may_suggest():
             choices = self._suggester.suggest(len(self._study.trials) + 1)
             if choices is None:
                 self._study.exhausted = True
@@ -193,37 +186,29 @@ class JobRun:
             with self._bench.changed:
                 if self._study.ending or self._left:  # cancelled or closed while the suggestion was made
                     return
-                trial = self._study.open_trial(choices, now=format_now())
+                trial = self._study.open_trial(choices, now=self._now())
                 self._bench.notify()
             self.keep(trial)
             self._launch(trial)
 
     def _launch(self, trial: Trial) -> None:
-        nursery, container = self._bench.nursery, self._workplace.pool["containerSpec"]
-        label = f"{self._workplace.job_id}/{trial.number}"
-        environment = build_environment(
-            self._bench.environment, workplace=self._workplace, trial=trial.number, mark=(nursery.mark, label)
-        )
-        arguments = self._bench.rendering.render(trial.choices, container.get("args", ()))
-        command = resolve_command([*container["command"], *arguments], path=environment["PATH"])
         number = trial.number
         try:
-            self._workplace.metrics(number).unlink(missing_ok=True)
-            child = nursery.start(
-                command,
-                label=label,
-                environment=environment,
-                output=self._workplace.log(number),
+            self._slots[number] = launch(
+                trial,
+                workplace=self._workplace,
+                bench=self._bench,
+                limits=self._study.limits,
                 on_exit=lambda code: self._events.put(Exited(number, code)),
             )
         except (OSError, ValueError) as error:
             self._close_trial(trial, Outcome(reason=f"The command could not be started: {error}", failed=True))
-        else:
-            self._slots[number] = Slot(trial, child, deadline=time.monotonic() + self._study.limits.seconds)
 
     def _next_event(self) -> Exited | Stop | None:
         deadline = min(slot.deadline for slot in self._slots.values())
         wait = min(max(deadline - time.monotonic(), 0), threading.TIMEOUT_MAX)
+        if self._looks:
+            wait = min(wait, self._bench.look)
         try:
             return self._events.get(timeout=wait)
         except queue.Empty:
@@ -232,9 +217,8 @@ class JobRun:
     def _handle(self, event: Exited | Stop | None) -> None:
         if isinstance(event, Exited):
             slot = self._slots.pop(event.trial)
-            limits = self._study.limits
-            measurements = read_measurements(self._workplace.metrics(event.trial), metrics=tuple(limits.metrics))
-            self._close_trial(slot.trial, judge(event.code, measurements, limits=limits, stopped=slot.stopped))
+            outcome = judge(event.code, slot.metrics.read(), limits=self._study.limits, stopped=slot.stopped)
+            self._close_trial(slot.trial, outcome)
         elif isinstance(event, Stop):
             self._stop_all(CANCELLED, at_once=event.at_once)
         else:
@@ -247,7 +231,8 @@ class JobRun:
                 slot.deadline = math.inf
                 slot.child.kill()
             else:
-                self._stop(slot, f"The trial took longer than its timeout of {self._study.limits.seconds:g} s.", failed=True)
+                reason = f"The trial took longer than its timeout of {self._study.limits.seconds:g} s."
+                self._stop(slot, Outcome(reason=reason, failed=True))
 
     def _close_trial(self, trial: Trial, outcome: Outcome) -> None:
         was_ending = self._study.ending
@@ -266,14 +251,20 @@ class JobRun:
     def _stop_all(self, reason: str, *, at_once: bool = False) -> None:
         for slot in self._slots.values():
             if not slot.stopped:
-                self._stop(slot, reason)
+                self._stop(slot, Outcome(reason=reason))
             if at_once:
                 slot.child.kill()
 
-    def _stop(self, slot: Slot, reason: str, *, failed: bool = False) -> None:
-        slot.stopped = Outcome(reason=reason, failed=failed)
+    def _stop_early(self, slot: Slot, why: str) -> None:
+        log.info("Trial %s is stopped early: %s.", slot.trial.number, why)
+        self._stop(slot, EARLY)
+
+    def _stop(self, slot: Slot, outcome: Outcome) -> None:
+        slot.stopped = outcome
         slot.deadline = time.monotonic() + self._bench.grace
         self._record(lambda now: self._study.stop_trial(slot.trial, now=now))
+        if outcome is EARLY:
+            self.keep(slot.trial)  # after a restart it has ended, and does not begin again
         slot.child.terminate()
 
     def _abandon(self, reason: str) -> None:
@@ -287,11 +278,9 @@ class JobRun:
         """Writes into the job's books; not any more when the job was left: what ends now is to begin again."""
         with self._bench.changed:
             if not self._left:
-                write(format_now())
+                write(self._now())
                 self._bench.notify()
             return not self._left
 
-
-def format_now() -> str:
-    """The time, as the API writes it (RFC 3339)."""
-    return datetime.now(timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    def _now(self) -> str:
+        return format_time(self._bench.clock())

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from vertex_sweeper.local.moments import format_duration, parse_duration
 
 
 class Selection(Enum):
@@ -20,49 +22,110 @@ class Selection(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """The metrics of one step, by metric id. All values are finite."""
+    """The metrics of one step, by metric id. All values are finite.
+
+    `elapsed` is for how many seconds the trial had been running; None when whoever wrote them did not say when.
+    """
 
     step: int
     values: Mapping[str, float]
+    elapsed: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """In the API's JSON form: the step is 64 bits wide and hence a string, and zeros are left out."""
-        metrics = [{"metricId": id, "value": value} if value else {"metricId": id} for id, value in self.values.items()]
-        return {"stepCount": str(self.step), "metrics": metrics} if self.step else {"metrics": metrics}
+        entry: dict[str, Any] = {} if self.elapsed is None else {"elapsedDuration": format_duration(self.elapsed)}
+        if self.step:
+            entry["stepCount"] = str(self.step)
+        entry["metrics"] = [
+            {"metricId": id, "value": value} if value else {"metricId": id} for id, value in self.values.items()
+        ]
+        return entry
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> Measurement:
         """What `to_json` gave."""
-        return cls(int(entry.get("stepCount", 0)), {one["metricId"]: float(one.get("value", 0)) for one in entry["metrics"]})
+        values = {one["metricId"]: float(one.get("value", 0)) for one in entry["metrics"]}
+        elapsed = entry.get("elapsedDuration")
+        return cls(int(entry.get("stepCount", 0)), values, None if elapsed is None else parse_duration(elapsed))
 
 
-def read_measurements(path: Path, *, metrics: Sequence[str]) -> list[Measurement]:
-    """What cloudml-hypertune wrote there for these metrics, in the order in which it was reported; [] without a file.
+class Report(NamedTuple):
+    """One value of one metric, as a trial wrote it down: `time` is seconds since 1970, or None."""
 
-    Lines that are torn, that others wrote, or whose value is not finite are passed over: one bad line is no reason to lose
-    a trial that took a day.
+    step: int
+    metric: str
+    value: float
+    time: float | None = None
+
+
+class MetricFile:
+    """What a trial reports, from a file that is read while it is still being written.
+
+    cloudml-hypertune writes the whole file anew at each report, not atomically, and with the last 100 lines only. So what was
+    read once stays reported, even if a later look finds the file cut short or the line gone.
+
+    Args:
+        path: The file; it need not exist.
+        metrics: The metrics that count.
+        begun: When the trial began to run, in seconds since 1970.
     """
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return []
-    return group_reports(_reports(text.splitlines(), metrics=metrics))
+
+    def __init__(self, path: Path, *, metrics: Sequence[str], begun: float) -> None:
+        self._path = path
+        self._metrics = metrics
+        self._begun = begun
+        self._reports: list[Report] = []
+        self._looked: tuple[list[Measurement], tuple[int, int] | None] = ([], None)
+
+    def read(self) -> list[Measurement]:
+        """All that has been reported so far, in that order; [] without a file.
+
+        Lines that are torn, that others wrote, or whose value is not finite are passed over: one bad line is no reason to
+        lose a trial that took a day.
+        """
+        try:
+            text = self._path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            text = ""
+        found = list(_read_reports(text.splitlines(), metrics=self._metrics))
+        present = set(found)
+        self._reports = [report for report in self._reports if report not in present] + found
+        return group_reports(self._reports, begun=self._begun)
+
+    def look(self) -> list[Measurement]:
+        """The same, for whoever asks often: the file is only read when it seems to have changed."""
+        try:
+            status = self._path.stat()
+        except OSError:
+            return self._looked[0]
+        version = (status.st_mtime_ns, status.st_size)
+        if version != self._looked[1]:
+            self._looked = (self.read(), version)
+        return self._looked[0]
 
 
-def group_reports(reports: Iterable[tuple[int, str, float]]) -> list[Measurement]:
-    """Joins (step, metric, value) reports of one step to one measurement.
+def group_reports(reports: Iterable[Report], *, begun: float) -> list[Measurement]:
+    """Joins reports of one step to one measurement, as old as its latest report.
 
     A metric that is reported again at the same step begins a new measurement: applications that never pass a step report
     everything at step 0.
     """
-    grouped: list[tuple[int, dict[str, float]]] = []
-    newest: dict[int, dict[str, float]] = {}
-    for step, metric, value in reports:
-        if step not in newest or metric in newest[step]:
-            newest[step] = {}
-            grouped.append((step, newest[step]))
-        newest[step][metric] = value
-    return [Measurement(step, values) for step, values in grouped]
+    grouped: list[list[Report]] = []
+    newest: dict[int, list[Report]] = {}
+    for report in reports:
+        group = newest.get(report.step)
+        if group is None or any(report.metric == other.metric for other in group):
+            group = newest[report.step] = []
+            grouped.append(group)
+        group.append(report)
+    return [_join(group, begun) for group in grouped]
+
+
+def _join(reports: Sequence[Report], begun: float) -> Measurement:
+    # A time from before the trial's start is another clock's, and tells nothing.
+    ages = [report.time - begun for report in reports if report.time is not None and report.time >= begun]
+    values = {report.metric: report.value for report in reports}
+    return Measurement(reports[0].step, values, max(ages) if ages else None)
 
 
 def select_final(
@@ -83,10 +146,11 @@ def select_final(
     if complete:
         return complete[-1]
     latest = {metric: value for one in measurements for metric, value in one.values.items()}
-    return Measurement(measurements[-1].step, latest) if latest.keys() == metrics.keys() else None
+    last = measurements[-1] if measurements else None
+    return Measurement(last.step, latest, last.elapsed) if last and latest.keys() == metrics.keys() else None
 
 
-def _reports(lines: Iterable[str], *, metrics: Sequence[str]) -> Iterator[tuple[int, str, float]]:
+def _read_reports(lines: Iterable[str], *, metrics: Sequence[str]) -> Iterator[Report]:
     for line in lines:
         try:
             entry = json.loads(line)
@@ -98,7 +162,7 @@ def _reports(lines: Iterable[str], *, metrics: Sequence[str]) -> Iterator[tuple[
         for metric in metrics:
             value = _number(entry.get(metric))
             if value is not None:
-                yield int(step or 0), metric, value
+                yield Report(int(step or 0), metric, value, _number(entry.get("timestamp")))
 
 
 def _number(written: object) -> float | None:

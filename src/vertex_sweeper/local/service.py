@@ -7,20 +7,24 @@ import logging
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
 from vertex_sweeper.errors import JobNotFound, ServiceError
+from vertex_sweeper.local.early_stopping import MEDIAN, RULES
 from vertex_sweeper.local.environment import Workplace, provide_interpreter
 from vertex_sweeper.local.grid import GridSuggester
-from vertex_sweeper.local.job import Bench, JobRun, format_now
+from vertex_sweeper.local.job import JobRun
+from vertex_sweeper.local.moments import format_time
 from vertex_sweeper.local.nodes import read_nodes
 from vertex_sweeper.local.process import Nursery
 from vertex_sweeper.local.records import Records
 from vertex_sweeper.local.rendering import PLAIN, Rendering
 from vertex_sweeper.local.sampler import Algorithm, OptunaSuggester
+from vertex_sweeper.local.slot import Bench
 from vertex_sweeper.local.study import Limits, News, Study
 from vertex_sweeper.local.suggester import Suggester
 from vertex_sweeper.local.validation import check_job
@@ -45,6 +49,9 @@ class LocalService:
         environment: What trials inherit; by default this process's environment.
         rendering: How values become arguments.
         grace: For how many seconds a trial that was asked to end (SIGTERM) may go on.
+        look: How often, in seconds, the metrics of running trials are looked at. Only a job that may stop trials early asks
+            for that.
+        clock: What time it is, in seconds since 1970.
         records: A folder of the service's own, where jobs are put on record. A later service with the same folder has them
             again (`resume`), and `close()` does not cancel them.
 
@@ -60,6 +67,8 @@ class LocalService:
         environment: Mapping[str, str] | None = None,
         rendering: Rendering = PLAIN,
         grace: float = 10.0,
+        look: float = 1.0,
+        clock: Callable[[], float] = time.time,
         records: Path | None = None,
     ) -> None:
         self._workspace = workspace
@@ -77,6 +86,8 @@ class LocalService:
             rendering=rendering,
             environment=dict(os.environ if environment is None else environment),
             grace=grace,
+            look=look,
+            clock=clock,
             changed=self._changed,
             notify=self._notify,
         )
@@ -92,7 +103,8 @@ class LocalService:
         check_job(spec)
         spec = copy.deepcopy(dict(spec))  # the caller's own may change while trials are still to be started
         job_id = str(10**18 + secrets.randbelow(9 * 10**18))
-        run = self._prepare(job_id, Study(spec, name=f"{parent}/hyperparameterTuningJobs/{job_id}", now=format_now()))
+        now = format_time(self._bench.clock())
+        run = self._prepare(job_id, Study(spec, name=f"{parent}/hyperparameterTuningJobs/{job_id}", now=now))
         with self._changed:
             if self._closed:
                 raise ServiceError("the local service is closed")
@@ -180,8 +192,8 @@ class LocalService:
         pools = spec["trialJobSpec"]["workerPoolSpecs"]
         if len(pools) > 1 or int(pools[0].get("replicaCount", 1)) > 1:
             log.info("Only the first worker pool runs here, with one replica: its processes don't find each other locally.")
-        if any("Stopping" in field for field in spec["studySpec"]):
-            log.info("Early stopping is left to Vertex: here the study goes on, and every trial runs to its end.")
+        for rule in [rule for rule in RULES if rule in spec["studySpec"] and rule != MEDIAN]:
+            log.info("%s is a model of Vertex's own, and not imitated: here no trial is stopped by it.", rule)
         base = spec["trialJobSpec"].get("baseOutputDirectory", {}).get("outputUriPrefix", "")
         workplace = Workplace(job_id, folder, pools[0], provide_interpreter(folder / "logs"), base)
         suggester = GridSuggester(()) if study.state.ended else self._suggester(spec)

@@ -7,8 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from vertex_sweeper.local.early_stopping import MedianRule
 from vertex_sweeper.local.measurement import Selection
+from vertex_sweeper.local.moments import parse_time
 from vertex_sweeper.local.nodes import Choice
+from vertex_sweeper.local.study_stopping import CONFIG, Progress, interrupts, why_to_stop
 from vertex_sweeper.local.trial import Outcome, Trial
 from vertex_sweeper.service import Job, JobState, TrialState
 
@@ -63,7 +66,10 @@ class News:
 
 
 class Study:
-    """The record of one job. Its states only ever move forward. `spec` must not change any more."""
+    """The record of one job. Its states only ever move forward. `spec` must not change any more.
+
+    `stopped` is why the study has ended before its last trial: no more begin, and the job will have succeeded.
+    """
 
     def __init__(self, spec: Mapping[str, Any], *, name: str, now: str) -> None:
         self.name = name
@@ -72,6 +78,7 @@ class Study:
         self.state = JobState.PENDING
         self.trials: list[Trial] = []
         self.exhausted = False
+        self.stopped = ""
         self.created = self._updated = now
         self._started = self._ended = ""
         self._failed = 0
@@ -86,6 +93,7 @@ class Study:
         study.trials = sorted(trials, key=lambda trial: trial.number)
         study._started, study._ended, study._updated = record["started"], record["ended"], record["updated"]
         study._error = record["error"]
+        study.stopped = record.get("stopped", "")
         study._failed = sum(trial.outcome.failed for trial in trials)
         if [trial.number for trial in study.trials] != list(range(1, len(trials) + 1)):
             raise ValueError("trials are missing")
@@ -101,6 +109,7 @@ class Study:
             "ended": self._ended,
             "updated": self._updated,
             "error": self._error,
+            "stopped": self.stopped,
             "spec": self.spec,
         }
 
@@ -117,9 +126,24 @@ class Study:
     @property
     def wants_trial(self) -> bool:
         """Whether a slot is free and there is something to fill it with."""
-        if self.ending or self.exhausted or self.state.ended:
+        if self.ending or self.stopped or self.exhausted or self.state.ended:
             return False
         return len(self.trials) < self.limits.most and self.running < self.limits.parallel
+
+    @property
+    def interrupts(self) -> bool:
+        """Whether running trials end, too, once the study was `stopped`."""
+        return interrupts(self.spec["studySpec"].get(CONFIG, {}))
+
+    @property
+    def median_rule(self) -> MedianRule | None:
+        """The rule that stops trials early, if there is one."""
+        return MedianRule.of(self.spec["studySpec"], self.limits.metrics)
+
+    @property
+    def completed(self) -> list[Trial]:
+        """The trials that count in rules of stopping: those that succeeded, the earliest to end first."""
+        return sorted((one for one in self.trials if one.state is TrialState.SUCCEEDED), key=lambda trial: trial.ended)
 
     def start(self, *, now: str) -> None:
         """The job begins to run."""
@@ -163,6 +187,21 @@ class Study:
             last = max(failed, key=lambda trial: trial.ended).outcome.reason
             allowed = f"maxFailedTrialCount is {self.limits.failed}" if self.limits.failed else "the first trial failed"
             self.end(FAILED_CODE, f"Too many failed trials: {self._failed} ({allowed}). The last one: {last}", now=now)
+
+    def why_to_stop(self, *, now: str, more: int = 0) -> str:
+        """The condition of its `studyStoppingConfig` that is met, or would be with so many more trials; empty when none is."""
+        config = self.spec["studySpec"].get(CONFIG)
+        if not config:
+            return ""
+        metric, maximised = next(iter(self.limits.metrics.items()))
+        ends = [(parse_time(trial.ended), trial.outcome.final) for trial in self.completed]
+        values = [(time, final.values[metric] * (1 if maximised else -1)) for time, final in ends if final]
+        return why_to_stop(config, Progress(parse_time(self.created), parse_time(now), len(self.trials) + more, values))
+
+    def stop(self, why: str, *, now: str) -> None:
+        """The study ends before its last trial: for good, even if a running trial does better."""
+        self.stopped = why
+        self._touch(now)
 
     def end(self, code: int, message: str, *, now: str) -> None:
         """The job shall not go on. The first reason stands."""

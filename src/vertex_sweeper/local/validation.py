@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from vertex_sweeper.errors import InvalidJob
+from vertex_sweeper.local import study_stopping
+from vertex_sweeper.local.early_stopping import RULES
 from vertex_sweeper.local.nodes import MATCH_TOLERANCE, PARENT_FIELDS, SPEC_FIELDS, kind_of, matches, read_values
 from vertex_sweeper_runtime.contract import Kind, ServiceValue
 
@@ -65,6 +67,7 @@ def find_mistakes(spec: Mapping[str, Any]) -> Iterator[Mistake]:
     if not parameters:
         yield "study_spec.parameters", "At least one parameter is required."
     yield from _check_siblings(parameters, field="study_spec.parameters", grid=algorithm == "GRID_SEARCH", taken=set())
+    yield from _check_stopping(study)
     yield from _check_trial_job(spec.get("trialJobSpec", {}))
 
 
@@ -101,6 +104,15 @@ def _check_metrics(metrics: Sequence[Mapping[str, Any]]) -> Iterator[Mistake]:
             yield f"{field}.metric_id", f"Must be unique, got {id!r} again."
         if metric.get("goal", "MAXIMIZE") not in ("GOAL_TYPE_UNSPECIFIED", "MAXIMIZE", "MINIMIZE"):
             yield f"{field}.goal", f"{metric['goal']!r} is neither MAXIMIZE nor MINIMIZE."
+
+
+def _check_stopping(study: Mapping[str, Any]) -> Iterator[Mistake]:
+    rules = [rule for rule in RULES if rule in study]
+    if len(rules) > 1:
+        yield "study_spec", f"At most one rule stops trials early, got {' and '.join(map(_snake, rules))}."
+    config = study.get(study_stopping.CONFIG, {})
+    for field, message in study_stopping.find_mistakes(config, metrics=len(study.get("metrics", ()))):
+        yield f"study_spec.study_stopping_config.{_snake(field)}", message
 
 
 def _check_trial_job(job: Mapping[str, Any]) -> Iterator[Mistake]:

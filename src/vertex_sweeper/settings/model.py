@@ -162,10 +162,10 @@ class MedianStopping:
 class StudyStopping:
     """When the study ends before its last trial; at least one condition."""
 
-    should_stop_asap: bool = setting("End running trials too.", default=False)
+    should_stop_asap: bool = setting("End running trials too, with what they have measured.", default=False)
     minimum_runtime_constraint: int | None = setting("Not before this time.")
     maximum_runtime_constraint: int | None = setting("After this time.")
-    min_num_trials: int | None = setting("Not before this many trials have completed.")
+    min_num_trials: int | None = setting("Not before this many trials have completed (succeeded).")
     max_num_trials: int | None = setting("After this many trials.")
     max_num_trials_no_progress: int | None = setting("When so many trials in a row brought nothing better.")
     max_duration_no_progress: int | None = setting("When nothing better came for this time.")

@@ -1,0 +1,71 @@
+"""A running trial: its process, until when it may run, what it has reported so far; and what may happen to it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from vertex_sweeper.local.environment import Workplace, build_environment, resolve_command
+from vertex_sweeper.local.measurement import MetricFile
+from vertex_sweeper.local.process import Child, Nursery
+from vertex_sweeper.local.rendering import Rendering
+from vertex_sweeper.local.study import Limits
+from vertex_sweeper.local.trial import Outcome, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What the jobs of one service share. `look` is how often, in seconds, running trials' metrics are looked at."""
+
+    nursery: Nursery
+    rendering: Rendering
+    environment: Mapping[str, str]
+    grace: float
+    look: float
+    clock: Callable[[], float]
+    changed: threading.Condition
+    notify: Callable[[], None]
+
+
+@dataclass(slots=True)
+class Slot:
+    """A running trial. `deadline` is when it is stopped or, once that has `stopped` it, killed (monotonic seconds)."""
+
+    trial: Trial
+    child: Child
+    metrics: MetricFile
+    deadline: float
+    stopped: Outcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """Something happened: a trial's process, and all it had started, is gone."""
+
+    trial: int
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Something happened: the job shall end. `at_once` leaves no trial any time."""
+
+    at_once: bool
+
+
+def launch(trial: Trial, *, workplace: Workplace, bench: Bench, limits: Limits, on_exit: Callable[[int], None]) -> Slot:
+    """Starts a trial's process. Raises OSError or ValueError where that is not possible."""
+    container, number = workplace.pool["containerSpec"], trial.number
+    label = f"{workplace.job_id}/{number}"
+    mark = (bench.nursery.mark, label)
+    environment = build_environment(bench.environment, workplace=workplace, trial=number, mark=mark)
+    arguments = bench.rendering.render(trial.choices, container.get("args", ()))
+    command = resolve_command([*container["command"], *arguments], path=environment["PATH"])
+    path = workplace.metrics(number)
+    path.unlink(missing_ok=True)
+    metrics = MetricFile(path, metrics=tuple(limits.metrics), begun=bench.clock())
+    log = workplace.log(number)
+    child = bench.nursery.start(command, label=label, environment=environment, output=log, on_exit=on_exit)
+    return Slot(trial, child, metrics, deadline=time.monotonic() + limits.seconds)
