@@ -49,6 +49,11 @@ def line(step: Any = 0, **metrics: Any) -> str:
         ),
         pytest.param([line("1", acc=True), line("1", acc=None), line("1", acc="good")], [], id="no numbers"),
         pytest.param([line(None, acc="1"), line("x", acc="2")], [(0, {"acc": 1.0}), (0, {"acc": 2.0})], id="no step"),
+        pytest.param(
+            [line(-1, acc="1"), line("1e300", acc="2"), line(2**62, acc="3")],
+            [(0, {"acc": 1.0}), (0, {"acc": 2.0}), (2**62, {"acc": 3.0})],
+            id="no step that the api could show",
+        ),
         pytest.param([line("1", other="0.5")], [], id="a metric that the study does not have"),
     ],
 )
@@ -57,18 +62,18 @@ def test_a_metric_file_is_read_as_measurements(
 ) -> None:
     path = tmp_path / "metrics"
     path.write_text("\n".join(lines))
-    found = MetricFile(path, metrics=["acc", "loss"], begun=1.0).read()
+    found = MetricFile(path, metrics=["acc", "loss"], begun=1.0, clock=lambda: 2.0).read()
     assert [(one.step, one.values) for one in found] == measurements
 
 
 def test_bytes_that_are_no_text_spoil_their_own_line_only(tmp_path: Path) -> None:
     path = tmp_path / "metrics"
     path.write_bytes(b"\xff\xfe\x00\n" + line("1", acc="0.5").encode())
-    assert len(MetricFile(path, metrics=["acc"], begun=1.0).read()) == 1
+    assert len(MetricFile(path, metrics=["acc"], begun=1.0, clock=lambda: 2.0).read()) == 1
 
 
 def test_a_missing_file_holds_nothing(tmp_path: Path) -> None:
-    file = MetricFile(tmp_path / "absent", metrics=["acc"], begun=1.0)
+    file = MetricFile(tmp_path / "absent", metrics=["acc"], begun=1.0, clock=lambda: 2.0)
     assert file.read() == file.look() == []
 
 
@@ -79,7 +84,7 @@ def test_what_hypertune_writes_is_read(tmp_path: Path, monkeypatch: pytest.Monke
     for step, value in enumerate([0.25, 0.5]):
         reporter.report_hyperparameter_tuning_metric("acc", value, step)
     begun = time.time() - 1000
-    found = MetricFile(tmp_path / "metrics", metrics=["acc"], begun=begun).read()
+    found = MetricFile(tmp_path / "metrics", metrics=["acc"], begun=begun, clock=time.time).read()
     assert [(one.step, one.values) for one in found] == [(0, {"acc": 0.25}), (1, {"acc": 0.5})]
     assert [one.elapsed for one in found] == [stamp - begun for stamp in stamps(tmp_path / "metrics")]
 
@@ -91,18 +96,19 @@ def stamps(path: Path) -> list[float]:
 def test_a_measurement_is_as_old_as_its_latest_report(tmp_path: Path) -> None:
     path = tmp_path / "metrics"
     path.write_text("\n".join(line(step, **{metric: 1, "timestamp": at}) for step, metric, at in REPORTS))
-    found = MetricFile(path, metrics=["acc", "loss"], begun=100.0).read()
-    assert [(one.step, one.elapsed) for one in found] == [(1, 2.5), (2, 3.0), (3, None), (4, None)]
+    found = MetricFile(path, metrics=["acc", "loss"], begun=100.0, clock=lambda: 110.0).read()
+    assert [(one.step, one.elapsed) for one in found] == [(1, 2.5), (2, 3.0), (3, None), (4, None), (5, None), (6, 10.0)]
 
 
 REPORTS = [(1, "acc", 101.0), (1, "loss", 102.5), (2, "acc", 103), (3, "acc", 99), (4, "acc", "noon")]
-"""The third is from before the trial began, and the fourth has no time."""
+REPORTS += [(5, "acc", 101_000.0), (6, "acc", 110.0)]
+"""At step 3 the time is from before the trial began, at step 4 none, and at step 5 in milliseconds: from the future."""
 
 
 def test_what_was_read_once_stays_reported_when_the_file_is_cut_short_or_rewritten(tmp_path: Path) -> None:
     path = tmp_path / "metrics"
     lines = [line(step, acc=step / 10) for step in range(1, 6)]
-    file = MetricFile(path, metrics=["acc"], begun=1.0)
+    file = MetricFile(path, metrics=["acc"], begun=1.0, clock=lambda: 2.0)
     path.write_text("\n".join(lines[:3]))
     assert steps(file.look()) == [1, 2, 3]
     path.write_text("")  # it is just being rewritten
@@ -117,7 +123,7 @@ def test_what_was_read_once_stays_reported_when_the_file_is_cut_short_or_rewritt
 
 def test_equal_lines_are_as_many_measurements_as_the_file_has(tmp_path: Path) -> None:
     path = tmp_path / "metrics"
-    file = MetricFile(path, metrics=["acc"], begun=1.0)
+    file = MetricFile(path, metrics=["acc"], begun=1.0, clock=lambda: 2.0)
     for count in (1, 2, 3):
         path.write_text("\n".join([line(1, acc=0.5)] * count))
         assert len(file.look()) == len(file.read()) == count

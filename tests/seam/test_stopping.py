@@ -61,11 +61,15 @@ class TestStoppingAtEveryDoor:
         assert "infeasibleReason" not in trials_of(job)["3"]
 
     def test_trials_may_be_compared_at_the_same_running_time(self, start: Start, gate: Gate) -> None:
-        service = start(seed=1, look=LOOK, clock=lambda: 1000.0)
+        now = [1000.0]
+        service = start(seed=1, look=LOOK, clock=lambda: now[0])
         name = service.create(PARENT, gate.job(most=2, medianAutomatedStoppingSpec={"useElapsedDuration": True}))["name"]
-        gate.next().do("report(1, 1010.0, acc=0.5)", "report(2, 1020.0, acc=0.9)", "sys.exit(0)")
+        first = gate.next()
+        now[0] = 1020.0
+        first.do("report(1, 1010.0, acc=0.5)", "report(2, 1020.0, acc=0.9)", "sys.exit(0)")
         (second,) = begin(gate)
-        second.do("report(1, 1020.0, acc=0.6)")  # better than the other at its step, and worse after these 20 seconds
+        now[0] = 1040.0
+        second.do("report(1, 1040.0, acc=0.6)")  # better than the other at its step, and worse after these 20 seconds
         assert second.hear() == "asked to end"
         second.do("sys.exit(0)")
         trials = trials_of(wait_for_end(service, name))

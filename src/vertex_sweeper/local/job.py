@@ -139,8 +139,8 @@ class JobRun:
 
     def _go_on(self, trial: Trial) -> None:
         if trial.state is TrialState.STOPPING:  # early: nothing else is on record with this state
-            metrics, limits = self._workplace.metrics(trial.number), self._study.limits
-            file = MetricFile(metrics, metrics=tuple(limits.metrics), begun=parse_time(trial.started))
+            path, limits, begun = self._workplace.metrics(trial.number), self._study.limits, parse_time(trial.started)
+            file = MetricFile(path, metrics=tuple(limits.metrics), begun=begun, clock=self._bench.clock)
             self._close_trial(trial, judge(0, file.read(), limits=limits, stopped=EARLY))
         elif self._record(lambda now: self._study.repeat_trial(trial, now=now)):
             self._launch(trial)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -68,12 +68,14 @@ class MetricFile:
         path: The file; it need not exist.
         metrics: The metrics that count.
         begun: When the trial began to run, in seconds since 1970.
+        clock: What time it is now.
     """
 
-    def __init__(self, path: Path, *, metrics: Sequence[str], begun: float) -> None:
+    def __init__(self, path: Path, *, metrics: Sequence[str], begun: float, clock: Callable[[], float]) -> None:
         self._path = path
         self._metrics = metrics
         self._begun = begun
+        self._clock = clock
         self._reports: list[Report] = []
         self._looked: tuple[list[Measurement], tuple[int, int] | None] = ([], None)
 
@@ -90,7 +92,7 @@ class MetricFile:
         found = list(_read_reports(text.splitlines(), metrics=self._metrics))
         present = set(found)
         self._reports = [report for report in self._reports if report not in present] + found
-        return group_reports(self._reports, begun=self._begun)
+        return group_reports(self._reports, begun=self._begun, now=self._clock())
 
     def look(self) -> list[Measurement]:
         """The same, for whoever asks often: the file is only read when it seems to have changed."""
@@ -104,7 +106,7 @@ class MetricFile:
         return self._looked[0]
 
 
-def group_reports(reports: Iterable[Report], *, begun: float) -> list[Measurement]:
+def group_reports(reports: Iterable[Report], *, begun: float, now: float) -> list[Measurement]:
     """Joins reports of one step to one measurement, as old as its latest report.
 
     A metric that is reported again at the same step begins a new measurement: applications that never pass a step report
@@ -118,12 +120,13 @@ def group_reports(reports: Iterable[Report], *, begun: float) -> list[Measuremen
             group = newest[report.step] = []
             grouped.append(group)
         group.append(report)
-    return [_join(group, begun) for group in grouped]
+    return [_join(group, begun, now) for group in grouped]
 
 
-def _join(reports: Sequence[Report], begun: float) -> Measurement:
-    # A time from before the trial's start is another clock's, and tells nothing.
-    ages = [report.time - begun for report in reports if report.time is not None and report.time >= begun]
+def _join(reports: Sequence[Report], begun: float, now: float) -> Measurement:
+    # Trials write what they like: a time from before the trial's start, or from the future, is another clock's (or another
+    # unit's), and tells nothing.
+    ages = [report.time - begun for report in reports if report.time is not None and begun <= report.time <= now]
     values = {report.metric: report.value for report in reports}
     return Measurement(reports[0].step, values, max(ages) if ages else None)
 
@@ -158,11 +161,12 @@ def _read_reports(lines: Iterable[str], *, metrics: Sequence[str]) -> Iterator[R
             continue
         if not isinstance(entry, dict):
             continue
-        step = _number(entry.get("global_step"))
+        step = _number(entry.get("global_step")) or 0
+        step = int(step) if 0 <= step < 2**63 else 0  # what the API has room for
         for metric in metrics:
             value = _number(entry.get(metric))
             if value is not None:
-                yield Report(int(step or 0), metric, value, _number(entry.get("timestamp")))
+                yield Report(step, metric, value, _number(entry.get("timestamp")))
 
 
 def _number(written: object) -> float | None:
