@@ -18,7 +18,7 @@ from hydra.core.override_parser.types import Override
 
 from vertex_sweeper import best, files, hints, progress
 from vertex_sweeper import directory as sweep_directory
-from vertex_sweeper.errors import ServiceError, SweepFailed
+from vertex_sweeper.errors import ServiceError, SweepDirectoryError, SweepFailed
 from vertex_sweeper.interrupt import Interrupt, Reaction, react, terminal
 from vertex_sweeper.outcome import Outcome, OutcomeReader, Trial
 from vertex_sweeper.screen import Screen, screen_of_terminal
@@ -102,7 +102,7 @@ class Reporter:
         self._job, self.outcome = job, self._reader.read(job)
         ended_now = [trial for trial in self.outcome.trials if trial.ended and trial.number not in self._reported]
         if ended_now:
-            files.write_text(self._task.directory / files.TRIALS, files.trials_table(self.outcome))
+            self._keep_table()
         for trial in ended_now:
             self._reported.add(trial.number)
             log.info(progress.trial_line(trial, self.outcome))
@@ -111,9 +111,32 @@ class Reporter:
             self._screen.draw(progress.table_lines(self.outcome, now=datetime.now(timezone.utc)))
 
     def leave_results(self) -> None:
-        """Writes the files, and says on screen what came of the sweep and where it is; nothing if no snapshot was seen."""
+        """Writes the files, and says on screen what came of the sweep and where it is; nothing if no snapshot was seen.
+
+        Raises SweepDirectoryError when they cannot be written.
+        """
         if self._job is None:
             return
+        try:
+            summary = self._write(self._job)
+        except SweepDirectoryError:
+            raise
+        except OSError as error:
+            for line in [*self._failures(), *progress.overview_lines(self.outcome)]:
+                log.info(line)
+            raise _unwritten(error, self._task) from error
+        for line in [*self._failures(), *summary]:
+            log.info(line)
+
+    def _keep_table(self) -> None:
+        """A disk that is full does not end the watch: it may have room again when all has ended."""
+        try:
+            files.write_text(self._task.directory / files.TRIALS, files.trials_table(self.outcome))
+        except OSError as error:
+            log.warning("%s cannot be written (%s); the watch goes on", self._task.directory / files.TRIALS, error.strerror)
+
+    def _write(self, job: Job) -> list[str]:
+        """Writes the files; what is to be said about them."""
         task, outcome = self._task, self.outcome
         again, extra, folder = None, [], None
         if outcome.best is not None:
@@ -122,10 +145,8 @@ class Reporter:
             extra = best.left_out(overrides, self._is_group, pinned=pinned)
             folder = task.folder(outcome.best)
         written = files.write_results(task.directory, outcome, best_config=again, folder=folder)
-        sweep_directory.write_state(task.directory, state=self._job.get("state"), error=outcome.error)
-        summary = progress.summary_lines(outcome, task.directory, written, command=task.contract.command, extra=extra)
-        for line in [*self._failures(), *summary]:
-            log.info(line)
+        sweep_directory.write_state(task.directory, state=job.get("state"), error=outcome.error)
+        return progress.summary_lines(outcome, task.directory, written, command=task.contract.command, extra=extra)
 
     def _is_group(self, override: Override) -> bool:
         return override.key_or_group in self._task.contract.groups
@@ -169,6 +190,13 @@ def _react(task: Task, interrupt: Interrupt, screen: Screen | None) -> Reaction:
     if not task.opened.outlives:
         return Reaction.CANCEL
     return react(interrupt, task.on_interrupt, answer=terminal())
+
+
+def _unwritten(error: OSError, task: Task) -> SweepDirectoryError:
+    line = f"the results cannot be written into {task.directory} ({error.strerror})"
+    if not task.opened.outlives:
+        return SweepDirectoryError(f"{line}; the best trial is named above")
+    return SweepDirectoryError(f"{line}: make room, and have them written with `{hints.attach_command(task.directory)}`")
 
 
 def _lost(error: ServiceError, task: Task) -> ServiceError:

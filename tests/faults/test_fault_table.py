@@ -6,10 +6,12 @@ what must hold in all cells stands in the test.
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
+import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import Enum
@@ -26,7 +28,7 @@ from support import app_in  # noqa: E402
 from tests.faults.injection import DROPPED, HIDDEN, LATE, Fault, Faults, Wire  # noqa: E402
 from tests.faults.roads import Road, comparable, settings  # noqa: E402
 from vertex_sweeper.emulator import Emulator  # noqa: E402
-from vertex_sweeper.errors import JobNotFound, ServiceError, SweepError  # noqa: E402
+from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError, SweepError  # noqa: E402
 from vertex_sweeper.hints import attach_command  # noqa: E402
 from vertex_sweeper.plan import Plan  # noqa: E402
 from vertex_sweeper.vertex.errors import Verb  # noqa: E402
@@ -240,3 +242,34 @@ def check_what_remains(road: Road, cell: Cell, undisturbed: Any) -> None:
         road.attach()
     assert len(road.jobs()) == 1
     assert comparable(road.directory) == undisturbed
+
+
+@pytest.fixture
+def smooth(tmp_path: Path, emulator: Emulator, wire: Wire, plan: Plan) -> Road:
+    """A road whose service answers well."""
+    return Road(emulator, wire, plan, tmp_path / "sweep", hangs=False)
+
+
+@pytest.mark.parametrize("moment", ["created", "watched"])
+def test_a_disk_that_fills_up_loses_nothing(smooth: Road, undisturbed: dict[bool, Any], moment: str) -> None:
+    whole = {"created": 3, "watched": 4}[moment]  # so many files are written before: the claim's, and the job with its name
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", full_after(whole))
+        with pytest.raises(SweepDirectoryError, match="No space left on device") as caught:
+            smooth.sweep()
+    (name,) = smooth.jobs()
+    assert attach_command(name if moment == "created" else smooth.directory) in str(caught.value)
+    smooth.attach()
+    assert smooth.jobs() == [name]
+    assert comparable(smooth.directory) == undisturbed[False]
+
+
+def full_after(files: int) -> Callable[[int], None]:
+    """A disk that has room for so many files."""
+    left = iter(range(files))
+
+    def fsync(_: int) -> None:
+        if next(left, None) is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    return fsync
