@@ -260,7 +260,8 @@ def test_a_dry_run_shows_what_trials_would_be_given_and_starts_nothing(app: App)
 
 def test_a_sweep_directory_with_a_job_is_left_as_it_is(app: App) -> None:
     app.directory.mkdir()
-    (app.directory / "job.json").write_text("{}")
+    for name in ("job.json", "sweep.json"):
+        (app.directory / name).write_text("{}")
     output = app.sweep("lr=interval(0, 1)", code=1)
     assert "already holds a job" in output
     assert "Traceback" not in output
