@@ -93,6 +93,9 @@ def test_a_time_of_the_api_is_read(text: str, seconds: float) -> None:
         ({"maxNumTrials": 0}, "max_num_trials", "at least 1, got 0"),
         ({"minNumTrials": -1}, "min_num_trials", "at least 1, got -1"),
         ({"maxDurationNoProgress": "soon"}, "max_duration_no_progress", "Must be a number of seconds like 3600s, got 'soon'."),
+        ({"maxNumTrials": "many"}, "max_num_trials", "whole number of at least 1, got 'many'"),
+        ({"maxDurationNoProgress": 5}, "max_duration_no_progress", "Must be a number of seconds like 3600s, got 5."),
+        ({"minimumRuntimeConstraint": 5}, "minimum_runtime_constraint", "Exactly one of max_duration and end_time"),
         ({"minimumRuntimeConstraint": {}}, "minimum_runtime_constraint", "Exactly one of max_duration and end_time"),
         ({"maximumRuntimeConstraint": {"maxDuration": "-5s"}}, "maximum_runtime_constraint", "Must be a number of seconds"),
         ({"maximumRuntimeConstraint": {"endTime": "2026-01-31"}}, "maximum_runtime_constraint", "Must be a time like"),
@@ -119,3 +122,9 @@ def test_progress_needs_one_metric_and_trials_have_one_rule() -> None:
         "max_num_trials_no_progress",
         "max_duration_no_progress",
     ]
+
+
+@pytest.mark.parametrize("field", ["studyStoppingConfig", "medianAutomatedStoppingSpec"])
+def test_what_is_no_mapping_is_refused(field: str) -> None:
+    ((where, what),) = find_mistakes(make_job(command=["true"], **{field: 5}))
+    assert (where.replace("_", ""), what) == (f"study_spec.{field}".lower().replace("_", ""), "Must be a mapping, got 5.")

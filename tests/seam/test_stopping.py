@@ -36,6 +36,17 @@ def final(job: Job, trial: str) -> float:
     return value
 
 
+def watched_clock() -> tuple[threading.Event, Callable[[], float]]:
+    """A clock, and an event that is set when a service looks at it: it does so when it reads metrics, or checks a time."""
+    looked = threading.Event()
+
+    def tell_time() -> float:
+        looked.set()
+        return 1000.0
+
+    return looked, tell_time
+
+
 class TestStoppingAtEveryDoor:
     def test_a_trial_that_falls_behind_is_stopped_counts_with_what_it_measured_and_is_no_failure(
         self, start: Start, gate: Gate
@@ -59,6 +70,19 @@ class TestStoppingAtEveryDoor:
         assert final(job, "3") == 0.4
         assert len(trials_of(job)["3"]["measurements"]) == 2
         assert "infeasibleReason" not in trials_of(job)["3"]
+
+    def test_a_trial_is_compared_again_when_another_has_ended(self, start: Start, gate: Gate) -> None:
+        looked, tell_time = watched_clock()
+        service = start(seed=1, look=LOOK, clock=tell_time)
+        name = service.create(PARENT, gate.job(most=2, parallel=2, **MEDIAN))["name"]
+        first, second = begin(gate, 2)
+        looked.clear()
+        second.do("report(1, acc=0.25)")
+        assert looked.wait(PATIENCE)  # nobody to be compared with
+        first.do("report(1, acc=0.5)", "sys.exit(0)")
+        assert second.hear() == "asked to end"
+        second.do("sys.exit(0)")
+        assert final(wait_for_end(service, name), "2") == 0.25
 
     def test_trials_may_be_compared_at_the_same_running_time(self, start: Start, gate: Gate) -> None:
         now = [1000.0]
@@ -121,12 +145,7 @@ class TestStoppingAtEveryDoor:
         assert "without a final measurement" in trials_of(job)["4"]["infeasibleReason"]
 
     def test_a_study_has_no_more_trials_than_it_may_and_none_is_interrupted_for_that(self, start: Start, gate: Gate) -> None:
-        looked = threading.Event()
-
-        def tell_time() -> float:
-            looked.set()
-            return 1000.0
-
+        looked, tell_time = watched_clock()
         service = start(seed=1, look=LOOK, clock=tell_time)
         config = {"maxNumTrials": 3, "shouldStopAsap": True}
         name = service.create(PARENT, gate.job(most=10, parallel=2, studyStoppingConfig=config))["name"]

@@ -163,7 +163,7 @@ class JobRun:
         for slot in running:
             if self._study.stopped and self._study.interrupts:
                 self._stop_early(slot, "the study has stopped")
-            elif self._median and (why := self._median.judge(slot.metrics.look(), completed)):
+            elif self._median and (why := self._median.judge(slot.news(completed), completed)):
                 self._stop_early(slot, why)
 
     def _check_study(self) -> None:

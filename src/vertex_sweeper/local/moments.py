@@ -1,4 +1,4 @@
-"""Times and durations: seconds here (times since 1970), text in the API's JSON form."""
+"""Times and durations: seconds here (times since 1970), text in the API's JSON form, where whatever else stands is an error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def format_time(seconds: float) -> str:
 def parse_time(text: str) -> float:
     """An RFC 3339 time. Raises ValueError for anything else, and for a time of no time zone."""
     # Before 3.11 Python reads no Z, and three or six digits of a second only; the API may write none, three, six or nine.
-    match = re.fullmatch(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", text)
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", str(text))
     try:
         second, fraction, zone = match.groups() if match else ("", "", "")
         zone = "+00:00" if zone in "Zz" else zone
@@ -33,6 +33,6 @@ def format_duration(seconds: float) -> str:
 
 def parse_duration(text: str) -> float:
     """What `format_duration` gave. Raises ValueError for anything else, and for less than nothing."""
-    if not re.fullmatch(r"\d+(\.\d+)?s", text):
+    if not re.fullmatch(r"\d+(\.\d+)?s", str(text)):
         raise ValueError(f"Must be a number of seconds like 3600s, got {text!r}.")
     return float(text[:-1])

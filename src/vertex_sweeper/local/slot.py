@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vertex_sweeper.local.environment import Workplace, build_environment, resolve_command
-from vertex_sweeper.local.measurement import MetricFile
+from vertex_sweeper.local.measurement import Measurement, MetricFile
 from vertex_sweeper.local.process import Child, Nursery
 from vertex_sweeper.local.rendering import Rendering
 from vertex_sweeper.local.study import Limits
@@ -38,6 +38,13 @@ class Slot:
     metrics: MetricFile
     deadline: float
     stopped: Outcome | None = None
+    _compared: tuple[Sequence[Measurement], int] = ((), 0)
+
+    def news(self, completed: Sequence[object]) -> Sequence[Measurement]:
+        """What the trial has measured so far; nothing when that was already compared with so many completed trials."""
+        compared, self._compared = self._compared, (self.metrics.look(), len(completed))
+        measurements, others = self._compared
+        return () if measurements is compared[0] and others == compared[1] else measurements
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -58,13 +59,13 @@ def interrupts(config: Mapping[str, Any]) -> bool:
 def find_mistakes(config: Mapping[str, Any], *, metrics: int) -> Iterator[tuple[str, str]]:
     """Each field (of the API's JSON form) that is wrong, and what is wrong with it."""
     for field in COUNTS:
-        if int(config.get(field, 1)) < 1:
-            yield field, f"Must be at least 1, got {config[field]}."
+        if not _is_count(config.get(field, 1)):
+            yield field, f"Must be a whole number of at least 1, got {config[field]!r}."
     for field in CONSTRAINTS:
         constraint = config.get(field, {"maxDuration": "0s"})
         try:
-            if len(constraint) != 1:
-                yield field, f"Exactly one of max_duration and end_time is needed, got {len(constraint)}."
+            if not isinstance(constraint, Mapping) or len(constraint) != 1:
+                yield field, f"Exactly one of max_duration and end_time is needed, got {constraint!r}."
             elif "endTime" in constraint:
                 parse_time(constraint["endTime"])
             else:
@@ -79,6 +80,10 @@ def find_mistakes(config: Mapping[str, Any], *, metrics: int) -> Iterator[tuple[
     for field in ("maxNumTrialsNoProgress", NO_PROGRESS):
         if field in config and metrics > 1:
             yield field, f"Works with one metric only, got {metrics}."
+
+
+def _is_count(value: object) -> bool:
+    return bool(re.fullmatch(r"\d+", str(value))) and int(str(value)) >= 1
 
 
 def _passed(constraint: Mapping[str, str] | None, progress: Progress, *, absent: bool) -> bool:

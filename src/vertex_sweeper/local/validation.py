@@ -110,7 +110,12 @@ def _check_stopping(study: Mapping[str, Any]) -> Iterator[Mistake]:
     rules = [rule for rule in RULES if rule in study]
     if len(rules) > 1:
         yield "study_spec", f"At most one rule stops trials early, got {' and '.join(map(_snake, rules))}."
+    for field in (*rules, study_stopping.CONFIG):
+        if not isinstance(study.get(field, {}), Mapping):
+            yield f"study_spec.{_snake(field)}", f"Must be a mapping, got {study[field]!r}."
     config = study.get(study_stopping.CONFIG, {})
+    if not isinstance(config, Mapping):
+        return
     for field, message in study_stopping.find_mistakes(config, metrics=len(study.get("metrics", ()))):
         yield f"study_spec.study_stopping_config.{_snake(field)}", message
 
