@@ -18,6 +18,8 @@ from vertex_sweeper.entries import EntryReader
 from vertex_sweeper.errors import InvalidSweep, MissingExtra
 from vertex_sweeper.services import open_service, place_of
 from vertex_sweeper.settings import Backend, Settings, VertexSettings
+from vertex_sweeper.space import build_space
+from vertex_sweeper_runtime.contract import Condition
 
 SWEPT = "lr=interval(0,1)"
 VERTEX = [
@@ -42,6 +44,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         "mandatory": "defaults: [{model: '???'}, _self_]\nlr: 0.1\n",
         "model/linear": "C: 1.0\n",
         "model/svm": "C: 1.0\ngamma: 0.1\n",
+        "model/torn": "C: [1\n  a: b\n",
     }
     with app_in(tmp_path_factory.mktemp("bad input ü"), configs) as app:
         yield app
@@ -250,6 +253,17 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         ["interval(0, 1)", "its own dotted key"],
     ),
     "sweep inside a sweep": (["name=choice(a, choice(b, c))"], ["name", "a sweep inside a sweep", "side by side"]),
+    "sweep inside a list of a sweep": (["name=[choice(a, b)],[c]"], ["name", "a sweep inside a sweep", "side by side"]),
+    "sweep inside a list": (
+        ["hydra.sweeper.params={name: '[choice(a, b)]'}", SWEPT],
+        ["name", "a sweep inside a list or dict", "side by side"],
+    ),
+    "sweep inside a list of a condition": (
+        [SWEPT, "hydra.sweeper.conditional={name\\=\\[choice\\(a\\,b\\)\\]\\,c: {params: {n: '1,2'}}}"],
+        ["name", "a sweep inside a sweep"],
+    ),
+    "option that is no YAML": (["model=linear,torn"], ["model=torn", "expected ',' or ']'", "torn.yaml"]),
+    "path that goes on behind a list": (["+list=[1]", "list.a.b=1,2"], ["list.a.b=1", "'a' (str) is not an int"]),
     "element that needs quotes in a function": (["name=choice('é', b)"], ["name", "cannot read it back", "as in 'é'"]),
     "group set to null": (["model=null,linear"], ["model=null", "must be a string or a list"]),
     "params that are a list": (
@@ -406,6 +420,16 @@ def test_a_yaml_value_that_an_override_can_say_is_that_value(value: str) -> None
 def test_a_condition_on_a_parent_of_one_element_is_decided_at_once(app: App) -> None:
     plan = app.plan("hydra.sweeper.conditional={model\\=svm: {params: {model.gamma: '1,2'}}}", "model=choice(svm)")
     assert plan.contract.parameters[0].when is None
+
+
+@pytest.mark.parametrize("fixed", ["true", "[1, 2]", " '1'", "1e-3"])
+def test_a_condition_on_a_fixed_override_under_a_condition_is_compared_as_hydra_prints_it(fixed: str) -> None:
+    inner = {f"name={fixed}": {"params": {"n": "1,2"}}}
+    reader = EntryReader(None)
+    entries = reader.params({"lr": "1,2"}) + reader.conditional({"lr=1": {"params": {"name": fixed}, "conditional": inner}})
+    parameters = {parameter.id: parameter for parameter in build_space(entries).parameters}
+    assert parameters["name"].literals == (fixed,)
+    assert parameters["n"].when == Condition("name", parameters["name"].values)
 
 
 def test_a_key_that_a_trial_would_take_for_an_alias_is_refused(tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def _composed(compose: Compose, overrides: Sequence[str]) -> tuple[DictConfig | 
     """The config, or Hydra's own message on one line, without its list of places searched."""
     try:
         return compose(overrides), ""
-    except (HydraException, OmegaConfBaseException, ValueError) as error:  # ValueError: a group's option that is no text
+    except Exception as error:  # noqa: BLE001 - Hydra lets YAML's errors, TypeErrors and assertions out for what a user wrote
         message = str(error).partition("\nConfig search path")[0]
         cause = str(error.__cause__).partition("\n")[0] if isinstance(error.__cause__, OmegaConfBaseException) else ""
         return None, " ".join(f"{message} {cause}".split()) or type(error).__name__

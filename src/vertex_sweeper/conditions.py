@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from vertex_sweeper.entries import CONDITIONAL, Entry, When
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.expressions import Domain, Element, domain_of
+from vertex_sweeper.expressions import Domain, Element, domain_of, holds_sweep
 from vertex_sweeper.near import near
 from vertex_sweeper_runtime.contract import Condition, Kind, ServiceValue
 
@@ -48,7 +48,7 @@ def _only_value(entry: Entry) -> str | None:
     if entry.override.is_delete():
         return None
     if not entry.override.is_sweep_override():
-        return entry.override.get_value_element_as_str()
+        return None if holds_sweep(entry.override.value()) else entry.override.get_value_element_as_str()
     try:
         domain = domain_of(entry.override)
     except ValueError:
@@ -100,16 +100,19 @@ def _values(parent: Node, when: When) -> tuple[ServiceValue, ...]:
     domain = parent.domain
     if domain.kind is Kind.DOUBLE:
         raise ValueError(f"{when.key} is a DOUBLE, and no condition can hang on one: make it a choice or a range of ints")
+    # A fixed override under a condition keeps its own spelling (`true`, `[1, 2]`), and texts of conditions are Hydra's.
+    only = _only_value(parent.entry)
+    texts = domain.literals if only is None else (only,)
     values: list[ServiceValue] = []
     for text in when.texts:
         if domain.kind is Kind.INTEGER:
             if not text.lstrip("-").isdigit() or not domain.low <= int(text) <= domain.high:
                 raise ValueError(f"{when.key} never is {text}: it ranges from {domain.low} to {domain.high}")
             values.append(int(text))
-        elif text in domain.literals:
-            values.append(domain.values[domain.literals.index(text)])
+        elif text in texts:
+            values.append(domain.values[texts.index(text)])
         else:
-            meant, all_of_them = near(text, domain.literals), ", ".join(domain.literals)
+            meant, all_of_them = near(text, texts), ", ".join(texts)
             raise ValueError(f"{when.key} never is {text or 'empty'}{meant}: it is {all_of_them}")
     return tuple(values)
 

@@ -17,6 +17,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString, Transformer
 from hydra.errors import HydraException
 
+from vertex_sweeper.expressions import elements_of, holds_sweep
+
 PARAMS = "hydra.sweeper.params"
 CONDITIONAL = "hydra.sweeper.conditional"
 COMMAND_LINE = "the command line"
@@ -140,8 +142,12 @@ class EntryReader:
             self.mistakes.append(f"{where}: must read parent=value: {' '.join(str(error).split())}")
             return None
         if override.is_discrete_sweep():
-            return When(override.get_key_element(), tuple(override.sweep_string_iterator()))
-        if override.is_sweep_override() or override.is_delete():
+            try:
+                return When(override.get_key_element(), tuple(element.text for element in elements_of(override)))
+            except ValueError as error:
+                self.mistakes.append(f"{where}: {error}")
+                return None
+        if override.is_delete() or holds_sweep(override.value()):
             self.mistakes.append(f"{where}: must read parent=value or parent=value1,value2")
             return None
         return When(override.get_key_element(), (override.get_value_element_as_str(),))

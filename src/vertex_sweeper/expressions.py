@@ -101,10 +101,17 @@ def elements_of(override: Override) -> list[Element]:
     return elements
 
 
+def holds_sweep(value: Any) -> bool:
+    """Whether a value is a sweep, or a list or dict with one in it: Hydra parses `[choice(1,2)]`, and cannot use it."""
+    if isinstance(value, dict):
+        return any(map(holds_sweep, value.values()))
+    return any(map(holds_sweep, value)) if isinstance(value, list) else isinstance(value, Sweep)
+
+
 def _printed(value: Any) -> str:
     """What Hydra prints for an element; raises ValueError for one that Hydra itself would not read back from there."""
-    if isinstance(value, Sweep):
-        raise ValueError("a sweep inside a sweep: write all elements side by side")  # noqa: TRY004 - a user writes it
+    if holds_sweep(value):
+        raise ValueError("a sweep inside a sweep: write all elements side by side")
     if not isinstance(value, (str, int, float, list, dict, QuotedString)) and value is not None:
         raise ValueError("only values can be elements, and a function that changes the config is none: give it one value")
     text = Transformer.str(value)

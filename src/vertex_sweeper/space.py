@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from vertex_sweeper.conditions import Node, decide, link
 from vertex_sweeper.entries import Entry
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.expressions import Domain, categorical, domain_of, elements_of, merged, unique_aliases
+from vertex_sweeper.expressions import Domain, categorical, domain_of, elements_of, holds_sweep, merged, unique_aliases
 from vertex_sweeper_runtime.contract import Condition, Parameter, Slot
 
 
@@ -74,6 +74,8 @@ def _read(entry: Entry) -> str | Domain:
     if override.is_sweep_override() and override.is_hydra_override():
         raise ValueError("Hydra's own settings cannot be swept: give it one value")
     if not override.is_sweep_override():
+        if holds_sweep(override.value()):
+            raise ValueError("a sweep inside a list or dict would not be swept: list whole values side by side")
         if not entry.when:
             return entry.line
         if override.is_delete():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +15,11 @@ from vertex_sweeper_runtime.contract import Kind, Parameter, Scale
 DOUBLE = Parameter("x", "x", Kind.DOUBLE, low=1e-5, high=0.1, scale=Scale.LOG)
 INTEGER = Parameter("n", "n", Kind.INTEGER, low=-(2**62), high=2**62)
 DISCRETE = Parameter(
-    "d", "d", Kind.DISCRETE, values=(0.1, 32.0, 128.0, 128.0 + 2e-10, 1e9), literals=("0.1", "32", "128", "e", "f")
+    "d",
+    "d",
+    Kind.DISCRETE,
+    values=(0.1, 32.0, 128.0, 128.0 + 2e-10, 1e9, sys.float_info.max),
+    literals=("0.1", "32", "128", "e", "f", "max"),
 )
 CATEGORICAL = Parameter("c", "c", Kind.CATEGORICAL, values=("a", "-b", "--c"), literals=("a", "b", "c"))
 

@@ -93,6 +93,8 @@ def _scientific(number: float, *, sign: str) -> str:
 def _perturb(choice: Choice, dice: random.Random) -> ServiceValue:
     domain, value = choice.domain, choice.value
     off = _ROUND_OFF * abs(float(value)) * dice.choice((-1, 0, 1))
+    if not math.isfinite(float(value) + off):
+        return value  # the largest of doubles
     if domain.kind is Kind.DISCRETE:
         neighbours = [abs(float(other) - float(value)) for other in domain.values if other != value]
         return float(value) + math.copysign(min([abs(off), *(gap / 4 for gap in neighbours)]), off)
