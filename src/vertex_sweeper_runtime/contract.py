@@ -28,6 +28,8 @@ VERSION: Final = 2  # which brought `drift`
 TOLERANCE: Final = 1e-9
 """How far, relative to the larger number, a flag may be off an allowed value: services round in the last digits."""
 
+_MOST_ROUND_OFF: Final = 1e-3
+
 Number = int | float
 ServiceValue = int | float | str
 """What a service hands out or reports for a parameter: a number, or a CATEGORICAL label."""
@@ -111,11 +113,13 @@ class Parameter(NamedTuple):
     def _bounded(self, number: Number, rendered: ServiceValue) -> Number:
         if self.low <= number <= self.high:
             return number
-        # Round-off is relative to the value on a logarithmic scale, and to the whole range on any other.
-        span = 0.0 if self.scale is Scale.LOG else float(self.high) - float(self.low)
-        for bound in (self.low, self.high):
-            if math.isclose(number, bound, rel_tol=TOLERANCE, abs_tol=TOLERANCE * 1e-3 * span):
-                return float(bound) if self.kind is Kind.DOUBLE else bound
+        if self.kind is Kind.DOUBLE:
+            bound = float(self.low if number < self.low else self.high)
+            # Round-off is relative to the value on a logarithmic scale, and to the whole range on any other. A range may be
+            # longer than the largest double, and its half is not.
+            half = 0.0 if self.scale is Scale.LOG else float(self.high) / 2 - float(self.low) / 2
+            if math.isclose(number, bound, rel_tol=TOLERANCE, abs_tol=TOLERANCE * 2e-3 * half):
+                return bound
         raise ValueError(f"{self.id}: {rendered} is outside [{self.low!r}, {self.high!r}]")
 
 
@@ -286,7 +290,8 @@ def _integer(id: str, number: float, rendered: ServiceValue) -> int:
             return int(rendered)  # exact beyond 2**53, where a float is not
         except ValueError:
             pass  # `128.0`, `1.28E2`
-    if not _close(number, round(number)):
+    # Of a large number the tolerance would be more than the distance to the next whole one.
+    if not _close(number, round(number)) or abs(number - round(number)) > _MOST_ROUND_OFF:
         raise ValueError(f"{id}: {rendered!r} is not a whole number")
     return round(number)
 

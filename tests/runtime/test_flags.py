@@ -59,6 +59,9 @@ def test_a_number_is_taken_for_what_was_meant(flag: str, override: str) -> None:
         pytest.param(1e-12, 1e-3, Scale.LOG, "5e-13", None, id="half of a small bound"),
         pytest.param(0.0, 1e-12, None, "-1e-13", None, id="a tenth of a small range"),
         pytest.param(-1.0, 1.0, None, "1.0000001", None, id="more than round-off"),
+        pytest.param(0.9999999999, 1.0, None, "1.0000000000000002", "1.0", id="bounds nearer to each other than round-off"),
+        pytest.param(-1e308, 1.7e308, None, "1.7000000000000002e308", "1.7e+308", id="a range longer than the largest double"),
+        pytest.param(-1e308, 1.7e308, None, "1.75e308", None, id="outside a range longer than the largest double"),
     ],
 )
 def test_what_is_round_off_depends_on_the_range(
@@ -70,6 +73,13 @@ def test_what_is_round_off_depends_on_the_range(
             parameter.literal(rendered)
     else:
         assert parameter.literal(rendered) == literal
+
+
+@pytest.mark.parametrize("rendered", ["3999999999", "4000000003", "4000000003.0", "4.000000003E9", "4000000001.4"])
+def test_large_whole_numbers_are_never_taken_for_their_neighbours(rendered: str) -> None:
+    parameter = Parameter(id="n", key="n", kind=Kind.INTEGER, low=4_000_000_000, high=4_000_000_002)
+    with pytest.raises(ValueError, match=r"outside|whole"):
+        parameter.literal(rendered)
 
 
 @pytest.mark.parametrize("value", ["-1", "--", "--layers=2", "+seed=1", "", "a b", "x=y", "$(HOME)"])
