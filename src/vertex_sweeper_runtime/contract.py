@@ -28,8 +28,6 @@ VERSION: Final = 2  # which brought `drift`
 TOLERANCE: Final = 1e-9
 """How far, relative to the larger number, a flag may be off an allowed value: services round in the last digits."""
 
-_MOST_ROUND_OFF: Final = 1e-3
-
 Number = int | float
 ServiceValue = int | float | str
 """What a service hands out or reports for a parameter: a number, or a CATEGORICAL label."""
@@ -115,8 +113,7 @@ class Parameter(NamedTuple):
             return number
         if self.kind is Kind.DOUBLE:
             bound = float(self.low if number < self.low else self.high)
-            # Round-off is relative to the value on a logarithmic scale, and to the whole range on any other. A range may be
-            # longer than the largest double, and its half is not.
+            # Round-off is relative to the value on a logarithmic scale, and to the range on any other (its half is a double).
             half = 0.0 if self.scale is Scale.LOG else float(self.high) / 2 - float(self.low) / 2
             if math.isclose(number, bound, rel_tol=TOLERANCE, abs_tol=TOLERANCE * 2e-3 * half):
                 return bound
@@ -158,7 +155,8 @@ class Contract(NamedTuple):
         Raises ValueError, with every mistake on its own line, for an unknown id, a value outside its domain, a missing
         parameter, or one whose parent's value rules it out.
         """
-        mistakes = [f"{id}: not a parameter of this sweep" for id in values if not self._has(id)]
+        known = {parameter.id for parameter in self.parameters}
+        mistakes = [f"{id}: not a parameter of this sweep" for id in values if id not in known]
         decoded: dict[str, ServiceValue] = {}
         for parameter in self.parameters:
             if parameter.id in values:
@@ -180,9 +178,6 @@ class Contract(NamedTuple):
         texts = {parameter.id: f"{parameter.key}={parameter.literal(values[parameter.id])}" for parameter in given}
         overrides = (item if isinstance(item, str) else texts.get(item.id) for item in self.sequence)
         return [text for text in overrides if text is not None]
-
-    def _has(self, id: str) -> bool:
-        return any(parameter.id == id for parameter in self.parameters)
 
     def _misplaced(self, decoded: Mapping[str, ServiceValue], *, given: Mapping[str, ServiceValue]) -> Iterator[str]:
         for parameter in self.parameters:
@@ -290,10 +285,10 @@ def _integer(id: str, number: float, rendered: ServiceValue) -> int:
             return int(rendered)  # exact beyond 2**53, where a float is not
         except ValueError:
             pass  # `128.0`, `1.28E2`
-    # Of a large number the tolerance would be more than the distance to the next whole one.
-    if not _close(number, round(number)) or abs(number - round(number)) > _MOST_ROUND_OFF:
-        raise ValueError(f"{id}: {rendered!r} is not a whole number")
-    return round(number)
+    whole = round(number)
+    if _close(number, whole) and abs(number - whole) < 1e-3:  # noqa: PLR2004 - a large number's tolerance is more than 1
+        return whole
+    raise ValueError(f"{id}: {rendered!r} is not a whole number")
 
 
 def _close(one: float, other: float) -> bool:
@@ -301,5 +296,5 @@ def _close(one: float, other: float) -> bool:
 
 
 def _listed(values: Sequence[ServiceValue], most: int = 8) -> str:
-    shown = ", ".join(str(value) for value in values[:most])
+    shown = ", ".join(map(str, values[:most]))
     return shown if len(values) <= most else f"{shown}, … {len(values)} in all"
