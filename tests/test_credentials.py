@@ -1,9 +1,13 @@
-"""An environment variable that looks like a credential is refused, with the remedy and without its value."""
+"""What looks like a credential and would stand in the job is refused, with the remedy and without its value."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+from tests.support import App, app_in
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.settings import read_settings
 from vertex_sweeper.settings.credentials import credential_in
@@ -77,6 +81,12 @@ def test_what_only_resembles_a_credential_is_none(name: str) -> None:
     assert credential_in(name, HARMLESS[name]) is None
 
 
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    with app_in(tmp_path, {"config": "lr: 0.1\nname: abc\n"}) as app:
+        yield app
+
+
 def local(trial: dict[str, object]) -> dict[str, object]:
     return {"backend": "local", "trial": trial}
 
@@ -109,6 +119,40 @@ def test_a_mistake_of_another_kind_does_not_show_the_value_either(trial: dict[st
     with pytest.raises(InvalidSweep) as caught:
         read_settings(local(trial))
     assert not any(secret in str(caught.value) for secret in ("20261124", "hf_aa", "ghp_aa"))
+
+
+@pytest.mark.parametrize(
+    ("words", "where"),
+    [
+        pytest.param(["+api_key=" + BY_VALUE["secret key"]], "+api_key", id="a fixed override"),
+        pytest.param(["+hf=x,hf_" + 34 * "a"], "+hf", id="one element of a sweep"),
+        pytest.param(["hydra.sweeper.params={name: ghp_" + 36 * "a" + "}"], "name", id="a value in params"),
+        pytest.param(
+            ["hydra.sweeper.trial.command=[python,train.py,'--token=ghp_" + 36 * "a" + "']"],
+            "hydra.sweeper.trial.command",
+            id="a word of the command",
+        ),
+        pytest.param(
+            ["hydra.sweeper.trial.worker_pools=[{command: [run, ghp_" + 36 * "a" + "]}]"],
+            "hydra.sweeper.trial.worker_pools[0].command",
+            id="a word of a further pool's command",
+        ),
+    ],
+)
+def test_a_credential_among_a_trials_overrides_or_words_is_refused_as_in_its_environment(
+    app: App, words: list[str], where: str
+) -> None:
+    with pytest.raises(InvalidSweep) as caught:
+        app.plan("lr=interval(0, 1)", *words)
+    (line,) = caught.value.mistakes
+    assert line.startswith(f"{where}: its value looks like a ")
+    assert "allow_secrets=true" in line
+    assert "aaaa" not in line
+    app.plan("lr=interval(0, 1)", *words, "hydra.sweeper.trial.allow_secrets=true")
+
+
+def test_an_overrides_name_alone_gives_no_credential_away(app: App) -> None:
+    app.plan("lr=interval(0, 1)", "+model.token=cls", "+secret=xyzzy", "name=sk-learn-pipeline-experiment-number-7")
 
 
 def test_who_insists_may_send_it() -> None:

@@ -27,6 +27,7 @@ from vertex_sweeper.groups import DEFAULT_GROUP, add_group_spaces
 from vertex_sweeper.service import Job
 from vertex_sweeper.services import Place, find_mistakes, place_of
 from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, SEARCH_SPACE_KEYS, Drift, Settings, read_settings
+from vertex_sweeper.settings.credentials import credentials_among
 from vertex_sweeper.space import SearchSpace, build_space
 from vertex_sweeper.travelling import aliased, given_hydra_overrides, refuse_absolute_search_paths, travelling_overrides
 from vertex_sweeper_runtime.contract import Contract
@@ -65,6 +66,8 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     command: Sequence[str] = ()
     with mistakes:
         command = _command_of(settings, config, start, portable=place.container)
+    with mistakes:
+        _refuse_credentials(settings, space)
     mistakes.raise_if_any()
 
     contract = _agree(settings, space, command, config, files)
@@ -83,6 +86,15 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
         compose=compose,
         notes=(*_notes(section, config), *space.notes, *unchecked, *left_out, *([] if place.output else [_LOST])),
     )
+
+
+def _refuse_credentials(settings: Settings, space: SearchSpace) -> None:
+    """What trials are given stands in the job, as readable as their environment is."""
+    fixed = [(item.partition("=")[0], item) for item in space.sequence if isinstance(item, str)]
+    swept = [(parameter.key, literal) for parameter in space.parameters for literal in parameter.literals]
+    found = [] if settings.trial.allow_secrets else credentials_among([*fixed, *swept])
+    if found:
+        raise InvalidSweep(found)
 
 
 def _command_of(settings: Settings, config: DictConfig, start: Start, *, portable: bool) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""Whether an environment variable looks like a credential: by its name, or by the shape of its value.
+"""Whether what travels in a job looks like a credential: a variable by its name, any text by its shape.
 
 A job's specification is stored, shown in the console and copied into files, so a credential must not stand in it. Values are
 never part of a message here.
@@ -7,7 +7,7 @@ never part of a message here.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 _SHAPES: Final = {
@@ -41,9 +41,9 @@ _RANDOM: Final = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9+/=]{16,}")
 
 def credential_in(name: str, value: str) -> str | None:
     """What the variable looks like, for a message; None when it looks like no credential."""
-    for what, shape in _SHAPES.items():
-        if re.search(shape, value):
-            return f"its value looks like {what}"
+    shape = _shape_of(value)
+    if shape is not None:
+        return f"its value looks like {shape}"
     if _NO_SECRET.fullmatch(value) or _REFERENCE.fullmatch(value):
         return None
     return "its name is that of a credential" if _named_like_one(name, value) else None
@@ -52,17 +52,32 @@ def credential_in(name: str, value: str) -> str | None:
 def credentials_in(env: Mapping[str, str], *, where: str) -> list[str]:
     """A line for each variable of a container that looks like a credential."""
     found = {name: credential_in(name, value) for name, value in env.items()}
-    return [
-        f"{where}.{name}: {what}, and everybody who may see the job could read it: let hydra.sweeper.vertex.service_account "
-        "have the access, or the app read it from Secret Manager; to insist: hydra.sweeper.trial.allow_secrets=true"
-        for name, what in found.items()
-        if what
-    ]
+    return [_refusal(f"{where}.{name}", what) for name, what in found.items() if what]
+
+
+def credentials_among(texts: Iterable[tuple[str, str]]) -> list[str]:
+    """A line for each place, beside its text, where a credential of a known form stands.
+
+    The place's own name says nothing here: `model.token=cls` is how apps name their settings.
+    """
+    found = {where: shape for where, text in texts if (shape := _shape_of(text))}
+    return [_refusal(where, f"its value looks like {shape}") for where, shape in found.items()]
 
 
 def shown(value: Any, name: str = "") -> str:
     """A value as messages show it: nothing that looks like a credential."""
     return "a value that is not shown" if credential_in(name, str(value)) else repr(value)
+
+
+def _shape_of(text: str) -> str | None:
+    return next((what for what, shape in _SHAPES.items() if re.search(shape, text)), None)
+
+
+def _refusal(where: str, what: str) -> str:
+    return (
+        f"{where}: {what}, and everybody who may see the job could read it: let hydra.sweeper.vertex.service_account "
+        "have the access, or the app read it from Secret Manager; to insist: hydra.sweeper.trial.allow_secrets=true"
+    )
 
 
 def _named_like_one(name: str, value: str) -> bool:

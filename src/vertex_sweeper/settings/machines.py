@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
-from vertex_sweeper.settings.credentials import credentials_in
+from vertex_sweeper.settings.credentials import credentials_among, credentials_in
 from vertex_sweeper.settings.model import Strategy, TrialSettings, WorkerPoolSettings
 from vertex_sweeper_runtime.contract import VARIABLE
 
@@ -25,14 +25,14 @@ def broken_machines(trial: TrialSettings) -> list[str]:
     further = [
         (f"{_PATH}.worker_pools[{place}]", pool) for place, pool in enumerate(trial.worker_pools or ()) if pool is not None
     ]
-    mistakes = [*_broken_pool(trial, _PATH), *_broken_env(trial.env, f"{_PATH}.env", allow_secrets=trial.allow_secrets)]
+    mistakes = [*_broken_pool(trial, _PATH), *_broken_container(trial, _PATH, allow_secrets=trial.allow_secrets)]
     if trial.command == ():
         mistakes.append(f"{_PATH}.command: must name a program, as in [python, train.py]")
     for path, pool in further:
         mistakes += _broken_pool(pool, path)
         if pool.machine_type is None and pool.accelerator_type is not None:
             mistakes.append(f"{path}.accelerator_type: must come with the pool's own machine_type")
-        mistakes += _broken_env(pool.env or {}, f"{path}.env", allow_secrets=trial.allow_secrets)
+        mistakes += _broken_container(pool, path, allow_secrets=trial.allow_secrets)
     pools = 1 + len(trial.worker_pools or ())
     if pools > MOST_POOLS:
         mistakes.append(f"{_PATH}.worker_pools: {pools - 1} pools, and Vertex has {MOST_POOLS} with the first one")
@@ -58,8 +58,12 @@ def _broken_pool(pool: TrialSettings | WorkerPoolSettings, path: str) -> Iterato
             yield f"{path}.{key}: {kind!r} is a TPU, and tuning jobs take none: choose a GPU, or a machine without"
 
 
-def _broken_env(env: Mapping[str, str], path: str, *, allow_secrets: bool) -> list[str]:
-    mistakes = [] if allow_secrets else credentials_in(env, where=path)
+def _broken_container(pool: TrialSettings | WorkerPoolSettings, where: str, *, allow_secrets: bool) -> list[str]:
+    env, path = pool.env or {}, f"{where}.env"
+    mistakes = []
+    if not allow_secrets:
+        mistakes += credentials_in(env, where=path)
+        mistakes += credentials_among((f"{where}.command", word) for word in pool.command or ())
     if len(env) > MOST_VARIABLES:
         mistakes.append(f"{path}: {len(env)} variables, and at most {MOST_VARIABLES} are possible")
     mistakes += [f"{path}: {name!r} is no name of a variable" for name in env if not name or "=" in name]

@@ -100,7 +100,7 @@ class TrialSettings:
     command: Sequence[str] | None = setting("The words that start a trial; left open, how this sweep was started.")
     image: str | None = setting("The training image, with hydra-vertex-sweeper installed. Needed on Vertex.")
     env: Mapping[str, str] = setting("Environment variables of the container. No secrets: see `allow_secrets`.", factory=dict)
-    allow_secrets: bool = setting("Send environment variables that look like credentials all the same.", default=False)
+    allow_secrets: bool = setting("Send what looks like a credential all the same.", default=False)
     machine_type: str = setting("The machine type.", "n1-standard-4")
     accelerator_type: str | None = setting("The accelerator, as in `NVIDIA_TESLA_T4`. Tuning jobs take no TPU.")
     accelerator_count: int | None = setting("How many of them each machine has; 1 when only the type is given.")
