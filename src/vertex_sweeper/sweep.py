@@ -64,8 +64,13 @@ def _show(plan: Plan) -> None:
 def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
     address, directory = plan.place.address, plan.directory
     opened = open_service(address, directory, seed=plan.settings.local.seed)
-    sweep_directory.claim(directory, address, plan.job, config=OmegaConf.to_yaml(config))
+    # Signals are caught from before the claim: between claim and creation one would leave a directory to a job that never was.
     with Interrupt(opened.kill) as interrupt:
+        sweep_directory.claim(directory, address, plan.job, config=OmegaConf.to_yaml(config))
+        if interrupt.received:
+            sweep_directory.withdraw(directory)
+            log.warning("%s: nothing was created", interrupt.received.name)
+            raise SystemExit(EXIT_CODE)
         try:
             job = submit(opened, address.parent, plan.job, directory=directory, pause=lambda s: interrupt.pause(opened.wait, s))
         except BaseException as error:

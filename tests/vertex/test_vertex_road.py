@@ -47,6 +47,31 @@ def specification(directory: Path) -> HyperparameterTuningJob:
     return HyperparameterTuningJob(ParseDict(json.loads((directory / "job.json").read_text()), HyperparameterTuningJob()._pb))
 
 
+INTERRUPTED = """
+import os, runpy, signal, sys
+from vertex_sweeper import directory
+
+def claim(*arguments, claim=directory.claim, **more):
+    claim(*arguments, **more)
+    os.kill(os.getpid(), signal.SIGINT)
+
+directory.claim = claim
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_an_interrupt_before_the_creation_creates_nothing_and_frees_the_directory(folder: Path, api: TuningApi) -> None:
+    (folder / "interrupted.py").write_text(INTERRUPTED)
+    process = run(folder, "interrupted.py", *words_of(api))
+    output, _ = process.communicate()
+    assert process.returncode == 130, output
+    assert "SIGINT: nothing was created" in output
+    assert "Traceback" not in output
+    assert api.count(CREATE) == 0
+    assert not (folder / "sweep" / "job.json").exists()
+
+
 def test_a_job_whose_creation_was_never_answered_is_found_and_followed(folder: Path, api: TuningApi) -> None:
     api.lose(CREATE, grpc.StatusCode.DEADLINE_EXCEEDED)
     process = start(folder, api)
