@@ -16,10 +16,12 @@ from support import App, app_in
 from vertex_sweeper.command import Start
 from vertex_sweeper.plan import Plan, make_plan
 from vertex_sweeper_runtime import contract
+from vertex_sweeper_runtime.errors import TrialError
 
 DOCS = Path(__file__).parents[1] / "docs"
 SETTINGS = (DOCS / "settings.md").read_text(encoding="utf-8")
 VERTEX = (DOCS / "vertex.md").read_text(encoding="utf-8")
+JOBS = (DOCS / "jobs.md").read_text(encoding="utf-8")
 
 
 def examples(text: str) -> dict[str, list[str]]:
@@ -40,6 +42,12 @@ def test_the_tables_of_settings_are_current() -> None:
     made = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(made)
     assert made.render(SETTINGS) == SETTINGS, "run: make docs"
+
+
+def test_every_exit_code_of_the_shim_is_documented() -> None:
+    _, _, table = JOBS.partition("| exit code | of `vertex-trial` |")
+    codes = {int(code) for cell in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE) for code in cell.split(",")}
+    assert codes == {error.exit_code for error in TrialError.__subclasses__()} | {126, 127}
 
 
 TRAIN = """
