@@ -12,12 +12,15 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
+
+from vertex_sweeper.cli import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,6 +119,19 @@ def test_a_pure_part_of_the_engine_imports_nothing_that_does_io(path: Path) -> N
     assert [
         m for m, _ in list_imports(path) if belongs(m, "os", "subprocess", "shutil", "socket", "tempfile", "urllib", "time")
     ] == []
+
+
+def test_the_walk_through_the_code_comes_by_every_module() -> None:
+    walk = (ROOT / "docs" / "structure.md").read_text(encoding="utf-8").partition("## Where to change what")[0]
+    known = [
+        path
+        for path in MODULES
+        if not path.name.startswith("__") and not (path.parent.name == "commands" and path.stem in COMMANDS)
+    ]
+    needed = Counter(path.name for path in known)
+    found = Counter(re.findall(r"(?<![\w.])(\w+\.py)\b", walk))
+    assert [name for name, count in needed.items() if found[name] < count] == []
+    assert set(found) - set(needed) <= {"train.py", "test_project.py"}
 
 
 @all_modules()
