@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support import App, app_in
 
-from tests.support import App, app_in
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.settings import read_settings
 from vertex_sweeper.settings.credentials import credential_in

@@ -13,6 +13,7 @@ from google.api_core import exceptions
 from google.rpc import error_details_pb2 as details  # type: ignore[import-untyped]
 
 from vertex_sweeper.errors import InvalidJob, JobNotFound, ServiceError
+from vertex_sweeper.spec import in_our_words
 from vertex_sweeper.vertex import VertexService
 from vertex_sweeper.vertex.errors import MEANINGS, Call, Verb, translate
 
@@ -136,7 +137,18 @@ def test_a_failed_cancel_may_have_acted(api: FakeApi, service: VertexService) ->
         (
             "PERMISSION_DENIED",
             info("IAM_PERMISSION_DENIED", permission="iam.serviceAccounts.actAs", resource="sa@p.iam"),
-            ["permission iam.serviceAccounts.actAs is missing on sa@p.iam", "--role=roles/iam.serviceAccountUser`"],
+            [
+                "permission iam.serviceAccounts.actAs is missing on sa@p.iam",
+                "add-iam-policy-binding sa@p.iam --member=user:YOU --role=roles/iam.serviceAccountUser`",
+            ],
+        ),
+        (
+            "PERMISSION_DENIED",
+            info("USER_PROJECT_DENIED", consumer="projects/other", service="aiplatform.googleapis.com"),
+            [
+                "your login may not use other",
+                "add-iam-policy-binding other --member=user:YOU --role=roles/serviceusage.serviceUsageConsumer`",
+            ],
         ),
         (
             "PERMISSION_DENIED",
@@ -158,8 +170,8 @@ def test_a_failed_cancel_may_have_acted(api: FakeApi, service: VertexService) ->
         ("UNAUTHENTICATED", info("ACCESS_TOKEN_EXPIRED"), ["`gcloud auth application-default login`"]),
     ],
     ids=[
-        "API not enabled", "no billing", "no permission", "may not act as", "permission elsewhere", "unknown reason",
-        "quota failure", "rate limit", "unknown quota", "token",
+        "API not enabled", "no billing", "no permission", "may not act as", "quota project", "permission elsewhere",
+        "unknown reason", "quota failure", "rate limit", "unknown quota", "token",
     ],
 )  # fmt: skip
 def test_attached_details_become_the_cause_and_the_remedy(
@@ -168,6 +180,16 @@ def test_attached_details_become_the_cause_and_the_remedy(
     api.fail(CREATE, grpc.StatusCode[code], message="what the API said", details=(detail,))
     line = str(refused(service))
     assert [part for part in parts if part not in line] == []
+
+
+def test_an_account_that_the_caller_may_not_act_as_is_led_back_to_its_setting(api: FakeApi, service: VertexService) -> None:
+    text = "You do not have permission to act as service_account: sa@p.iam.gserviceaccount.com. (or it may not exist)."
+    api.fail(CREATE, grpc.StatusCode.INVALID_ARGUMENT, message=text)
+    error = refused(service)
+    assert isinstance(error, InvalidJob)
+    assert [field for field, _ in error.fields] == ["trialJobSpec.serviceAccount"]
+    assert "add-iam-policy-binding sa@p.iam.gserviceaccount.com --member=user:YOU" in str(error)
+    assert "; see hydra.sweeper.vertex.service_account" in str(in_our_words(error))
 
 
 BAD_REQUEST = details.BadRequest(

@@ -184,6 +184,9 @@ def _explain(error: Any, code: str | None, call: Call) -> tuple[str, str] | None
         return f"{service} is not enabled for {facts.get('consumer', project)}", remedy
     if reason == "BILLING_DISABLED":
         return f"{facts.get('consumer', project)} has no billing account", f"link one: `gcloud billing projects link {project}`"
+    if reason == "USER_PROJECT_DENIED":
+        consumer = facts.get("consumer", project).removeprefix("projects/")
+        return f"your login may not use {consumer}, which its calls count for", _grant(consumer, _CONSUMER)
     if code == "PERMISSION_DENIED" and facts.get("permission"):
         return _explain_permission(facts["permission"], facts.get("resource", call.target), project)
     if code == "RESOURCE_EXHAUSTED" and (quotas := "; ".join(_quotas(error, facts))):
@@ -191,12 +194,31 @@ def _explain(error: Any, code: str | None, call: Call) -> tuple[str, str] | None
     return None
 
 
+_CONSUMER: Final = "roles/serviceusage.serviceUsageConsumer"
+_ROLES: Final = {"aiplatform.": "roles/aiplatform.user", "serviceusage.services.use": _CONSUMER}
+"""By the beginning of a permission: the role of the project that has it."""
+
+_ACT_AS: Final = re.compile(r"permission to act as service_account: (\S+@[\w.-]*\w)")
+
+
 def _explain_permission(permission: str, resource: str, project: str) -> tuple[str, str]:
-    role = "roles/iam.serviceAccountUser" if permission == "iam.serviceAccounts.actAs" else "roles/aiplatform.user"
     what = f"permission {permission} is missing on {resource}"
-    if not permission.startswith(("aiplatform.", "iam.serviceAccounts.actAs")):
-        return what, "ask for a role that has it"
-    return what, f"ask for {role}: `gcloud projects add-iam-policy-binding {project} --member=user:YOU --role={role}`"
+    if permission == "iam.serviceAccounts.actAs":
+        return what, _grant_acting_as(resource.rpartition("/")[2])
+    for beginning, role in _ROLES.items():
+        if permission.startswith(beginning):
+            return what, _grant(project, role)
+    return what, "ask for a role that has it"
+
+
+def _grant(project: str, role: str) -> str:
+    return f"ask for {role}: `gcloud projects add-iam-policy-binding {project} --member=user:YOU --role={role}`"
+
+
+def _grant_acting_as(account: str) -> str:
+    role = "roles/iam.serviceAccountUser"
+    command = f"gcloud iam service-accounts add-iam-policy-binding {account} --member=user:YOU --role={role}"
+    return f"ask for {role} on that account: `{command}`"
 
 
 def _quotas(error: Any, facts: dict[str, str]) -> Iterator[str]:
@@ -216,6 +238,9 @@ def _invalid_job(error: Any, text: str, call: Call) -> InvalidJob:
     ]
     # Vertex's own validation has no structured form: `List of found errors: 1.Field: a.b; Message: … 2.Field: …`.
     found = found or [(_spec_path(field), reason.strip()) for field, reason in _FOUND.findall(text)]
+    if not found and (account := _ACT_AS.search(text)):
+        # What looks like a missing permission comes as an invalid argument, without a field and without details.
+        found = [("trialJobSpec.serviceAccount", f"{text.rstrip('.')}; {_grant_acting_as(account[1])}")]
     mistakes = "; ".join(f"{field}: {reason}" for field, reason in found) or text or MEANINGS["INVALID_ARGUMENT"].what
     return InvalidJob(f"{call.purpose}: {mistakes} (INVALID_ARGUMENT)", code="INVALID_ARGUMENT", fields=found)
 
