@@ -422,6 +422,16 @@ def test_a_condition_on_a_parent_of_one_element_is_decided_at_once(app: App) -> 
     assert plan.contract.parameters[0].when is None
 
 
+def test_a_fixed_list_that_is_shuffled_is_the_same_in_every_trial() -> None:
+    reader = EntryReader(None)
+    shuffled = "shuffle([1,2,3,4,5,6,7,8])"
+    conditional = {"lr=1": {"params": {"n": shuffled}}}
+    space = build_space(reader.params({"lr": "1,2", "name": shuffled}) + reader.conditional(conditional))
+    for text in (space.sequence[1], f"n={space.parameters[1].literals[0]}"):
+        assert isinstance(text, str)
+        assert sorted(OmegaConf.create(text.partition("=")[2])) == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
 @pytest.mark.parametrize("fixed", ["true", "[1, 2]", " '1'", "1e-3"])
 def test_a_condition_on_a_fixed_override_under_a_condition_is_compared_as_hydra_prints_it(fixed: str) -> None:
     inner = {f"name={fixed}": {"params": {"n": "1,2"}}}

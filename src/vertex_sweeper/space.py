@@ -6,6 +6,7 @@ the container decodes cannot differ.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,6 +66,9 @@ def build_space(entries: Sequence[Entry]) -> SearchSpace:
     return SearchSpace(_parents_first(nodes, conditions), sequence, tuple(notes), sources)
 
 
+_DRAWN = re.compile(r"\bshuffle\s*\(")
+
+
 def _read(entry: Entry) -> str | Domain:
     """A fixed override's text, or what a swept one ranges over.
 
@@ -76,11 +80,16 @@ def _read(entry: Entry) -> str | Domain:
     if not override.is_sweep_override():
         if holds_sweep(override.value()):
             raise ValueError("a sweep inside a list or dict would not be swept: list whole values side by side")
-        if not entry.when:
-            return entry.line
         if override.is_delete():
+            if not entry.when:
+                return entry.line
             raise ValueError("a deletion cannot hang on a condition: put it into the option's own config")
-        return categorical([override.get_value_string()])
+        # Hydra would draw anew in each trial: what it drew here is what travels.
+        drawn = _DRAWN.search(entry.line) is not None
+        text = override.get_value_element_as_str() if drawn else override.get_value_string()
+        if entry.when:
+            return categorical([text])
+        return f"{entry.key}={text}" if drawn else entry.line
     domain = domain_of(override)
     if isinstance(domain, Domain):
         return domain
