@@ -10,13 +10,13 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from vertex_sweeper import directory as sweep_directory
 from vertex_sweeper import hints
 from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError
 from vertex_sweeper.follow import Task, folder_in
-from vertex_sweeper.service import Job
+from vertex_sweeper.service import OUTPUT_FIELDS, Job
 from vertex_sweeper.services import Address, Opened, vertex_address
 from vertex_sweeper.settings import Backend, OnInterrupt
 from vertex_sweeper.submission import look_for
@@ -25,8 +25,6 @@ from vertex_sweeper_runtime import contract
 from vertex_sweeper_runtime.errors import ContractError
 
 log = logging.getLogger(__name__)
-
-_OUTPUT_FIELDS: Final = ("name", "state", "trials", "error", "createTime", "startTime", "endTime", "updateTime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +112,7 @@ def locate(target: Target, opened: Opened, *, pause: Callable[[float], bool]) ->
 
 def specification(job: Mapping[str, Any]) -> Job:
     """The job without what the service has added to it."""
-    return {key: value for key, value in job.items() if key not in _OUTPUT_FIELDS}
+    return {key: value for key, value in job.items() if key not in OUTPUT_FIELDS}
 
 
 def contract_of(job: Mapping[str, Any]) -> contract.Contract:

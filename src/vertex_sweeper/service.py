@@ -2,17 +2,31 @@
 
 A job is plain data: a HyperparameterTuningJob in the API's JSON form (camelCase, 64-bit integers as strings, zeros omitted).
 What is created, what is written to `job.json`, and what comes back is the same document; only the service adds its output
-fields (`name`, `state`, `trials`, `error`, `createTime`, `startTime`, `endTime`, `updateTime`).
+fields (`OUTPUT_FIELDS`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 Job = dict[str, Any]
 """A HyperparameterTuningJob in JSON form."""
+
+OUTPUT_FIELDS: Final = (
+    "name",
+    "state",
+    "trials",
+    "error",
+    "createTime",
+    "startTime",
+    "endTime",
+    "updateTime",
+    "satisfiesPzs",
+    "satisfiesPzi",
+)
+"""What only a service writes into a job."""
 
 
 class JobState(Enum):

@@ -166,6 +166,13 @@ def test_list_shows_the_jobs_of_a_region(api: FakeApi, capsys: pytest.CaptureFix
     assert api.received[0].request.filter == "labels.hydra-vertex-sweeper:*"
 
 
+def test_list_shows_one_job_by_its_name(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", NAME, *at(api)]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == [
+        *("PARTIALLY_SUCCEEDED", "2026-11-24T10:00:00", "3/4", NAME, "digits")
+    ]
+
+
 def test_cancel_asks_the_job_to_end(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cancel", NAME, *at(api)]) == 0
     assert api.count("CancelHyperparameterTuningJob") == 1

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from vertex_sweeper import directory as sweep_directory
-from vertex_sweeper.commands.common import add_access, aligned, write_lines
-from vertex_sweeper.errors import SweepDirectoryError, SweepError
+from vertex_sweeper.commands.common import add_access, aligned, open_target, target_of, write_lines
+from vertex_sweeper.errors import JobNotFound, SweepDirectoryError, SweepError
+from vertex_sweeper.service import Job
 from vertex_sweeper.services import open_service, vertex_address
 from vertex_sweeper.spec import SWEEP_LABEL
+from vertex_sweeper.vertex.names import JobName
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +22,8 @@ HEADER = ("state", "created", "trials", "name", "display name")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(), help="where sweep directories are (default: here)")
+    help = "a folder with sweep directories in it, or one of these (default: here); or a job's full name"
+    parser.add_argument("target", nargs="?", metavar="TARGET", default=".", help=help)
     parser.add_argument("--project", help="list the jobs of this project instead")
     parser.add_argument("--location", help="and of this region")
     add_access(parser)
@@ -30,9 +33,20 @@ def run(options: argparse.Namespace) -> int:
     """Prints a line a sweep. A directory's state is the one that was last seen there."""
     if bool(options.project) != bool(options.location):
         raise SweepError("--project and --location go together: jobs are listed by region")
-    rows = list(_jobs(options) if options.project else _directories(options.folder))
+    rows = list(_rows(options))
     write_lines(aligned(rows) if rows[1:] else ["no sweeps found"])
     return 0
+
+
+def _rows(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
+    if options.project:
+        return _jobs(options)
+    try:
+        JobName.parse(options.target)
+    except JobNotFound:
+        return _directories(Path(options.target))
+    target = target_of(options)
+    return _job_rows([open_target(target).service.get(options.target)])
 
 
 def _jobs(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
@@ -40,8 +54,12 @@ def _jobs(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
     address = vertex_address(parent, options.endpoint, options.impersonate_service_account)
     find = open_service(address, Path()).find
     assert find is not None
+    return _job_rows(sorted(find(parent, {SWEEP_LABEL: None}), key=lambda job: str(job.get("createTime", "")), reverse=True))
+
+
+def _job_rows(jobs: Iterable[Job]) -> Iterator[tuple[str, ...]]:
     yield HEADER
-    for job in sorted(find(parent, {SWEEP_LABEL: None}), key=lambda job: str(job.get("createTime", "")), reverse=True):
+    for job in jobs:
         state = str(job.get("state", "")).removeprefix("JOB_STATE_")
         trials = f"{len(job.get('trials', []))}/{job.get('maxTrialCount', '?')}"
         yield state, str(job.get("createTime", ""))[:19], trials, job["name"], job.get("displayName", "")

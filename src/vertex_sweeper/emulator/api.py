@@ -22,12 +22,10 @@ from vertex_sweeper.emulator.mirror import Mirror, RawJob, to_message
 from vertex_sweeper.emulator.refusal import Refusal
 from vertex_sweeper.errors import JobNotFound
 from vertex_sweeper.local import LocalService
+from vertex_sweeper.service import OUTPUT_FIELDS
 
 _PARENT: Final = re.compile(r"projects/[^/\s]+/locations/[^/\s]+")
 _NAME: Final = re.compile(r"projects/[^/\s]+/locations/[^/\s]+/hyperparameterTuningJobs/([^/\s]+)")
-
-_OUTPUT_FIELDS: Final = ("name", "state", "trials", "createTime", "startTime", "endTime", "updateTime", "error")
-"""What the API documents as its own: it passes over what a caller puts there."""
 
 _Key = tuple[str, str]
 """What jobs are listed by: the time of creation, and the name."""
@@ -56,7 +54,7 @@ class JobApi:
         """Creates and starts a job."""
         _check_parent(request.parent)
         spec = json_format.MessageToDict(request.hyperparameter_tuning_job)
-        for field in _OUTPUT_FIELDS:
+        for field in OUTPUT_FIELDS:  # the API passes over what a caller puts there
             spec.pop(field, None)
         return to_message(self._service.create(request.parent, spec))
 

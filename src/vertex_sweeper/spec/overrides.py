@@ -12,16 +12,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.service import Job
+from vertex_sweeper.service import OUTPUT_FIELDS, Job
 from vertex_sweeper.settings import SWEEP_LABEL
 from vertex_sweeper.settings.credentials import credentials_in, shown
 from vertex_sweeper_runtime.contract import VARIABLE
 
 _ROOT: Final = "hydra.sweeper.spec_overrides"
-
-_WRITTEN_BY_THE_SERVICE: Final = frozenset(
-    {"name", "state", "trials", "error", "createTime", "startTime", "endTime", "updateTime", "satisfiesPzs", "satisfiesPzi"}
-)
 
 _KEPT: Final[Mapping[str, tuple[Callable[[Any], Any], str]]] = {
     f"labels.{SWEEP_LABEL}": (
@@ -55,9 +51,7 @@ def apply_overrides(job: Job, overrides: Mapping[str, Any], *, allow_secrets: bo
         return job
     mistakes: list[str] = []
     merged: Job = _merged(job, overrides, "", mistakes)
-    mistakes += [
-        f"{_ROOT}.{key}: is written by the service: leave it out" for key in overrides if key in _WRITTEN_BY_THE_SERVICE
-    ]
+    mistakes += [f"{_ROOT}.{key}: is written by the service: leave it out" for key in overrides if key in OUTPUT_FIELDS]
     mistakes = mistakes or [*_changed(job, merged), *_changed_containers(job, merged)]
     if not allow_secrets:
         mistakes += _new_credentials(job, merged)
