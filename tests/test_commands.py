@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 
 from vertex_sweeper import directory as sweep_directory
 from vertex_sweeper.cli import main
+from vertex_sweeper.errors import SweepDirectoryError
 from vertex_sweeper.services import Address
 from vertex_sweeper.settings import Backend
 
@@ -79,7 +81,7 @@ MISTAKES = {
         ["attach", "DIR"],
         "has ended with its process: look at it with `vertex-sweeper show",
     ),
-    "cancel a local sweep": (["cancel", "DIR"], "end it with Ctrl-C where it runs"),
+    "cancel a local sweep that has ended": (["cancel", "DIR"], "of a sweep that has ended: its last state is JOB_STATE_FAILED"),
     "export a local sweep to nowhere": (["export", "DIR"], "--project and --location"),
     "neither directory nor name": (["show", "nowhere"], "'nowhere' is neither a sweep directory nor a job's name"),
     "a directory of something else": (["show", "."], "is no sweep directory: it has no sweep.json"),
@@ -97,6 +99,23 @@ def test_what_cannot_be_done_is_one_line(
     (shown,) = capsys.readouterr().err.splitlines()
     assert shown.startswith("vertex-sweeper: ")
     assert line in shown
+
+
+def test_cancel_of_a_local_sweep_that_runs_says_how_to_end_it(local: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep_directory.write_state(local, state=None, error="")
+    assert main(["cancel", str(local)]) == 1
+    assert "end it with Ctrl-C where it runs" in capsys.readouterr().err
+
+
+def test_the_directory_of_a_local_sweep_is_taken_and_can_be_looked_at(local: Path) -> None:
+    with pytest.raises(SweepDirectoryError, match=r"to look at it, `vertex-sweeper show '.*my sweep'`"):
+        sweep_directory.claim(local, Address(Backend.LOCAL, "projects/local/locations/local"), SPEC, config="")
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out == f"vertex-sweeper {version('hydra-vertex-sweeper')}\n"
 
 
 def test_a_job_without_an_image_is_not_exported(local: Path, capsys: pytest.CaptureFixture[str]) -> None:

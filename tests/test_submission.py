@@ -143,7 +143,7 @@ def test_where_nobody_can_tell_nothing_is_created_again(
     assert json.loads((tmp_path / "job.json").read_text()) == SPEC
     if lists == [2]:
         assert f"several jobs carry this sweep's label: {NAME}, {NAME}1" in caplog.text
-    with pytest.raises(SweepDirectoryError, match=r"hydra\.sweeper\.attach="):
+    with pytest.raises(SweepDirectoryError, match="to go on with it, `vertex-sweeper attach"):
         claim(tmp_path)
 
 

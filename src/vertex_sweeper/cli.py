@@ -11,6 +11,7 @@ import importlib
 import logging
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from typing import Final
 
 from vertex_sweeper.errors import SweepError
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit code: 0, 1 when it could not do what it was asked for, 2 for wrong arguments."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(prog="vertex-sweeper", description="Tuning jobs of hydra-vertex-sweeper, from the shell.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('hydra-vertex-sweeper')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, summary) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary)

@@ -8,6 +8,7 @@ whoever puts it there has the directory, and as long as there is no `sweep.json`
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -120,10 +121,20 @@ def _taken(directory: Path) -> SweepDirectoryError:
             f"another sweep is beginning in {directory}, or was ended before it created its job: set hydra.sweep.dir to "
             f"another place, or when no other sweep is starting, remove {directory / JOB}"
         )
+    verb, do = ("show", "to look at it") if _is_local(directory) else ("attach", "to go on with it")
+    command = shlex.join(["vertex-sweeper", verb, str(directory)])
     return SweepDirectoryError(
-        f"{directory} already holds a job, and is left as it is: to go on with it, hydra.sweeper.attach={directory}; for a "
-        "new sweep, set hydra.sweep.dir to another place"
+        f"{directory} already holds a job, and is left as it is: {do}, `{command}`; for a new sweep, set hydra.sweep.dir to "
+        "another place"
     )
+
+
+def _is_local(directory: Path) -> bool:
+    """Whether the job ended with its process, so that nobody can go on with it."""
+    try:
+        return read_record(directory).address.backend is Backend.LOCAL
+    except SweepDirectoryError:
+        return False
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -159,6 +160,17 @@ def test_a_plain_endpoint_is_spoken_to_without_credentials(api: FakeApi, monkeyp
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent/key.json")
     service = VertexService("europe-west4", endpoint=f"http://{api.address}/")
     assert service.get(service.create(PARENT, {"displayName": "tune"})["name"])["displayName"] == "tune"
+
+
+def test_where_no_emulator_listens_certainly_nothing_was_created(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vertex_sweeper.vertex.connection._EMULATOR_PATIENCE", 0.05)
+    with socket.socket() as taken:  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setenv("VERTEX_EMULATOR_HOST", address)
+        with pytest.raises(ServiceError, match=rf"nothing answers at {address}.*vertex-sweeper emulator") as caught:
+            VertexService("l").create(PARENT, {"displayName": "tune"})
+    assert (caught.value.acted, caught.value.transient) == (False, False)
 
 
 def test_the_endpoint_is_the_regions_own() -> None:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
+from vertex_sweeper.errors import ServiceError
 from vertex_sweeper.vertex.errors import describe_auth
 from vertex_sweeper.vertex.extra import vertex_extra
 from vertex_sweeper.vertex.names import api_host
@@ -21,6 +22,10 @@ log = logging.getLogger(__name__)
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 PLAIN: Final = "http://"
 EMULATOR: Final = "VERTEX_EMULATOR_HOST"
+
+_EMULATOR_PATIENCE: Final = 5.0
+"""Seconds in which something on this machine must take a connection."""
+
 """The variable that names an emulator's address, `127.0.0.1:PORT`."""
 
 _CHANNEL_OPTIONS: Final = (
@@ -95,6 +100,16 @@ def _connect_plain(host: str) -> Any:
         from google.cloud.aiplatform_v1.services.job_service.transports.grpc import JobServiceGrpcTransport
 
     channel = grpc.insecure_channel(host, options=_CHANNEL_OPTIONS)
+    try:
+        # Asked before any call, so that a wrong address certainly created nothing: afterwards nobody could tell.
+        grpc.channel_ready_future(channel).result(timeout=_EMULATOR_PATIENCE)
+    except grpc.FutureTimeoutError:
+        channel.close()
+        raise ServiceError(
+            f"nothing answers at {host}: start it with `vertex-sweeper emulator`, or to use Vertex AI unset {EMULATOR} and "
+            "hydra.sweeper.vertex.endpoint",
+            acted=False,
+        ) from None
     return JobServiceClient(transport=JobServiceGrpcTransport(channel=channel))
 
 
