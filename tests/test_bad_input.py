@@ -306,6 +306,15 @@ def test_several_mistakes_are_listed_together(app: App) -> None:
     ]
 
 
+def test_a_variable_that_is_no_text_hides_no_secret_beside_it(app: App) -> None:
+    with pytest.raises(InvalidSweep) as caught:
+        app.plan(SWEPT, f"hydra.sweeper.trial.env={{N: 1, HF_TOKEN: hf_{30 * 'a'}}}")
+    assert [line.partition(": ")[0] for line in caught.value.mistakes] == [
+        "hydra.sweeper.trial.env.N",
+        "hydra.sweeper.trial.env.HF_TOKEN",
+    ]
+
+
 def test_nothing_to_tune_is_listed_with_other_mistakes(app: App) -> None:
     with pytest.raises(InvalidSweep) as caught:
         app.plan("lr=1", "hydra.sweeper.max_trial_count=0")

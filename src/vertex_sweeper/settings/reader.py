@@ -63,7 +63,7 @@ def _value(hint: Any, value: Any, where: str, mistakes: list[str]) -> Any:
     if isinstance(hint, type) and issubclass(hint, Enum):
         return _member(hint, value, where)
     if get_origin(hint) is Mapping:
-        return _mapping(hint, value, where)
+        return _mapping(hint, value, where, mistakes)
     if get_origin(hint) is Sequence:
         return _sequence(hint, value, where, mistakes)
     if type(value) is not hint:
@@ -86,20 +86,15 @@ def _sequence(hint: Any, value: Any, where: str, mistakes: list[str]) -> Any:
     return tuple(value)
 
 
-def _mapping(hint: Any, value: Any, where: str) -> Any:
+def _mapping(hint: Any, value: Any, where: str, mistakes: list[str]) -> Any:
     if not isinstance(value, Mapping):
         raise ValueError(f"{where}: {shown(value)} must be a mapping, as in {{name: value}}")  # noqa: TRY004 - collected with all other mistakes
     _, kind = get_args(hint)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return {str(key): _member(kind, item, f"{where}.{key}") for key, item in value.items()}
-    wrong = [
-        f"{where}.{key}: {shown(item, str(key))} must be a string: quote it"
-        for key, item in value.items()
-        if kind is str and not isinstance(item, str)
-    ]
-    if wrong:
-        raise ValueError("\n".join(wrong))
-    return {str(key): item for key, item in value.items()}
+    wrong = {key: item for key, item in value.items() if kind is str and not isinstance(item, str)}
+    mistakes += [f"{where}.{key}: {shown(item, str(key))} must be a string: quote it" for key, item in wrong.items()]
+    return {str(key): item for key, item in value.items() if key not in wrong}  # the rules look at the others all the same
 
 
 def _member(cls: type[Enum], value: Any, where: str) -> Enum:
