@@ -163,6 +163,7 @@ def test_a_plain_endpoint_is_spoken_to_without_credentials(api: FakeApi, monkeyp
 
 
 def test_where_no_emulator_listens_certainly_nothing_was_created(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
     monkeypatch.setattr("vertex_sweeper.vertex.connection._EMULATOR_PATIENCE", 0.05)
     with socket.socket() as taken:  # bound, and nobody listens
         taken.bind(("127.0.0.1", 0))
