@@ -63,9 +63,7 @@ def _local_lines(target: Target) -> Iterator[str]:
 def _table(text: str) -> list[str]:
     """The table of trials without its last column: the reasons are listed by themselves."""
     rows = list(csv.reader(text.splitlines(keepends=True)))
-    return (
-        aligned([row[:-1] for row in rows], widest=_WIDEST) if len(rows) > 1 else ["no trials yet"]
-    )  # the reasons are listed by themselves
+    return aligned([row[:-1] for row in rows], widest=_WIDEST) if len(rows) > 1 else ["no trials yet"]
 
 
 def _failed(text: str) -> Iterator[Trial]:
