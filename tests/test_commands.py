@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,79 +14,212 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.local.gate import wait_for, wait_for_end
+from tests.support import app_in
 from vertex_sweeper import directory as sweep_directory
 from vertex_sweeper.cli import main
 from vertex_sweeper.errors import SweepDirectoryError
-from vertex_sweeper.services import Address
+from vertex_sweeper.local import LocalService
+from vertex_sweeper.plan import Plan
+from vertex_sweeper.services import LOCAL_PARENT, Address, open_service
 from vertex_sweeper.settings import Backend
+from vertex_sweeper.submission import submit
 
-SPEC: dict[str, Any] = {
-    "displayName": "digits",
-    "labels": {"hydra-vertex-sweeper": "a1b2"},
-    "maxTrialCount": 4,
-    "parallelTrialCount": 2,
-    "trialJobSpec": {"workerPoolSpecs": [{"containerSpec": {"imageUri": "a/b:1", "command": ["python"]}}]},
-}
-TABLE = "number,state,lr,objective,started,seconds,reason\n1,SUCCEEDED,0.1,0.5,,1.000,\n2,INFEASIBLE,0.2,,,1.000,exit code 1\n"
+pytest.importorskip("optuna", reason="backend local needs the extra [local]")
+
+# Of three trials the second fails; of a sweep that is to be killed it hangs at its first attempt.
+TRIAL = """
+import os, signal, sys
+values = dict(word.lstrip("-").split("=", 1) for word in sys.argv[1:])
+metrics = os.environ["CLOUD_ML_HP_METRIC_FILE"]
+if values["hangs"] == "yes" and float(values["batch"]) > 8 and not os.path.exists(metrics + ".begun"):
+    gate = os.path.join(os.path.dirname(metrics), "gate")  # by which the third trial knows that the second one hangs
+    open(metrics + ".begun", "x").close()
+    if float(values["batch"]) == 16:
+        open(gate, "w").close()
+        signal.pause()
+    open(gate).close()
+if float(values["batch"]) == 16:
+    sys.exit("boom")
+with open(metrics, "a") as file:
+    file.write('{"timestamp": 1e12, "trial": "1", "objective": "%r", "global_step": "0"}\\n' % (1 / float(values["batch"]),))
+"""
+WORDS = (
+    "batch=8,16,32",
+    "hydra.sweeper.algorithm=grid",
+    "hydra.sweeper.max_failed_trial_count=2",
+    "hydra.sweeper.display_name=digits",
+)
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plan]:
+    """A sweep."""
+    with app_in(tmp_path_factory.mktemp("app"), {"config": "batch: 8\n"}) as app:
+        yield app.plan(*WORDS, "hydra.sweeper.trial.image='a/b:1'")
 
 
 @pytest.fixture
-def local(tmp_path: Path) -> Path:
+def local(tmp_path: Path, plan: Plan) -> Path:
     """The directory of a local sweep that has ended."""
     folder = tmp_path / "my sweep"
-    folder.mkdir()
-    sweep_directory.claim(folder, Address(Backend.LOCAL, "projects/local/locations/local"), SPEC, config="")
-    sweep_directory.write_job(folder, SPEC, "projects/local/locations/local/hyperparameterTuningJobs/1")
-    sweep_directory.write_state(folder, state="JOB_STATE_FAILED", error="too many trials had failed")
-    (folder / "trials.csv").write_text(TABLE)
-    (folder / "logs").mkdir()
-    (folder / "logs" / "2.log").write_text("boom\n")
+    run(folder, spec_of(plan, hangs="no"), wait_for_end)
     return folder
 
 
-def test_show_reads_a_local_sweeps_files(local: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def killed(tmp_path: Path, plan: Plan) -> Path:
+    """The directory of a local sweep that was killed when its first and its third trial had ended."""
+    folder = tmp_path / "killed"
+    (folder / "logs").mkdir(parents=True)
+    os.mkfifo(folder / "logs" / "gate")
+    states = ["SUCCEEDED", "ACTIVE", "SUCCEEDED"]
+
+    def wait(service: LocalService, name: str) -> None:
+        wait_for(service, name, lambda job: [trial["state"] for trial in job.get("trials", [])] == states)
+
+    run(folder, spec_of(plan, hangs="yes"), wait)
+    return folder
+
+
+def spec_of(plan: Plan, *, hangs: str) -> dict[str, Any]:
+    """The sweep's job, with trials that take no time."""
+    job: dict[str, Any] = copy.deepcopy(plan.job)
+    container = job["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"]
+    container["command"] = ["python", "-I", "-S", "-c", TRIAL, f"hangs={hangs}"]
+    return job
+
+
+def run(folder: Path, spec: dict[str, Any], wait: Callable[[LocalService, str], object]) -> None:
+    """What a sweep does until the end of its watch, which is here that of its process."""
+    address = Address(Backend.LOCAL, LOCAL_PARENT)
+    sweep_directory.claim(folder, address, spec, config="")
+    opened = open_service(address, folder)
+    assert isinstance(opened.service, LocalService)
+    try:
+        name = submit(opened, LOCAL_PARENT, spec, directory=folder, pause=lambda _: True)["name"]
+        wait(opened.service, name)
+    finally:
+        opened.kill()
+
+
+def test_show_tells_of_a_local_sweep(local: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", str(local)]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        f"{local}  digits  FAILED: too many trials had failed",
-        "number  state       lr   objective  seconds",
-        "1       SUCCEEDED   0.1  0.5        1.000",
-        "2       INFEASIBLE  0.2             1.000",
-        f"trial 2 is INFEASIBLE: exit code 1  (its log: cat '{local}/logs/2.log')",
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("projects/local/locations/local/hyperparameterTuningJobs/")
+    assert lines[0].endswith("  digits  SUCCEEDED")
+    assert lines[1:4] == ["3 trials: 2 succeeded, 1 failed", "best: trial 3  objective 0.03125", "  batch=32"]
+    assert [line.split()[:4] for line in lines[4:8]] == [
+        ["number", "state", "batch", "objective"],
+        ["1", "SUCCEEDED", "8", "0.125"],
+        ["2", "INFEASIBLE", "16", lines[6].split()[3]],
+        ["3", "SUCCEEDED", "32", "0.03125"],
     ]
+    assert lines[8].startswith("trial 2 is INFEASIBLE: ")
+    assert lines[8].endswith(f"  (its log: cat '{local}/logs/2.log')")
 
 
-def test_show_of_a_sweep_whose_process_is_gone_shows_what_had_ended(local: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sweep_directory.write_state(local, state=None, error="")
-    (local / "trials.csv").unlink()
-    assert main(["show", str(local)]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        f"{local}  digits  running, or its process was killed",
-        "no trials yet",
+def test_show_and_list_tell_that_a_sweep_was_killed(killed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", str(killed)]) == 0
+    assert capsys.readouterr().out.splitlines()[1:3] == [
+        f"its process was killed, and nobody runs it: go on with `vertex-sweeper attach {killed}`",
+        "3 trials: 2 succeeded, 1 unfinished",
     ]
+    assert main(["list", str(killed)]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:3] == ["killed", "local", "3/3"]
 
 
-def test_list_finds_sweeps_below_a_folder(local: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    other = local.parent / "a" / "b"
+def test_list_finds_sweeps_below_a_folder(local: Path, plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    other, early = local.parent / "a" / "b", local.parent / "early"
     other.mkdir(parents=True)
-    sweep_directory.claim(other, Address(Backend.VERTEX, "projects/p/locations/l"), SPEC, config="")
+    sweep_directory.claim(other, Address(Backend.VERTEX, "projects/p/locations/l"), plan.job, config="")
+    sweep_directory.claim(early, Address(Backend.LOCAL, LOCAL_PARENT), plan.job, config="")
     assert main(["list", str(local.parent)]) == 0
-    first, second = capsys.readouterr().out.splitlines()[1:]
-    assert first.split() == ["not", "created", "vertex", "4", str(other), "digits"]
-    assert second.split()[:3] == ["FAILED", "local", "4"]
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert rows[0] == ["not", "created", "vertex", "3", str(other), "digits"]
+    assert rows[1] == ["not", "created", "local", "3", str(early), "digits"]
+    assert rows[2][:3] == ["SUCCEEDED", "local", "3/3"]
+
+
+def test_attach_goes_on_with_a_sweep_that_was_killed(
+    killed: Path, local: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = rows_of(killed)
+    assert before["1"]["state"] == before["3"]["state"] == "SUCCEEDED"
+    monkeypatch.chdir(killed.parent)
+    assert main(["attach", "killed"]) == 0
+    assert "trial 2/3  failed" in caplog.text
+    after = rows_of(killed)
+    assert [after[number] for number in "13"] == [before[number] for number in "13"]
+    assert main(["attach", str(local)]) == 0
+    for name in ("optimization_results.yaml", "best/best.yaml"):
+        assert (killed / name).read_text() == (local / name).read_text()
+    best = yaml.safe_load((killed / "best.yaml").read_text())
+    assert best == {"number": 3, "folder": f"{killed}/3", "metrics": {"objective": 0.03125}, "overrides": ["batch=32"]}
+    assert yaml.safe_load((killed / "sweep.json").read_text())["state"] == "JOB_STATE_SUCCEEDED"
+
+
+def test_without_waiting_the_files_are_written_as_things_stand_and_nothing_runs(
+    killed: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["attach", str(killed), "--no-wait"]) == 0
+    assert f"waits for somebody who runs it; go on with `vertex-sweeper attach {killed}`" in caplog.text
+    assert yaml.safe_load((killed / "best.yaml").read_text())["number"] == 3
+    assert rows_of(killed)["2"]["state"] == "ACTIVE"
+    assert main(["show", str(killed)]) == 0
+    assert "nobody runs it" in capsys.readouterr().out
+
+
+def test_a_sweep_that_was_killed_can_be_cancelled(
+    killed: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["cancel", str(killed)]) == 0
+    assert "was asked to end, and is CANCELLED\n" in capsys.readouterr().out
+    assert main(["attach", str(killed)]) == 1
+    assert "3 trials: 2 succeeded, 1 cancelled" in caplog.text
+    assert "the job ended CANCELLED" in capsys.readouterr().err
+    assert yaml.safe_load((killed / "best.yaml").read_text())["number"] == 3
+
+
+def test_what_has_ended_is_not_cancelled(local: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["cancel", str(local)]) == 0
+    assert "was asked to end, and is SUCCEEDED\n" in capsys.readouterr().out
+
+
+def test_a_killed_sweep_whose_working_directory_is_gone_is_left_as_it_is(
+    tmp_path: Path, plan: Plan, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    run(tmp_path / "a sweep", spec_of(plan, hangs="yes"), lambda *_: None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gone").rmdir()
+    assert main(["attach", "a sweep"]) == 1
+    assert f"work in {tmp_path}/gone, which is gone: put it back" in capsys.readouterr().err
+    assert main(["list", "a sweep"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("killed")
+
+
+def rows_of(directory: Path) -> dict[str, dict[str, str]]:
+    """The table of trials that `attach` writes of the sweep as it stands, by number."""
+    assert main(["attach", str(directory), "--no-wait"]) == 0
+    with (directory / "trials.csv").open(newline="", encoding="utf-8") as lines:
+        return {row["number"]: row for row in csv.DictReader(lines)}
 
 
 def test_export_takes_a_local_sweep_to_vertex(local: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(local), "--project", "p", "--location", "l"]) == 0
-    assert "--project=p --region=l --display-name=digits --max-trial-count=4" in capsys.readouterr().out
-    assert yaml.safe_load((local / "gcloud.yaml").read_text())["trialJobSpec"] == SPEC["trialJobSpec"]
+    assert "--project=p --region=l --display-name=digits --max-trial-count=3" in capsys.readouterr().out
+    job = json.loads((local / "job.json").read_text())
+    assert yaml.safe_load((local / "gcloud.yaml").read_text())["trialJobSpec"] == job["trialJobSpec"]
 
 
 MISTAKES = {
-    "attach to a local sweep": (
-        ["attach", "DIR"],
-        "has ended with its process: look at it with `vertex-sweeper show",
+    "a job of this machine by its name": (
+        ["attach", f"{LOCAL_PARENT}/hyperparameterTuningJobs/1"],
+        "is a job on this machine: name the directory of its sweep instead",
     ),
-    "cancel a local sweep that has ended": (["cancel", "DIR"], "of a sweep that has ended: its last state is JOB_STATE_FAILED"),
+    "another place for the files": (["attach", "DIR", "--sweep-dir=x"], "is a sweep directory, and its files stay there"),
     "export a local sweep to nowhere": (["export", "DIR"], "--project and --location"),
     "neither directory nor name": (["show", "nowhere"], "'nowhere' is neither a sweep directory nor a job's name"),
     "a directory of something else": (["show", "."], "is no sweep directory: it has no sweep.json"),
@@ -101,15 +239,24 @@ def test_what_cannot_be_done_is_one_line(
     assert line in shown
 
 
-def test_cancel_of_a_local_sweep_that_runs_says_how_to_end_it(local: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sweep_directory.write_state(local, state=None, error="")
-    assert main(["cancel", str(local)]) == 1
-    assert "end it with Ctrl-C where it runs" in capsys.readouterr().err
+@pytest.mark.parametrize("command", ["show", "attach", "cancel"])
+def test_a_sweep_that_was_ended_before_its_job_began_is_told_from_others(
+    tmp_path: Path, plan: Plan, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    sweep_directory.claim(tmp_path / "early", Address(Backend.LOCAL, LOCAL_PARENT), plan.job, config="")
+    assert main([command, str(tmp_path / "early")]) == 1
+    (shown,) = capsys.readouterr().err.splitlines()
+    assert "was ended before it ran anything: for a new one take another directory" in shown
 
 
-def test_the_directory_of_a_local_sweep_is_taken_and_can_be_looked_at(local: Path) -> None:
-    with pytest.raises(SweepDirectoryError, match=r"to look at it, `vertex-sweeper show '.*my sweep'`"):
-        sweep_directory.claim(local, Address(Backend.LOCAL, "projects/local/locations/local"), SPEC, config="")
+def test_the_directory_of_a_local_sweep_is_taken(local: Path, plan: Plan) -> None:
+    again = Address(Backend.LOCAL, LOCAL_PARENT)
+    with pytest.raises(SweepDirectoryError, match=r"to go on with it, `vertex-sweeper attach '.*my sweep'`"):
+        sweep_directory.claim(local, again, plan.job, config="")
+    (local / "job.json").unlink()
+    with pytest.raises(SweepDirectoryError, match=r"has the trials of an earlier sweep: set hydra\.sweep\.dir"):
+        sweep_directory.claim(local, again, plan.job, config="")
+    assert not (local / "job.json").exists()
 
 
 def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,8 +265,8 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == f"vertex-sweeper {version('hydra-vertex-sweeper')}\n"
 
 
-def test_a_job_without_an_image_is_not_exported(local: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    bare = {**SPEC, "trialJobSpec": {"workerPoolSpecs": [{"containerSpec": {"command": ["python"]}}]}}
+def test_a_job_without_an_image_is_not_exported(local: Path, plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    bare = {**plan.job, "trialJobSpec": {"workerPoolSpecs": [{"containerSpec": {"command": ["python"]}}]}}
     sweep_directory.write_job(local, bare, "x")
     assert main(["export", str(local), "--project", "p", "--location", "l"]) == 1
     assert "hydra.sweeper.trial.image" in capsys.readouterr().err

@@ -65,7 +65,7 @@ class Scripted:
         return True
 
     def submit(self) -> Job:
-        opened = Opened(self, wait=self.pauses.append, kill=lambda: None, find=self.find)
+        opened = Opened(self, self.find, self.pauses.append)
         claim(self.directory)
         return submit(opened, PARENT, SPEC, directory=self.directory, pause=self.pause)
 
@@ -150,7 +150,7 @@ def test_where_nobody_can_tell_nothing_is_created_again(
 @pytest.mark.parametrize("creations", [[LOST], [BUSY]], ids=["while looking for a job", "before another try"])
 def test_an_interrupt_ends_the_waiting(tmp_path: Path, creations: list[ServiceError]) -> None:
     service = Scripted(tmp_path, list(creations), [])
-    opened = Opened(service, wait=service.pauses.append, kill=lambda: None, find=service.find)
+    opened = Opened(service, service.find, service.pauses.append)
     claim(tmp_path)
     with pytest.raises(ServiceError):
         submit(opened, PARENT, SPEC, directory=tmp_path, pause=lambda _: False)
@@ -159,7 +159,7 @@ def test_an_interrupt_ends_the_waiting(tmp_path: Path, creations: list[ServiceEr
 
 def test_a_service_of_this_process_is_not_asked_for_what_it_refused(tmp_path: Path) -> None:
     service = Scripted(tmp_path, [LOST], [])
-    opened = Opened(service, wait=service.pauses.append, kill=lambda: None, find=None)
+    opened = Opened(service, service.find, service.pauses.append, outlives=False)
     claim(tmp_path)
     with pytest.raises(ServiceError) as caught:
         submit(opened, PARENT, SPEC, directory=tmp_path, pause=service.pause)

@@ -335,8 +335,22 @@ def test_one_signal_ends_every_child_and_still_writes_the_results(hanging: App, 
     output, _ = process.communicate()
     assert process.returncode == 130, output
     assert not processes_in(hanging.folder)
-    assert {row["batch"]: row["state"] for row in hanging.rows()}["1"] == "SUCCEEDED"
+    # A terminal that closes cancels nothing: what ran may go on another day.
+    others = "ACTIVE" if number is signal.SIGHUP else "INFEASIBLE"
+    assert {row["batch"]: row["state"] for row in hanging.rows()} == {"1": "SUCCEEDED", "2": others, "3": others}
     assert (hanging.folder / "callback").read_text() == "x"
+    assert (hanging.directory / "best.yaml").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_a_closing_terminal_sends_several_hang_ups_and_the_results_are_written(hanging: App) -> None:
+    process = started(hanging)
+    for _ in range(3):
+        process.send_signal(signal.SIGHUP)
+    output, _ = process.communicate()
+    assert process.returncode == 130, output
+    assert not processes_in(hanging.folder)
+    assert "the job waits for somebody who runs it; go on with `vertex-sweeper attach" in output
     assert (hanging.directory / "best.yaml").exists()
 
 
@@ -366,3 +380,126 @@ def test_a_killed_sweep_leaves_nothing_running_and_loses_no_result(
     process.communicate()  # returns when the last process that could write to the pipe is gone
     until(lambda: not processes_in(hanging.folder))
     assert {row["batch"]: row["state"] for row in hanging.rows()}["1"] == "SUCCEEDED"
+
+
+GATED = """
+    with open("begun", "a") as file:
+        file.write(f"{HydraConfig.get().job.num} ")
+    if HydraConfig.get().job.num == 3:
+        open("ready", "w").close()  # a pipe: the test reads it
+        open("gate").close()
+    return (cfg.lr - 0.3) ** 2 + cfg.batch / 1000
+"""
+SEEDED = [
+    "lr=interval(0,1)",
+    "batch=1,2,3",
+    "hydra.sweeper.max_trial_count=5",
+    "hydra.sweeper.parallel_trial_count=1",
+    "hydra.sweeper.local.seed=1",
+]
+
+
+@pytest.fixture
+def gated(app: App) -> Iterator[App]:
+    """An app whose third trial says that it runs, and waits until it may go on."""
+    app.write_body("from hydra.core.hydra_config import HydraConfig\n" + textwrap.dedent(GATED).strip())
+    for pipe in ("ready", "gate"):
+        os.mkfifo(app.folder / pipe)
+    yield app
+    for pid in processes_in(app.folder):
+        os.kill(pid, signal.SIGKILL)
+
+
+def wait_for_third(app: App) -> None:
+    (app.folder / "ready").open().close()
+
+
+def let_third_end(app: App) -> None:
+    (app.folder / "gate").open("w").close()
+
+
+def results(app: App) -> tuple[list[dict[str, str]], str]:
+    rows = [{**row, "started": "", "seconds": ""} for row in app.rows()]
+    return rows, (app.directory / "best.yaml").read_text()
+
+
+def vertex_sweeper(*words: str) -> subprocess.Popen[str]:
+    """The command, in another folder than any app's."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "import sys; from vertex_sweeper.cli import main; sys.exit(main())", *words],
+        cwd="/",
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.parametrize("by", ["the app", "the shell"])
+def test_a_killed_sweep_goes_on_as_if_nothing_had_happened(
+    gated: App, until: Callable[[Callable[[], bool]], None], by: str
+) -> None:
+    undisturbed = gated.start("-m", "hydra/sweeper=vertex", "hydra.sweeper.backend=local", "hydra.sweep.dir=sweep", *SEEDED)
+    wait_for_third(gated)
+    let_third_end(gated)
+    assert undisturbed.communicate()[0]
+    expected = results(gated)
+    gated.directory.rename(gated.folder / "undisturbed")
+    (gated.folder / "begun").unlink()
+
+    killed = gated.start("-m", "hydra/sweeper=vertex", "hydra.sweeper.backend=local", "hydra.sweep.dir=sweep", *SEEDED)
+    wait_for_third(gated)
+    killed.kill()
+    killed.communicate()
+    if by == "the app":
+        again = gated.start("-m", "hydra/sweeper=vertex", "hydra.sweeper.attach=sweep")
+    else:
+        again = vertex_sweeper("attach", str(gated.directory))
+    wait_for_third(gated)
+    let_third_end(gated)
+    output, _ = again.communicate()
+    assert again.returncode == 0, output
+    assert (gated.folder / "begun").read_text() == "1 2 3 3 4 5 "
+    assert results(gated) == expected
+    until(lambda: not processes_in(gated.folder))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_a_running_sweep_can_be_followed_from_elsewhere_and_cancelled(gated: App) -> None:
+    process = gated.start("-m", "hydra/sweeper=vertex", "hydra.sweeper.backend=local", "hydra.sweep.dir=sweep", *SEEDED)
+    wait_for_third(gated)
+    follower = vertex_sweeper("attach", str(gated.directory))
+    assert follower.stdout is not None
+    seen = [follower.stdout.readline() for _ in range(3)]
+    assert seen[1].startswith("trial 1/5  objective")
+    assert seen[2].startswith("trial 2/5  objective")
+
+    shown, _ = vertex_sweeper("list", str(gated.folder)).communicate()
+    assert shown.splitlines()[1].split()[:3] == ["RUNNING", "local", "3/5"]
+    cancelled, _ = vertex_sweeper("cancel", str(gated.directory)).communicate()
+    assert "was asked to end" in cancelled
+
+    output, _ = process.communicate()
+    assert process.returncode == 130, output
+    rest, _ = follower.communicate()
+    assert follower.returncode == 1
+    assert "the job ended CANCELLED" in rest
+    assert not processes_in(gated.folder)
+    assert [row["state"] for row in gated.rows()] == ["SUCCEEDED", "SUCCEEDED", "INFEASIBLE"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_a_follower_says_that_the_sweep_was_killed_and_how_to_go_on(gated: App) -> None:
+    process = gated.start("-m", "hydra/sweeper=vertex", "hydra.sweeper.backend=local", "hydra.sweep.dir=sweep", *SEEDED)
+    wait_for_third(gated)
+    follower = vertex_sweeper("attach", str(gated.directory))
+    assert follower.stdout is not None
+    follower.stdout.readline()
+    process.kill()
+    process.communicate()
+    output, _ = follower.communicate()
+    assert follower.returncode == 1
+    assert "was killed" in output
+    assert "vertex-sweeper attach" in output.splitlines()[-1]
+    assert (gated.directory / "best.yaml").exists()

@@ -9,15 +9,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from vertex_sweeper import directory as sweep_directory
 from vertex_sweeper import hints
 from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError
-from vertex_sweeper.follow import Task, folder_in
+from vertex_sweeper.follow import Task, folder_in, follow_to_end
+from vertex_sweeper.interrupt import Interrupt
+from vertex_sweeper.outcome import Outcome
 from vertex_sweeper.service import OUTPUT_FIELDS, Job
-from vertex_sweeper.services import Address, Opened, vertex_address
+from vertex_sweeper.services import LOCAL_PARENT, Address, Opened, reopen_service, vertex_address
 from vertex_sweeper.settings import Backend, OnInterrupt
 from vertex_sweeper.submission import look_for
 from vertex_sweeper.vertex.names import JobName
@@ -36,17 +39,6 @@ class Target:
     directory: Path | None
 
 
-def attachable_target(text: str, *, endpoint: str | None = None, impersonate: str | None = None) -> Target:
-    """Reads a target whose job may go on without the process that created it. Raises SweepDirectoryError for others."""
-    target = read_target(text, endpoint=endpoint, impersonate=impersonate)
-    if target.address.backend is Backend.LOCAL:
-        raise SweepDirectoryError(
-            f"{text} is of a sweep on this machine, whose job has ended with its process: look at it with "
-            f"`vertex-sweeper show {text}`"
-        )
-    return target
-
-
 def read_target(text: str, *, endpoint: str | None = None, impersonate: str | None = None) -> Target:
     """Reads a job's full name or a sweep directory. What is given beside it takes the place of what the directory says.
 
@@ -56,19 +48,48 @@ def read_target(text: str, *, endpoint: str | None = None, impersonate: str | No
         name = JobName.parse(text)
     except JobNotFound:
         return _target_in(Path(text), endpoint=endpoint, impersonate=impersonate)
-    return Target(vertex_address(name.parent, endpoint, impersonate), str(name), None)
+    address = vertex_address(name.parent, endpoint, impersonate)
+    if name.parent == LOCAL_PARENT and address.endpoint is None:
+        raise SweepDirectoryError(f"{text} is a job on this machine: name the directory of its sweep instead")
+    return Target(address, str(name), None)
+
+
+def open_target(target: Target, *, join: bool = False) -> Opened:
+    """The target's service; `join` is for those who go on with a job that was abandoned. Raises MissingExtra, JobNotFound."""
+    return reopen_service(target.address, target.directory or Path(), join=join)
+
+
+def go_on(target: Target, directory: Path | None, *, on_interrupt: OnInterrupt, wait: bool = True) -> Outcome:
+    """Follows the target's job to its end, or without `wait` for one look, and writes the files of its sweep.
+
+    A sweep of this machine whose process was killed runs on, in this process. A job that was named has its files in
+    `directory`, by default `multirun/<job id>`.
+
+    Raises:
+        SweepFailed: The job ended without success, or without a result.
+        ServiceError: It is not there, or cannot be watched.
+        SweepDirectoryError: The directory is another job's.
+        MissingExtra: Something is not installed.
+        SystemExit: 130, after an interrupt.
+    """
+    opened = open_target(target, join=wait)
+    with Interrupt(opened.kill) as interrupt:
+        try:
+            pause = partial(interrupt.pause, opened.wait)
+            task = prepare(target, opened, directory, on_interrupt=on_interrupt, pause=pause)
+        except BaseException:
+            opened.kill()
+            raise
+        return follow_to_end(task, interrupt, wait=wait)
 
 
 def prepare(
     target: Target, opened: Opened, directory: Path | None, *, on_interrupt: OnInterrupt, pause: Callable[[float], bool]
 ) -> Task:
-    """The target's job as a task to follow, with its files in the target's directory.
-
-    A job that was named goes into `directory`, by default `multirun/<job id>`. Raises ServiceError, JobNotFound, or
-    SweepDirectoryError where the directory is another job's.
-    """
+    """The target's job as a task to follow, running where it had been abandoned. Raises as `go_on` does."""
     try:
         name = locate(target, opened, pause=pause)
+        opened.go_on()
         job = opened.service.get(name)
     except ServiceError as error:
         if not error.transient:
@@ -77,6 +98,7 @@ def prepare(
         raise ServiceError(f"{error}; come back later with `{again}`", code=error.code, acted=False, transient=True) from error
     agreed = contract_of(job)
     directory = (target.directory or directory or Path("multirun") / JobName.parse(name).id).absolute()
+    output = output_of(target.address, job, directory)
     sweep_directory.adopt(directory, target.address, {**specification(job), "name": name})
     hints.announce(target.address, job, directory)
     return Task(
@@ -85,7 +107,7 @@ def prepare(
         name=name,
         contract=agreed,
         directory=directory,
-        folder=lambda trial: folder_in(output_of(job), agreed, trial),
+        folder=lambda trial: folder_in(output, agreed, trial),
         on_interrupt=on_interrupt,
     )
 
@@ -128,8 +150,10 @@ def contract_of(job: Mapping[str, Any]) -> contract.Contract:
     raise ServiceError(f"{name} was not created by this package: it carries no {contract.VARIABLE}")
 
 
-def output_of(job: Mapping[str, Any]) -> str | None:
+def output_of(address: Address, job: Mapping[str, Any], directory: Path) -> str | None:
     """Where the trials' own output goes, if it outlives their containers."""
+    if address.backend is Backend.LOCAL:
+        return str(directory)
     prefix = job.get("trialJobSpec", {}).get("baseOutputDirectory", {}).get("outputUriPrefix")
     return str(prefix) if prefix else None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +19,7 @@ from typing import Any, Final
 from vertex_sweeper.errors import SweepDirectoryError
 from vertex_sweeper.files import remove_leftovers, write_new, write_text
 from vertex_sweeper.service import Job
-from vertex_sweeper.services import Address
+from vertex_sweeper.services import RECORDS, Address
 from vertex_sweeper.settings import Backend
 
 JOB: Final = "job.json"
@@ -47,6 +48,11 @@ def claim(directory: Path, address: Address, spec: Mapping[str, Any], *, config:
             write_new(directory / JOB, _json_text(spec))
         except FileExistsError:
             raise _taken(directory) from None
+        if (directory / RECORDS).exists():
+            (directory / JOB).unlink()
+            raise SweepDirectoryError(
+                f"{directory / RECORDS} has the trials of an earlier sweep: set hydra.sweep.dir to another place"
+            )
         try:
             write_record(directory, Record(address))
             write_text(directory / CONFIG, config)
@@ -80,6 +86,7 @@ def write_job(directory: Path, job: Mapping[str, Any], name: str) -> None:
 
 def withdraw(directory: Path) -> None:
     """Frees the directory for another try: certainly nothing was created."""
+    shutil.rmtree(directory / RECORDS, ignore_errors=True)  # no job is in it
     for name in (CONFIG, SWEEP, JOB):  # as long as there is a `job.json`, no other sweep begins here
         (directory / name).unlink(missing_ok=True)
 
@@ -121,20 +128,11 @@ def _taken(directory: Path) -> SweepDirectoryError:
             f"another sweep is beginning in {directory}, or was ended before it created its job: set hydra.sweep.dir to "
             f"another place, or when no other sweep is starting, remove {directory / JOB}"
         )
-    verb, do = ("show", "to look at it") if _is_local(directory) else ("attach", "to go on with it")
-    command = shlex.join(["vertex-sweeper", verb, str(directory)])
+    command = shlex.join(["vertex-sweeper", "attach", str(directory)])
     return SweepDirectoryError(
-        f"{directory} already holds a job, and is left as it is: {do}, `{command}`; for a new sweep, set hydra.sweep.dir to "
-        "another place"
+        f"{directory} already holds a job, and is left as it is: to go on with it, `{command}`; for a new sweep, set "
+        "hydra.sweep.dir to another place"
     )
-
-
-def _is_local(directory: Path) -> bool:
-    """Whether the job ended with its process, so that nobody can go on with it."""
-    try:
-        return read_record(directory).address.backend is Backend.LOCAL
-    except SweepDirectoryError:
-        return False
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import signal
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from hydra.core.override_parser.types import Override
 from vertex_sweeper import best, files, hints, progress
 from vertex_sweeper import directory as sweep_directory
 from vertex_sweeper.errors import ServiceError, SweepDirectoryError, SweepFailed
-from vertex_sweeper.interrupt import Interrupt, Reaction, react, terminal
+from vertex_sweeper.interrupt import EXIT_CODE, Interrupt, Reaction, react, terminal
 from vertex_sweeper.outcome import Outcome, OutcomeReader, Trial
 from vertex_sweeper.screen import Screen, screen_of_terminal
 from vertex_sweeper.service import Job, JobState
@@ -75,10 +76,24 @@ def follow(task: Task, interrupt: Interrupt, *, wait: bool = True) -> Outcome:
         reporter.leave_results()
         raise _lost(error, task) from error
     if job is None or not ended(job):
-        log.info("the job goes on without this process; come back with `%s`", hints.attach_command(task.directory))
+        stays = "goes on without this process; come back" if task.opened.goes_on else "waits for somebody who runs it; go on"
+        log.info("the job %s with `%s`", stays, hints.attach_command(task.directory))
         log.info("or end it with `%s`", hints.cancel_command(task.directory))
     reporter.leave_results()
     return reporter.outcome
+
+
+def follow_to_end(task: Task, interrupt: Interrupt, *, wait: bool = True) -> Outcome:
+    """Like `follow`; returns only when the job succeeded and a trial has a result, or without `wait`.
+
+    Raises SweepFailed, ServiceError, and SystemExit(130) after an interrupt.
+    """
+    outcome = follow(task, interrupt, wait=wait)
+    if interrupt.received:
+        raise SystemExit(EXIT_CODE)
+    if wait:
+        check_success(outcome)
+    return outcome
 
 
 class Reporter:
@@ -153,10 +168,11 @@ class Reporter:
 
     def _show_tail(self, trial: Trial) -> None:
         output = self._task.directory / "logs" / f"{trial.number}.log"
-        if not trial.reason or self._tails >= MOST_TAILS or not output.exists():
+        tail = progress.log_tail(output) if trial.reason and self._tails < MOST_TAILS else []
+        if not tail or self.outcome.state in (JobState.CANCELLING, JobState.CANCELLED):
             return
         self._tails += 1
-        for line in [f"the end of {output}:", *progress.log_tail(output)]:
+        for line in [f"the end of {output}:", *tail]:
             log.info("    %s", line)
 
     def _failures(self) -> list[str]:
@@ -188,20 +204,21 @@ def _react(task: Task, interrupt: Interrupt, screen: Screen | None) -> Reaction:
     if screen is not None:
         screen.clear()
     if not task.opened.outlives:
-        return Reaction.CANCEL
+        # It stands still without this process, but it is on record: nothing is lost by letting go of it.
+        by_hand = interrupt.received is signal.SIGINT and task.on_interrupt is OnInterrupt.DETACH
+        hung_up = interrupt.received is getattr(signal, "SIGHUP", None)
+        return Reaction.DETACH if by_hand or hung_up else Reaction.CANCEL
     return react(interrupt, task.on_interrupt, answer=terminal())
 
 
 def _unwritten(error: OSError, task: Task) -> SweepDirectoryError:
-    line = f"the results cannot be written into {task.directory} ({error.strerror})"
-    if not task.opened.outlives:
-        return SweepDirectoryError(f"{line}; the best trial is named above")
-    return SweepDirectoryError(f"{line}: make room, and have them written with `{hints.attach_command(task.directory)}`")
+    return SweepDirectoryError(
+        f"the results cannot be written into {task.directory} ({error.strerror}): make room, and have them written with "
+        f"`{hints.attach_command(task.directory)}`"
+    )
 
 
 def _lost(error: ServiceError, task: Task) -> ServiceError:
-    if not task.opened.outlives:
-        return error
     line = (
         f"{error}; the job {task.name} may go on: come back with `{hints.attach_command(task.directory)}`, or end it with "
         f"`{hints.cancel_command(task.directory)}`"

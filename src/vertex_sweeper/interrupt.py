@@ -1,7 +1,7 @@
 """Ctrl-C, SIGTERM and a hang-up, as something a sweep can ask about, and what is to be done then.
 
-The first signal is remembered, and wakes a waiting sweep; the second ends the process at once. In between, files are written
-and calls are made undisturbed.
+The first signal is remembered, and wakes a waiting sweep; the second ends the process at once, if it is no hang-up. In
+between, files are written and calls are made undisturbed.
 """
 
 from __future__ import annotations
@@ -94,6 +94,8 @@ class Interrupt:
         self._news = False
 
     def _receive(self, number: int, _: FrameType | None) -> None:
+        if self.received is not None and number == getattr(signal, "SIGHUP", None):
+            return  # a terminal that closes sends several, and nobody insists on anything
         if self.received is not None and not self._asking:
             # The interrupted code may hold any lock, so the killing is not done on its stack.
             killer = threading.Thread(target=self._kill, daemon=True)

@@ -18,6 +18,7 @@ from vertex_sweeper.service import JobState, TrialState
 _LONGEST_VALUE: Final = 60
 _MOST_FAILURES: Final = 20
 _TAIL_BYTES: Final = 64 * 1024
+_FAILED: Final = "failed"
 
 
 def trial_line(trial: Trial, outcome: Outcome) -> str:
@@ -101,8 +102,11 @@ def overview_lines(outcome: Outcome) -> list[str]:
 
 
 def failure_lines(outcome: Outcome, log_of: Callable[[Trial], str | None]) -> list[str]:
-    """A line for each trial that failed: its state, the reason, and the command that shows its log."""
-    failed = [trial for trial in outcome.trials if trial.state is TrialState.INFEASIBLE]
+    """A line for each trial that failed: its state, the reason, and the command that shows its log.
+
+    A trial that was cancelled with its job has no reason of its own, and no line.
+    """
+    failed = [trial for trial in outcome.trials if _end(trial, outcome) == _FAILED]
     lines = []
     for trial in failed[:_MOST_FAILURES]:
         line = f"trial {trial.number} is INFEASIBLE: {_printable(trial.reason) or 'no reason was given'}"
@@ -135,8 +139,8 @@ def log_tail(path: Path, *, lines: int = 15) -> list[str]:
 
 
 def _counts(outcome: Outcome) -> str:
-    ends = Counter(_end(trial) for trial in outcome.trials)
-    order = ("succeeded", "without a result", "failed", "unfinished")
+    ends = Counter(_end(trial, outcome) for trial in outcome.trials)
+    order = ("succeeded", "without a result", _FAILED, "cancelled", "unfinished")
     how = ", ".join(f"{ends[end]} {end}" for end in order if ends[end])
     count = len(outcome.trials)
     total = f"{count} of {outcome.planned}" if outcome.planned and outcome.planned > count else str(count)
@@ -144,10 +148,13 @@ def _counts(outcome: Outcome) -> str:
     return f"{total} {noun}: {how}" if how else f"{total} {noun}"
 
 
-def _end(trial: Trial) -> str:
+def _end(trial: Trial, outcome: Outcome) -> str:
     if trial.state is TrialState.SUCCEEDED:
         return "succeeded" if trial.metrics else "without a result"
-    return "failed" if trial.state is TrialState.INFEASIBLE else "unfinished"
+    if trial.state is not TrialState.INFEASIBLE:
+        return "unfinished"
+    with_its_job = outcome.state is JobState.CANCELLED and trial.reason == outcome.error != ""
+    return "cancelled" if with_its_job else _FAILED
 
 
 def _metrics(metrics: Mapping[str, float]) -> str:

@@ -8,11 +8,18 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-from vertex_sweeper.errors import MissingExtra
+from vertex_sweeper.errors import JobNotFound, MissingExtra, SweepDirectoryError
 from vertex_sweeper.service import Job, Service
 from vertex_sweeper.settings import Backend, Settings
 from vertex_sweeper.vertex.connection import EMULATOR, PLAIN
+
+LOCAL_PARENT: Final = "projects/local/locations/local"
+"""What stands for the API's `parent` on this machine."""
+
+RECORDS: Final = ".records"
+"""Where in its directory a sweep of this machine keeps what another process needs to go on with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,7 @@ class Place:
 def place_of(settings: Settings, directory: Path) -> Place:
     """The place for `settings.backend`; `directory` is the sweep's."""
     if settings.backend is Backend.LOCAL:
-        return Place(Address(Backend.LOCAL, "projects/local/locations/local"), str(directory), container=False)
+        return Place(Address(Backend.LOCAL, LOCAL_PARENT), str(directory), container=False)
     vertex = settings.vertex
     parent = f"projects/{vertex.project}/locations/{vertex.location}"
     address = vertex_address(parent, vertex.endpoint, vertex.impersonate_service_account)
@@ -60,38 +67,82 @@ def vertex_address(parent: str, endpoint: str | None = None, impersonate: str | 
 class Opened:
     """A service ready for calls, and how to live with it.
 
-    `wait(seconds)` returns after that time, or when the service knows of a change; `kill()` ends at once whatever runs on this
-    machine. `find(parent, labels)` lists jobs; it is None where jobs end with this process, and nothing is ever to be found.
+    Attributes:
+        service: The service.
+        find: Lists the jobs below a parent with these labels; None for any value.
+        wait: Returns after so many seconds, or when the service knows of a change.
+        kill: Ends at once whatever this process runs.
+        outlives: Whether a job goes on without this process.
+        abandoned: Whether the job was left by a process that was killed, and waits for somebody to go on with it.
+        go_on: Does that, in this process.
     """
 
     service: Service
-    wait: Callable[[float], None]
-    kill: Callable[[], None]
-    find: Callable[[str, Mapping[str, str | None]], list[Job]] | None
+    find: Callable[[str, Mapping[str, str | None]], list[Job]]
+    wait: Callable[[float], None] = time.sleep
+    kill: Callable[[], None] = lambda: None
+    outlives: bool = True
+    abandoned: bool = False
+    go_on: Callable[[], None] = lambda: None
 
     @property
-    def outlives(self) -> bool:
-        """Whether a job goes on without this process."""
-        return self.find is not None
+    def goes_on(self) -> bool:
+        """Whether somebody runs the job when this process has ended."""
+        return self.outlives and not self.abandoned
 
 
 def open_service(address: Address, directory: Path, *, seed: int | None = None) -> Opened:
-    """The service at an address; what it needs is imported here, at first use. Raises MissingExtra.
+    """The service at an address, for a new job; what it needs is imported here, at first use. Raises MissingExtra.
 
     `directory` is where trials of this machine work, and `seed` repeats their suggestions.
     """
-    if address.backend is Backend.LOCAL:
-        require("optuna", extra="local", purpose="backend local")
-        from vertex_sweeper.local import LocalService
+    if address.backend is Backend.VERTEX:
+        return _open_vertex(address)
+    require("optuna", extra="local", purpose="backend local")
+    from vertex_sweeper.local import LocalService
 
-        local = LocalService(lambda _: directory, seed=seed)
-        return Opened(local, local.wait_for_change, local.close, find=None)
+    local = LocalService(lambda _: directory, seed=seed, records=directory / RECORDS)
+    return Opened(local, lambda *_: [], local.wait_for_change, local.close, outlives=False)
+
+
+def reopen_service(address: Address, directory: Path, *, join: bool = False) -> Opened:
+    """The service at an address, for a job that exists; of a sweep on this machine, `directory` is its own.
+
+    Without `join`, a job that was abandoned stays so: it can be looked at. Raises MissingExtra, or JobNotFound where a sweep on
+    this machine was ended before it had a job.
+    """
+    return _open_vertex(address) if address.backend is Backend.VERTEX else _reopen_local(directory, join=join)
+
+
+def _reopen_local(directory: Path, *, join: bool) -> Opened:
+    from vertex_sweeper.local.onlooker import Onlooker
+
+    records = directory / RECORDS
+    onlooker = Onlooker(records)
+    names = onlooker.names()
+    if not names:
+        raise JobNotFound(f"the sweep in {directory} was ended before it ran anything: for a new one take another directory")
+    (name,) = names  # a directory is one job's
+    abandoned = onlooker.abandoned(name)
+    if not abandoned or not join:
+        return Opened(onlooker, onlooker.find, onlooker.waiting(name), abandoned=abandoned)
+    workplace = onlooker.workplace(name)
+    if not workplace.is_dir():
+        raise SweepDirectoryError(f"the trials of {directory} work in {workplace}, which is gone: put it back, and try again")
+    require("optuna", extra="local", purpose="backend local")
+    from vertex_sweeper.local import LocalService
+
+    local = LocalService(lambda _: directory, records=records)
+    return Opened(local, onlooker.find, local.wait_for_change, local.close, outlives=False, abandoned=True, go_on=local.resume)
+
+
+def _open_vertex(address: Address) -> Opened:
     require("google.cloud.aiplatform_v1", extra="vertex", purpose="backend vertex")
     from vertex_sweeper.vertex import VertexService
 
     location = address.parent.split("/")[3]
     vertex = VertexService(location, endpoint=address.endpoint, impersonate=address.impersonate)
-    return Opened(vertex, time.sleep, lambda: None, find=vertex.find)
+    return Opened(vertex, vertex.find)
 
 
 def check_job(address: Address, spec: Job) -> None:

@@ -66,7 +66,7 @@ def submit(opened: Opened, parent: str, spec: Job, *, directory: Path, pause: Ca
 def find_by_label(opened: Opened, parent: str, spec: Job) -> Job | None:
     """The job that was created from this specification, if a list shows it. Raises ServiceError, also when there are two."""
     label = spec.get("labels", {}).get(SWEEP_LABEL)
-    if opened.find is None or not label:
+    if not label:
         return None
     found = opened.find(parent, {SWEEP_LABEL: label})
     if len(found) > 1:

@@ -24,7 +24,7 @@ from vertex_sweeper.command import Start
 from vertex_sweeper.composition import trial_folder
 from vertex_sweeper.dry_run import dry_run_text
 from vertex_sweeper.errors import ServiceError, SweepError
-from vertex_sweeper.follow import Task, check_success, folder_in, follow
+from vertex_sweeper.follow import Task, folder_in, follow_to_end
 from vertex_sweeper.interrupt import EXIT_CODE, Interrupt
 from vertex_sweeper.outcome import Outcome, Trial, read_outcome
 from vertex_sweeper.plan import Plan, make_plan, read_own_settings
@@ -92,7 +92,7 @@ def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
             folder=lambda trial: folder_in(plan.place.output, plan.contract, trial) or _composed_folder(plan, trial),
             on_interrupt=plan.settings.on_interrupt,
         )
-        return _finish(task, interrupt)
+        return follow_to_end(task, interrupt)
 
 
 def _go_on(arguments: Sequence[str], config: DictConfig) -> Outcome:
@@ -101,27 +101,13 @@ def _go_on(arguments: Sequence[str], config: DictConfig) -> Outcome:
     assert settings.attach is not None
     if arguments:
         log.info("attach: the job is what it is, and these overrides are not used: %s", " ".join(arguments))
-    target = attach.attachable_target(
+    target = attach.read_target(
         settings.attach,
         endpoint=settings.vertex.endpoint,
         impersonate=settings.vertex.impersonate_service_account,
     )
     directory = target.directory or Path.cwd() / str(config.hydra.sweep.dir)
-    opened = open_service(target.address, directory)
-    with Interrupt(opened.kill) as interrupt:
-        task = attach.prepare(
-            target, opened, directory, on_interrupt=settings.on_interrupt, pause=lambda s: interrupt.pause(opened.wait, s)
-        )
-        return _finish(task, interrupt, wait=settings.wait)
-
-
-def _finish(task: Task, interrupt: Interrupt, *, wait: bool = True) -> Outcome:
-    outcome = follow(task, interrupt, wait=wait)
-    if interrupt.received:
-        raise SystemExit(EXIT_CODE)
-    if wait:
-        check_success(outcome)
-    return outcome
+    return attach.go_on(target, directory, on_interrupt=settings.on_interrupt, wait=settings.wait)
 
 
 def _composed_folder(plan: Plan, trial: Trial) -> str | None:

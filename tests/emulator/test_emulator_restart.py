@@ -80,7 +80,10 @@ def test_a_job_that_was_running_goes_on_with_the_same_trials_and_the_rest_of_its
         again = sorted((gate.next(), gate.next()), key=lambda visitor: visitor.trial)
         assert [visitor.trial for visitor in again] == ["2", "3"]
         assert [visitor.argv for visitor in again] == [second.argv, third.argv]
-        assert trials_of(emulator.service.get(name)) == before
+        now = trials_of(emulator.service.get(name))
+        assert now["1"] == before["1"]
+        assert all(now[id]["startTime"] > before[id]["startTime"] for id in "23")  # these begin anew, and nothing else changes
+        assert [{**now[id], "startTime": ""} for id in "23"] == [{**before[id], "startTime": ""} for id in "23"]
         for visitor in again:
             visitor.finish(acc=0.5)
         for _ in range(2):

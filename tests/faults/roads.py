@@ -117,7 +117,7 @@ class Road:
 
     def _opened(self, wait: Callable[[], None]) -> Opened:
         service = VertexService("l", endpoint=self.address.endpoint, pause=self.pauses.append, timeouts=self.timeouts)
-        return Opened(service, lambda _: wait(), lambda: None, find=service.find)
+        return Opened(service, service.find, lambda _: wait())
 
     def _news(self, interrupt: Interrupt) -> None:
         """Waits until there is something to see, or sends the sweep a signal when it is time for one."""
@@ -142,7 +142,7 @@ def attach_to(directory: Path, opened: Opened | None = None) -> Outcome:
     target = read_target(str(directory))
     if opened is None:
         service = VertexService("l", endpoint=target.address.endpoint, pause=lambda _: None)
-        opened = Opened(service, lambda _: None, lambda: None, find=service.find)
+        opened = Opened(service, service.find, lambda _: None)
     task = prepare(target, opened, None, on_interrupt=OnInterrupt.DETACH, pause=lambda _: True)
     return follow(task, Interrupt(lambda: None))
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vertex_sweeper.attach import attachable_target, prepare
-from vertex_sweeper.commands.common import add_target, open_target
+from vertex_sweeper.attach import go_on
+from vertex_sweeper.commands.common import add_target, target_of
 from vertex_sweeper.errors import SweepError
-from vertex_sweeper.follow import check_success, follow
-from vertex_sweeper.interrupt import EXIT_CODE, Interrupt
 from vertex_sweeper.settings import OnInterrupt
 
 
@@ -27,22 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """0 when the job succeeded with a result, 130 after an interrupt; raises SweepError otherwise."""
-    target = attachable_target(options.target, endpoint=options.endpoint, impersonate=options.impersonate_service_account)
+    """0 when the job succeeded with a result; raises SystemExit(130) after an interrupt, SweepError otherwise."""
+    target = target_of(options)
     if target.directory is not None and options.sweep_dir is not None:
         raise SweepError(f"--sweep-dir={options.sweep_dir}: {options.target} is a sweep directory, and its files stay there")
-    opened = open_target(target)
-    with Interrupt(opened.kill) as interrupt:
-        task = prepare(
-            target,
-            opened,
-            options.sweep_dir,
-            on_interrupt=OnInterrupt(options.on_interrupt),
-            pause=lambda seconds: interrupt.pause(opened.wait, seconds),
-        )
-        outcome = follow(task, interrupt, wait=not options.no_wait)
-    if interrupt.received:
-        return EXIT_CODE
-    if not options.no_wait:
-        check_success(outcome)
+    go_on(target, options.sweep_dir, on_interrupt=OnInterrupt(options.on_interrupt), wait=not options.no_wait)
     return 0

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from vertex_sweeper.attach import Target, read_target
-from vertex_sweeper.services import Opened, open_service
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
@@ -29,9 +28,9 @@ def target_of(options: argparse.Namespace) -> Target:
     return read_target(options.target, endpoint=options.endpoint, impersonate=options.impersonate_service_account)
 
 
-def open_target(target: Target) -> Opened:
-    """The target's service."""
-    return open_service(target.address, target.directory or Path())
+def state_text(job: Mapping[str, Any]) -> str:
+    """A job's state as we show it."""
+    return str(job.get("state") or "state unknown").removeprefix("JOB_STATE_")
 
 
 def pause(seconds: float) -> bool:

@@ -8,8 +8,8 @@ import shlex
 from pathlib import Path
 
 from vertex_sweeper import directory as sweep_directory
-from vertex_sweeper.attach import Target, locate, specification
-from vertex_sweeper.commands.common import add_target, open_target, pause, target_of, write_lines
+from vertex_sweeper.attach import Target, locate, open_target, specification
+from vertex_sweeper.commands.common import add_target, pause, target_of, write_lines
 from vertex_sweeper.documents import yaml_text
 from vertex_sweeper.errors import SweepError
 from vertex_sweeper.files import write_text

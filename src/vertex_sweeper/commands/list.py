@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from vertex_sweeper import directory as sweep_directory
-from vertex_sweeper.commands.common import add_access, aligned, open_target, target_of, write_lines
+from vertex_sweeper.attach import open_target
+from vertex_sweeper.commands.common import add_access, aligned, state_text, target_of, write_lines
 from vertex_sweeper.errors import JobNotFound, SweepDirectoryError, SweepError
 from vertex_sweeper.service import Job
-from vertex_sweeper.services import open_service, vertex_address
+from vertex_sweeper.services import reopen_service, vertex_address
+from vertex_sweeper.settings import Backend
 from vertex_sweeper.spec import SWEEP_LABEL
 from vertex_sweeper.vertex.names import JobName
 
@@ -52,17 +55,14 @@ def _rows(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
 def _jobs(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
     parent = f"projects/{options.project}/locations/{options.location}"
     address = vertex_address(parent, options.endpoint, options.impersonate_service_account)
-    find = open_service(address, Path()).find
-    assert find is not None
+    find = reopen_service(address, Path()).find
     return _job_rows(sorted(find(parent, {SWEEP_LABEL: None}), key=lambda job: str(job.get("createTime", "")), reverse=True))
 
 
 def _job_rows(jobs: Iterable[Job]) -> Iterator[tuple[str, ...]]:
     yield HEADER
     for job in jobs:
-        state = str(job.get("state", "")).removeprefix("JOB_STATE_")
-        trials = f"{len(job.get('trials', []))}/{job.get('maxTrialCount', '?')}"
-        yield state, str(job.get("createTime", ""))[:19], trials, job["name"], job.get("displayName", "")
+        yield state_text(job), str(job.get("createTime", ""))[:19], _trials(job), job["name"], job.get("displayName", "")
 
 
 def _directories(folder: Path) -> Iterator[tuple[str, ...]]:
@@ -71,10 +71,22 @@ def _directories(folder: Path) -> Iterator[tuple[str, ...]]:
     yield ("last seen", "backend", "trials", "sweep directory", "display name")
     for path in sorted(folder.rglob(sweep_directory.SWEEP)):
         try:
-            record, job = sweep_directory.read_record(path.parent), sweep_directory.read_job(path.parent)
-        except SweepDirectoryError as error:  # one that is broken does not hide the others
+            yield _directory_row(path.parent)
+        except SweepError as error:  # one that is broken does not hide the others
             log.warning("%s", error)
-            continue
-        state = (record.state or "RUNNING").removeprefix("JOB_STATE_") if "name" in job else "not created"
-        trials = str(job.get("maxTrialCount", "?"))
-        yield state, record.address.backend.value, trials, str(path.parent), job.get("displayName", "")
+
+
+def _directory_row(directory: Path) -> tuple[str, ...]:
+    record, job = sweep_directory.read_record(directory), sweep_directory.read_job(directory)
+    state = state_text({"state": record.state or "RUNNING"}) if "name" in job else "not created"
+    trials = str(job.get("maxTrialCount", "?"))
+    if record.address.backend is Backend.LOCAL:  # of which more is known than what was last seen
+        with suppress(JobNotFound):  # nothing was created, as we said
+            opened = reopen_service(record.address, directory)
+            (found,) = opened.find(record.address.parent, {})
+            state, trials = "killed" if opened.abandoned else state_text(found), _trials(found)
+    return state, record.address.backend.value, trials, str(directory), job.get("displayName", "")
+
+
+def _trials(job: Job) -> str:
+    return f"{len(job.get('trials', []))}/{job.get('maxTrialCount', '?')}"

@@ -29,10 +29,15 @@ _REFERENCE: Final = re.compile(r"\$?\$\(([^()]*)\)")
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """What belongs to a job as a whole: its id, its folder, its first worker pool, what its PATH begins with, its output."""
+    """What belongs to a job as a whole.
+
+    `folder` has its logs, and `directory` is where its trials work; `pool` is its first worker pool, `programs` what its PATH
+    begins with, `base_output` the job's base output directory.
+    """
 
     job_id: str
     folder: Path
+    directory: str
     pool: Mapping[str, Any]
     programs: tuple[Path, ...]
     base_output: str = ""

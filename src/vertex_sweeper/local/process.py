@@ -26,20 +26,24 @@ class Nursery:
     its process group. A descendant that also throws away its environment is out of reach, and so is every descendant that
     left the group where there is no /proc (macOS).
 
-    `held` are open files that the guardian holds, too, until nothing is left.
     """
 
-    def __init__(self, *, held: Sequence[int] = ()) -> None:
+    def __init__(self) -> None:
         self.mark = MARK_PREFIX + secrets.token_hex(8)
-        self._held = held
+        self._held: list[int] = []
         self._guardian: subprocess.Popen[bytes] | None = None
         self._lock = threading.RLock()  # a signal's handler may close in the midst of closing
         self._closed = False
+
+    def hold(self, file: int) -> None:
+        """An open file that the guardian holds, too, until nothing is left. To be said before anything is started."""
+        self._held.append(file)
 
     def start(
         self,
         command: Sequence[str],
         *,
+        directory: str,
         label: str,
         environment: Mapping[str, str],
         output: Path,
@@ -49,6 +53,7 @@ class Nursery:
 
         Args:
             command: Its tokens; the first is looked for on the environment's PATH.
+            directory: Where it works.
             label: The value of the mark that `environment` holds.
             environment: All of its environment.
             output: The file for stdout and stderr.
@@ -68,6 +73,7 @@ class Nursery:
             with output.open("wb") as stream:
                 process = subprocess.Popen(  # noqa: S603 - running the user's command is the purpose
                     list(command),
+                    cwd=directory,
                     env=dict(environment),
                     stdin=subprocess.DEVNULL,
                     stdout=stream,

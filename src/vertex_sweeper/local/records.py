@@ -6,12 +6,13 @@ import json
 import logging
 import os
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from vertex_sweeper.errors import ServiceError
 from vertex_sweeper.files import write_text
@@ -25,7 +26,42 @@ log = logging.getLogger(__name__)
 JOB: Final = "job.json"
 """The document of a job as a whole, in its folder; a trial's is called after its number."""
 
+LOCK: Final = ".lock"
+"""The file in the folder that its service keeps locked, and in which it says who it is."""
+
 _PATIENCE: Final = guard.PATIENCE + 2
+
+
+class Origin(NamedTuple):
+    """What a job began with and the API has no field for: where its trials work, and the seed of their suggestions."""
+
+    directory: str
+    seed: int
+
+
+class Keeper(NamedTuple):
+    """The process that has a folder of records."""
+
+    host: str
+    process: int
+
+    @property
+    def here(self) -> bool:
+        """Whether it runs on this machine, so that it can be sent a signal."""
+        return self.host == socket.gethostname()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, as far as can be told: of another machine's the lock alone tells."""
+        if not self.here:
+            return True
+        try:
+            os.kill(self.process, 0)
+        except ProcessLookupError:
+            return False  # killed a moment ago: its guardian is still busy
+        except PermissionError:
+            pass
+        return True
 
 
 class Records:
@@ -39,22 +75,15 @@ class Records:
     """
 
     def __init__(self, folder: Path) -> None:
-        import fcntl  # not on Windows, where nothing runs locally
 
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self.lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    os.close(self.lock)
-                    raise ServiceError(f"another process uses the jobs in {folder}: end it, or choose another folder") from None
-                time.sleep(0.02)  # a lock that tells of its release has no timeout
-            else:
-                return
+        self.lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._take()
+        except BaseException:
+            os.close(self.lock)
+            raise
 
     def close(self) -> None:
         """Lets others have the folder. To be called once."""
@@ -65,26 +94,45 @@ class Records:
         (self._folder / job_id / JOB).unlink(missing_ok=True)  # first: without it the others are nothing
         shutil.rmtree(self._folder / job_id, ignore_errors=True)
 
-    def read(self) -> Iterator[tuple[str, Study]]:
+    def read(self) -> Iterator[tuple[str, Origin, Study]]:
         """All jobs on record, by id, the oldest first. What cannot be read is passed over, and the log says so."""
         found = []
-        for path in self._folder.glob(f"*/{JOB}"):
+        for job_id in job_ids(self._folder):
             try:
-                found.append((path.parent.name, _read_study(path)))
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                log.warning("The record %s cannot be read, and its job is left out: %r", path.parent, error)
-        yield from sorted(found, key=lambda entry: entry[1].created)
+                found.append((job_id, *read_job(self._folder, job_id)))
+            except UNREADABLE as error:
+                log.warning("The record %s cannot be read, and its job is left out: %r", self._folder / job_id, error)
+        yield from sorted(found, key=lambda entry: entry[2].created)
 
-    def of(self, job_id: str) -> JobRecord:
+    def of(self, job_id: str, origin: Origin) -> JobRecord:
         """One job's record."""
-        return JobRecord(self._folder / job_id)
+        return JobRecord(self._folder / job_id, origin)
+
+    def _take(self) -> None:
+        import fcntl  # not on Windows, where nothing runs locally
+
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise ServiceError(
+                        f"another process uses the jobs in {self._folder}: end it, or choose another folder"
+                    ) from None
+                time.sleep(0.02)  # a lock that tells of its release has no timeout
+        # Of an earlier keeper nothing is left: cut off first, so that nobody takes its process for this one.
+        os.ftruncate(self.lock, 0)
+        os.pwrite(self.lock, json.dumps(Keeper(socket.gethostname(), os.getpid())).encode(), 0)
 
 
 class JobRecord:
     """A job's documents. Where they cannot be written the log says so, and the job goes on: it would not survive a restart."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, origin: Origin) -> None:
         self._folder = folder
+        self._origin = origin
         self._writing = threading.Lock()
 
     def write_job(self, study: Study, *, lock: AbstractContextManager[Any]) -> None:
@@ -92,7 +140,7 @@ class JobRecord:
         with self._writing:  # two threads may write, and the last one must have the last state
             with lock:
                 record = study.to_record()
-            self._write(JOB, record)
+            self._write(JOB, self._origin._asdict() | record)
 
     def write_trial(self, trial: Trial) -> None:
         """Writes a trial."""
@@ -105,8 +153,45 @@ class JobRecord:
             log.error("%s cannot be written, and a restart would not know of it: %s", self._folder / name, error)  # noqa: TRY400
 
 
-def _read_study(path: Path) -> Study:
-    record = json.loads(path.read_text(encoding="utf-8"))
+UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError)
+"""What `read_job` raises of a record that is damaged."""
+
+
+def job_ids(folder: Path) -> list[str]:
+    """The ids of the jobs on record."""
+    return [path.parent.name for path in folder.glob(f"*/{JOB}")]
+
+
+def read_job(folder: Path, job_id: str) -> tuple[Origin, Study]:
+    """One job on record. Raises one of UNREADABLE."""
+    record = json.loads((folder / job_id / JOB).read_text(encoding="utf-8"))
     nodes = read_nodes(record["spec"]["studySpec"]["parameters"])
-    others = path.parent.glob("[0-9]*.json")
-    return Study.from_record(record, [Trial.from_record(json.loads(one.read_text(encoding="utf-8")), nodes) for one in others])
+    others = (folder / job_id).glob("[0-9]*.json")
+    trials = [Trial.from_record(json.loads(one.read_text(encoding="utf-8")), nodes) for one in others]
+    return Origin(record["directory"], int(record["seed"])), Study.from_record(record, trials)
+
+
+def keeper_of(folder: Path) -> Keeper | None:
+    """Who has the folder; None when nobody has, not even the guardian of one that was killed. Raises ServiceError."""
+    try:
+        import fcntl
+    except ImportError:
+        return None  # Windows, where nothing runs locally
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            lock = os.open(folder / LOCK, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            said = os.pread(lock, 4096, 0)
+        else:
+            return None
+        finally:
+            os.close(lock)
+        if said:
+            return Keeper(*json.loads(said))
+        time.sleep(0.01)  # it has just got the lock
+    raise ServiceError(f"{folder / LOCK} is locked, and does not say by whom")

@@ -21,7 +21,7 @@ from vertex_sweeper.local.job import JobRun
 from vertex_sweeper.local.moments import format_time
 from vertex_sweeper.local.nodes import read_nodes
 from vertex_sweeper.local.process import Nursery
-from vertex_sweeper.local.records import Records
+from vertex_sweeper.local.records import Origin, Records
 from vertex_sweeper.local.rendering import PLAIN, Rendering
 from vertex_sweeper.local.sampler import Algorithm, OptunaSuggester
 from vertex_sweeper.local.slot import Bench
@@ -53,10 +53,7 @@ class LocalService:
             for that.
         clock: What time it is, in seconds since 1970.
         records: A folder of the service's own, where jobs are put on record. A later service with the same folder has them
-            again (`resume`), and `close()` does not cancel them.
-
-    Raises:
-        ServiceError: Another service has the records.
+            again (`resume`), and `close()` does not cancel them. It is taken, and made, with the first job.
     """
 
     def __init__(
@@ -78,9 +75,9 @@ class LocalService:
         self._seen = threading.local()
         self._jobs: dict[str, JobRun] = {}
         self._closed = False
-        self._records = Records(records) if records is not None else None
-        # A guardian that still has to end trials keeps others away from the records.
-        self._nursery = Nursery(held=(self._records.lock,) if self._records is not None else ())
+        self._folder = records
+        self._records: Records | None = None
+        self._nursery = Nursery()
         self._bench = Bench(
             nursery=self._nursery,
             rendering=rendering,
@@ -98,13 +95,15 @@ class LocalService:
         Raises:
             InvalidJob: The specification has mistakes; all of them are named.
             MissingExtra: The suggestion library is not installed.
-            ServiceError: The service was closed.
+            ServiceError: The service was closed, or has no place for its records.
         """
         check_job(spec)
         spec = copy.deepcopy(dict(spec))  # the caller's own may change while trials are still to be started
         job_id = str(10**18 + secrets.randbelow(9 * 10**18))
         now = format_time(self._bench.clock())
-        run = self._prepare(job_id, Study(spec, name=f"{parent}/hyperparameterTuningJobs/{job_id}", now=now))
+        origin = Origin(str(Path.cwd()), secrets.randbits(32) if self._seed is None else self._seed)
+        self._take_records()
+        run = self._prepare(job_id, origin, Study(spec, name=f"{parent}/hyperparameterTuningJobs/{job_id}", now=now))
         with self._changed:
             if self._closed:
                 raise ServiceError("the local service is closed")
@@ -117,10 +116,15 @@ class LocalService:
     def resume(self) -> None:
         """Takes up the jobs on record: what has ended is there again, what has not goes on.
 
-        Ended trials stay what they are; those that were running begin again under their numbers, with their values.
+        Ended trials stay what they are; those that were running begin again under their numbers, with their values, in the
+        working directory of the first time.
+
+        Raises:
+            ServiceError: Another service has the records.
         """
-        for job_id, study in self._records.read() if self._records is not None else ():
-            run = self._prepare(job_id, study)
+        self._take_records()
+        for job_id, origin, study in self._records.read() if self._records is not None else ():
+            run = self._prepare(job_id, origin, study)
             with self._changed:
                 self._jobs[study.name] = run
                 if not study.state.ended:
@@ -186,7 +190,18 @@ class LocalService:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
-    def _prepare(self, job_id: str, study: Study) -> JobRun:
+    def _take_records(self) -> None:
+        with self._changed:
+            if self._folder is None or self._records is not None or self._closed:
+                return
+            try:
+                self._records = Records(self._folder)
+            except OSError as error:
+                raise ServiceError(f"{self._folder} cannot be used for records: {error.strerror}", acted=False) from error
+            # A guardian that still has to end trials keeps others away from the records.
+            self._nursery.hold(self._records.lock)
+
+    def _prepare(self, job_id: str, origin: Origin, study: Study) -> JobRun:
         spec, folder = study.spec, Path(self._workspace(job_id)).absolute()
         (folder / "logs").mkdir(parents=True, exist_ok=True)
         pools = spec["trialJobSpec"]["workerPoolSpecs"]
@@ -195,19 +210,11 @@ class LocalService:
         for rule in [rule for rule in RULES if rule in spec["studySpec"] and rule != MEDIAN]:
             log.info("%s is a model of Vertex's own, and not imitated: here no trial is stopped by it.", rule)
         base = spec["trialJobSpec"].get("baseOutputDirectory", {}).get("outputUriPrefix", "")
-        workplace = Workplace(job_id, folder, pools[0], provide_interpreter(folder / "logs"), base)
-        suggester = GridSuggester(()) if study.state.ended else self._suggester(spec)
-        record = self._records.of(job_id) if self._records is not None else None
+        programs = provide_interpreter(folder / "logs")
+        workplace = Workplace(job_id, folder, origin.directory, pools[0], programs, base)
+        suggester = GridSuggester(()) if study.state.ended else _suggester(spec, origin.seed)
+        record = self._records.of(job_id, origin) if self._records is not None else None
         return JobRun(study, workplace=workplace, suggester=suggester, bench=self._bench, record=record)
-
-    def _suggester(self, spec: Mapping[str, Any]) -> Suggester:
-        study = spec["studySpec"]
-        nodes = read_nodes(study["parameters"])
-        algorithm = Algorithm(study.get("algorithm", Algorithm.BAYESIAN.value))
-        if algorithm is Algorithm.GRID:
-            return GridSuggester(nodes)
-        seed = secrets.randbits(32) if self._seed is None else self._seed
-        return OptunaSuggester(nodes, metrics=Limits.of(spec).metrics, algorithm=algorithm, seed=seed)
 
     def _run(self, name: str) -> JobRun:
         with self._changed:
@@ -219,3 +226,12 @@ class LocalService:
     def _notify(self) -> None:
         self._changes += 1
         self._changed.notify_all()
+
+
+def _suggester(spec: Mapping[str, Any], seed: int) -> Suggester:
+    study = spec["studySpec"]
+    nodes = read_nodes(study["parameters"])
+    algorithm = Algorithm(study.get("algorithm", Algorithm.BAYESIAN.value))
+    if algorithm is Algorithm.GRID:
+        return GridSuggester(nodes)
+    return OptunaSuggester(nodes, metrics=Limits.of(spec).metrics, algorithm=algorithm, seed=seed)

@@ -74,5 +74,7 @@ def launch(trial: Trial, *, workplace: Workplace, bench: Bench, limits: Limits, 
     path.unlink(missing_ok=True)
     metrics = MetricFile(path, metrics=tuple(limits.metrics), begun=bench.clock(), clock=bench.clock)
     log = workplace.log(number)
-    child = bench.nursery.start(command, label=label, environment=environment, output=log, on_exit=on_exit)
+    child = bench.nursery.start(
+        command, directory=workplace.directory, label=label, environment=environment, output=log, on_exit=on_exit
+    )
     return Slot(trial, child, metrics, deadline=time.monotonic() + limits.seconds)

@@ -161,7 +161,7 @@ class Study:
 
     def repeat_trial(self, trial: Trial, *, now: str) -> None:
         """The trial, which had not ended, begins again."""
-        trial.state = TrialState.ACTIVE
+        trial.state, trial.started = TrialState.ACTIVE, now
         self._touch(now, trial)
 
     def stop_trial(self, trial: Trial, *, now: str) -> None:
