@@ -66,7 +66,6 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         ["trial.command", "[python, train.py]"],
     ),
     "not waiting for a local job": ([SWEPT, "hydra.sweeper.wait=false"], ["hydra.sweeper.wait", "backend=local"]),
-    "attaching to a local job": ([SWEPT, "hydra.sweeper.attach=x"], ["hydra.sweeper.attach: 'x' needs", "backend=vertex"]),
     "attaching to nothing": ([SWEPT, "hydra.sweeper.attach=''"], ["hydra.sweeper.attach: must not be empty"]),
     "attaching without doing so": (
         [SWEPT, "hydra.sweeper.backend=vertex", "hydra.sweeper.attach=x", "hydra.sweeper.dry_run=true"],

@@ -453,7 +453,7 @@ def test_a_killed_sweep_goes_on_as_if_nothing_had_happened(
     killed.kill()
     killed.communicate()
     if by == "the app":
-        again = gated.start("-m", "hydra/sweeper=vertex", "hydra.sweeper.attach=sweep")
+        again = gated.start("-m", "hydra/sweeper=vertex", "hydra.sweeper.backend=local", "hydra.sweeper.attach=sweep")
     else:
         again = vertex_sweeper("attach", str(gated.directory))
     wait_for_third(gated)

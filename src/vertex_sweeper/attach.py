@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from vertex_sweeper.follow import Task, folder_in, follow_to_end
 from vertex_sweeper.interrupt import Interrupt
 from vertex_sweeper.outcome import Outcome
 from vertex_sweeper.service import OUTPUT_FIELDS, Job
-from vertex_sweeper.services import LOCAL_PARENT, Address, Opened, reopen_service, vertex_address
+from vertex_sweeper.services import LOCAL_PARENT, Address, Opened, existing_address, reopen_service, vertex_address
 from vertex_sweeper.settings import Backend, OnInterrupt
 from vertex_sweeper.submission import look_for
 from vertex_sweeper.vertex.names import JobName
@@ -166,5 +166,4 @@ def _target_in(directory: Path, *, endpoint: str | None, impersonate: str | None
         )
     address = sweep_directory.read_record(directory).address
     name = sweep_directory.read_job(directory).get("name")
-    address = replace(address, endpoint=endpoint or address.endpoint, impersonate=impersonate or address.impersonate)
-    return Target(address, name, directory.absolute())
+    return Target(existing_address(address, endpoint, impersonate), name, directory.absolute())

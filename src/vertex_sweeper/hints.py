@@ -42,13 +42,13 @@ def cancel_command(target: Path | str) -> str:
 
 
 def log_command(address: Address, name: str, trial: Trial, directory: Path) -> str | None:
-    """Shows what a trial printed; None when that is nowhere to be had."""
+    """Shows what a trial printed, or says where an emulator has it; None when it is nowhere to be had."""
     if address.backend is Backend.LOCAL:
         log = directory / "logs" / f"{trial.number}.log"
         return shlex.join(["cat", str(log)]) if log.exists() else None
-    if not _on_vertex(address):
-        return None
     job = JobName.parse(name)
+    if not _on_vertex(address):
+        return f"jobs/{job.id}/logs/{trial.number}.log in the emulator's folder"
     place = [f"--project={job.project}", f"--region={job.location}"]
     if trial.job:  # each trial runs as a custom job of its own, with a log of its own
         return shlex.join(["gcloud", "ai", "custom-jobs", "stream-logs", trial.job.rpartition("/")[2], *place])

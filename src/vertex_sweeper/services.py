@@ -1,12 +1,13 @@
-"""Where a sweep runs, and which service runs it: the one module that asks whether it is local."""
+"""Where a sweep runs, and which service runs it there: of a new job, or of one that exists."""
 
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,8 @@ from vertex_sweeper.errors import JobNotFound, MissingExtra, SweepDirectoryError
 from vertex_sweeper.service import Job, Service
 from vertex_sweeper.settings import Backend, Settings
 from vertex_sweeper.vertex.connection import EMULATOR, PLAIN
+
+log = logging.getLogger(__name__)
 
 LOCAL_PARENT: Final = "projects/local/locations/local"
 """What stands for the API's `parent` on this machine."""
@@ -58,9 +61,28 @@ def place_of(settings: Settings, directory: Path) -> Place:
 
 
 def vertex_address(parent: str, endpoint: str | None = None, impersonate: str | None = None) -> Address:
-    """An address on Vertex; on the emulator where VERTEX_EMULATOR_HOST names one, for whoever comes back without it."""
+    """An address on Vertex, or on the emulator: who sets VERTEX_EMULATOR_HOST does not want to pay."""
+    emulator = named_emulator()
+    if emulator:
+        log.info("%s is set: jobs run on the emulator at %s, not on Vertex AI", EMULATOR, emulator.removeprefix(PLAIN))
+    return Address(Backend.VERTEX, parent, emulator or endpoint, impersonate)
+
+
+def existing_address(recorded: Address, endpoint: str | None = None, impersonate: str | None = None) -> Address:
+    """The address of a job that exists, with what a user says of it now.
+
+    A job on Vertex is there whatever VERTEX_EMULATOR_HOST says; an emulator may have been started again on another port.
+    """
+    emulator = named_emulator() if (recorded.endpoint or "").startswith(PLAIN) else None
+    return replace(
+        recorded, endpoint=endpoint or emulator or recorded.endpoint, impersonate=impersonate or recorded.impersonate
+    )
+
+
+def named_emulator() -> str | None:
+    """The endpoint that VERTEX_EMULATOR_HOST names."""
     emulator = os.environ.get(EMULATOR)
-    return Address(Backend.VERTEX, parent, f"{PLAIN}{emulator.removeprefix(PLAIN)}" if emulator else endpoint, impersonate)
+    return f"{PLAIN}{emulator.removeprefix(PLAIN)}" if emulator else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatfor
 
 from vertex_sweeper.cli import main
 from vertex_sweeper.emulator import Emulator
+from vertex_sweeper.services import existing_address, reopen_service, vertex_address
 from vertex_sweeper.vertex import VertexService
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +44,9 @@ def test_ctrl_c_ends_all_trials_and_leaves_no_folder(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait() == 0
         assert process.stdout is not None
-        assert process.stdout.read() == f"  export VERTEX_EMULATOR_HOST={ready['address']}\n"
+        where, how = process.stdout.read().splitlines()
+        assert where.startswith(f"  trials print into {tmp_path / 'tmp' / 'vertex-emulator-'}")
+        assert how == f"  export VERTEX_EMULATOR_HOST={ready['address']}"
     wait_for_death(*[visitor.pid for visitor in visitors])
     assert list((tmp_path / "tmp").iterdir()) == []
 
@@ -112,11 +115,18 @@ def test_a_sweep_with_backend_vertex_goes_to_the_emulator_that_the_environment_n
     assert (tmp_path / "out" / "best.yaml").exists()
 
 
-def test_the_variable_comes_before_a_configured_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    service = VertexService("l", endpoint="https://nobody.invalid", pause=lambda _: None)
+def test_the_variable_comes_before_a_configured_endpoint_of_what_is_new_and_moves_nothing_that_exists(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_vertex = vertex_address(PARENT, "https://nobody.invalid")
+    monkeypatch.setenv("VERTEX_EMULATOR_HOST", "127.0.0.1:1")
+    early = vertex_address(PARENT, "https://nobody.invalid")
+    assert early.endpoint == "http://127.0.0.1:1"
     with Emulator() as emulator:
-        monkeypatch.setenv("VERTEX_EMULATOR_HOST", emulator.address)
-        assert service.find(PARENT, {}) == []
+        monkeypatch.setenv("VERTEX_EMULATOR_HOST", emulator.address)  # it was started again
+        assert reopen_service(existing_address(early), Path()).find(PARENT, {}) == []
+    assert existing_address(on_vertex) == on_vertex
+    assert existing_address(on_vertex, "https://other.invalid").endpoint == "https://other.invalid"
 
 
 @pytest.mark.parametrize("host", ["::1", "localhost", "127.1.2.3"])
@@ -135,10 +145,11 @@ def test_the_fixture_is_an_emulator_of_the_tests_own(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["vertex_sweeper.emulator.pytest_plugin"]\n')
     (tmp_path / "test_it.py").write_text(
         "import os\n"
-        "from vertex_sweeper.vertex import VertexService\n"
+        "from pathlib import Path\n"
+        "from vertex_sweeper.services import reopen_service, vertex_address\n"
         "def test_it(vertex_emulator):\n"
         "    assert os.environ['VERTEX_EMULATOR_HOST'] == vertex_emulator.address\n"
-        "    assert VertexService('l').find('projects/p/locations/l', {}) == []\n"
+        "    assert reopen_service(vertex_address('projects/p/locations/l'), Path()).find('projects/p/locations/l', {}) == []\n"
     )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)

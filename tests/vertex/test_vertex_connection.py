@@ -168,9 +168,8 @@ def test_where_no_emulator_listens_certainly_nothing_was_created(monkeypatch: py
     with socket.socket() as taken:  # bound, and nobody listens
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        monkeypatch.setenv("VERTEX_EMULATOR_HOST", address)
         with pytest.raises(ServiceError, match=rf"nothing answers at {address}.*vertex-sweeper emulator") as caught:
-            VertexService("l").create(PARENT, {"displayName": "tune"})
+            VertexService("l", endpoint=f"http://{address}").create(PARENT, {"displayName": "tune"})
     assert (caught.value.acted, caught.value.transient) == (False, False)
 
 

@@ -197,7 +197,8 @@ class Settings:
     attach: str | None = setting("Go on with a job instead of creating one: a sweep directory, or a job's full name.")
     wait: bool = setting("Follow the job to its end, instead of ending once it is created. Vertex only.", default=True)
     on_interrupt: OnInterrupt = setting(
-        "What Ctrl-C does to a job on Vertex; a local job is cancelled. `ask` detaches where there is no terminal.",
+        "What Ctrl-C does to a job on Vertex; `ask` detaches where there is no terminal. A sweep on this machine is cancelled, "
+        "but with `detach` it waits for `attach`.",
         OnInterrupt.ASK,
     )
     spec_overrides: Mapping[str, Any] = setting(

@@ -76,10 +76,9 @@ def _broken_metrics(metrics: Mapping[str, Goal]) -> list[str]:
 
 
 def _broken_road(settings: Settings) -> list[str]:
-    local, attach = settings.backend is Backend.LOCAL, settings.attach
+    attach, leaves = settings.attach, settings.backend is Backend.LOCAL and not settings.wait
     rules = {
-        f"{PATH}.wait: false must not be used with backend=local: trials end with this process": local and not settings.wait,
-        f"{PATH}.attach: {attach!r} needs hydra.sweeper.backend=vertex: a local job ends with its process": local and attach,
+        f"{PATH}.wait: false must not be used with backend=local: trials end with this process": leaves and attach is None,
         f"{PATH}.attach: must not be empty: name a sweep directory or a job": attach == "",
         f"{PATH}.attach: {attach!r} must not be used with dry_run: there is nothing to check": attach and settings.dry_run,
     }

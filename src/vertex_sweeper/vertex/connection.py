@@ -6,8 +6,6 @@ that is needed gains nothing over importing all, because its package loads them 
 
 from __future__ import annotations
 
-import logging
-import os
 import threading
 from collections.abc import Callable
 from typing import Any, Final
@@ -17,16 +15,13 @@ from vertex_sweeper.vertex.errors import describe_auth
 from vertex_sweeper.vertex.extra import vertex_extra
 from vertex_sweeper.vertex.names import api_host
 
-log = logging.getLogger(__name__)
-
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 PLAIN: Final = "http://"
 EMULATOR: Final = "VERTEX_EMULATOR_HOST"
+"""The variable that names an emulator's address, `127.0.0.1:PORT`."""
 
 _EMULATOR_PATIENCE: Final = 5.0
 """Seconds in which something on this machine must take a connection."""
-
-"""The variable that names an emulator's address, `127.0.0.1:PORT`."""
 
 _CHANNEL_OPTIONS: Final = (
     ("grpc.max_send_message_length", -1),
@@ -71,13 +66,9 @@ class Connection:
 def connect(location: str, *, endpoint: str | None = None, impersonate: str | None = None) -> Opened:
     """Opens the real service with the application default credentials.
 
-    An endpoint that begins with `http://` is an emulator: no credentials are looked for, none are sent. The variable
-    VERTEX_EMULATOR_HOST names one, too, and comes before everything else: who sets it does not want to pay.
+    An endpoint that begins with `http://` is an emulator: no credentials are looked for, none are sent.
     """
     host = endpoint or api_host(location)
-    if emulator := os.environ.get(EMULATOR):
-        host = f"{PLAIN}{emulator.removeprefix(PLAIN)}"
-        log.info("%s is set: jobs run on the emulator at %s, not on Vertex AI", EMULATOR, emulator)
     if host.startswith(PLAIN):
         return _connect_plain(host.removeprefix(PLAIN).rstrip("/")), None
     # The credentials first: without them there is no need to wait for the client's import.
