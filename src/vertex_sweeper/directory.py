@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vertex_sweeper.errors import SweepDirectoryError
-from vertex_sweeper.files import remove_leftovers, write_new, write_text
+from vertex_sweeper.files import BEST_CONFIG, remove_leftovers, write_new, write_text
 from vertex_sweeper.service import Job
 from vertex_sweeper.services import RECORDS, Address
 from vertex_sweeper.settings import Backend
@@ -56,7 +56,7 @@ def claim(directory: Path, address: Address, spec: Mapping[str, Any], *, config:
         try:
             write_record(directory, Record(address))
             write_text(directory / CONFIG, config)
-            remove_leftovers(directory)
+            _tidy(directory)
         except OSError:
             withdraw(directory)
             raise
@@ -69,7 +69,7 @@ def adopt(directory: Path, address: Address, job: Mapping[str, Any]) -> None:
     """
     with _writing(directory):
         directory.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(directory)
+        _tidy(directory)
         if not (directory / JOB).exists():
             write_record(directory, Record(address))
             write_job(directory, job, job["name"])
@@ -120,6 +120,10 @@ def read_record(directory: Path) -> Record:
 def read_job(directory: Path) -> Job:
     """The job as it was to be created, with its `name` once that is known. Raises SweepDirectoryError."""
     return _read_json(directory / JOB)
+
+
+def _tidy(directory: Path) -> None:
+    remove_leftovers(directory, (directory / BEST_CONFIG).parent, *(directory / RECORDS).glob("*"))
 
 
 def _taken(directory: Path) -> SweepDirectoryError:

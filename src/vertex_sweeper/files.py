@@ -56,12 +56,12 @@ def write_new(path: Path, text: str) -> Path:
     return path
 
 
-def remove_leftovers(directory: Path) -> None:
-    """Takes away what killed processes had begun to write beside our files.
+def remove_leftovers(*folders: Path) -> None:
+    """Takes away what killed processes had begun to write in these folders, beside our files.
 
     A process that is alive renames what it writes at once, so what is older than a minute belongs to none.
     """
-    for part in [*directory.glob(".*.part"), *(directory / BEST_CONFIG).parent.glob(".*.part")]:
+    for part in [part for folder in folders for part in folder.glob(".*.part")]:
         with suppress(FileNotFoundError):
             if _PART.fullmatch(part.name) and time.time() - part.stat().st_mtime > _ABANDONED:
                 part.unlink()

@@ -28,7 +28,7 @@ import vertex_sweeper.sweep  # noqa: F401
 from vertex_sweeper.vertex.errors import Verb
 
 PATIENCE = 60  # seconds, for what takes less than one: nothing stays behind of a test that fails
-RANDOM = re.compile(r"\.[0-9a-f]{12}\.part")
+RANDOM = re.compile(r"\.[0-9a-f]{12}(?=\.part)|(?<=/)[0-9]{19}")
 
 
 class Steps:
@@ -88,7 +88,7 @@ class Steps:
         return name == self._directory or name.startswith(f"{self._directory}/")
 
     def _short(self, name: str) -> str:
-        return RANDOM.sub(".part", os.path.relpath(name, self._directory))
+        return RANDOM.sub("", os.path.relpath(name, self._directory))
 
 
 def die() -> None:

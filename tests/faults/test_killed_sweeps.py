@@ -8,7 +8,6 @@ import itertools
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ for module in ("google.cloud.aiplatform_v1", "optuna", "cryptography"):
 
 import grpc  # noqa: E402
 
+from tests.faults.programs import Ended, Program  # noqa: E402
 from tests.faults.roads import GATED, attach_to, comparable, settings  # noqa: E402
 from tests.local.gate import wait_for, wait_for_end  # noqa: E402
 from vertex_sweeper.directory import claim, read_record  # noqa: E402
@@ -35,16 +35,6 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="forks, and looks into /proc"),
 ]
 
-ROOT = Path(__file__).parent.parent.parent
-APP = """
-import hydra
-
-@hydra.main(version_base="1.3", config_path="conf", config_name="config")
-def main(cfg):
-    raise SystemExit("a trial must not run here")
-
-main()
-"""
 SHARES = 4
 """The steps are tried in so many tests, so that several processes can share them."""
 
@@ -81,40 +71,19 @@ class Progress(grpc.ServerInterceptor):  # type: ignore[misc]  # grpc has no typ
             wait_for_end(service, name)
 
 
-@dataclass(frozen=True)
-class Ended:
-    """A sweep's process that has ended."""
-
-    code: int
-    steps: list[str]
-    output: str
-
-
 class Sweeps:
     """Starts sweeps of one app, each in a directory and a project of its own."""
 
     def __init__(self, folder: Path, emulator: Emulator, gate: Path) -> None:
         self._numbers = itertools.count(1)
-        self._folder = folder
+        self._program = Program(folder, config="batch: 8\ngate: null\n", trial=GATED)
         self._emulator = emulator
         self._gate = gate
-        (folder / "conf").mkdir(parents=True)
-        (folder / "conf" / "config.yaml").write_text("batch: 8\ngate: null\n")
-        (folder / "train.py").write_text(APP)
-        (folder / "trial.py").write_text(GATED)
-        self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).parent / "killable.py")],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]), "GRPC_ENABLE_FORK_SUPPORT": "0"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
 
     def new(self) -> tuple[Path, str]:
         """A directory that does not exist yet, and a project."""
         number = next(self._numbers)
-        return self._folder / f"sweep {number}", f"p{number}"
+        return self._program.folder / f"sweep {number}", f"p{number}"
 
     def run(self, directory: Path, project: str, *, kill_at: str | None = None) -> Ended:
         """One sweep, to its end or until it is killed."""
@@ -123,27 +92,14 @@ class Sweeps:
 
     def run_together(self, directory: Path, project: str, *, times: int, kill_at: str | None = None) -> list[Ended]:
         """The same sweep in several processes at the same time."""
-        words = [
-            "train.py",
-            "-m",
-            "hydra/sweeper=vertex",
-            f"hydra.sweep.dir='{directory}'",
-            *settings(project=project, endpoint=f"http://{self._emulator.address}"),
-            f"hydra.sweeper.trial.command=[python,'-I','-S','{self._folder / 'trial.py'}']",
-            f"gate='{self._gate}'",
-        ]
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        request = {"argv": words, "directory": str(directory), "kill_at": kill_at, "times": times}
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        return [Ended(**answer) for answer in json.loads(self._process.stdout.readline())]
+        words = [*settings(project=project, endpoint=f"http://{self._emulator.address}"), f"gate='{self._gate}'"]
+        return self._program.run(directory, words, times=times, kill_at=kill_at)
 
     def jobs(self, project: str) -> list[str]:
         return [name for name in self._emulator.service.names() if name.startswith(f"projects/{project}/")]
 
     def close(self) -> None:
-        self._process.communicate()
+        self._program.close()
 
 
 @pytest.fixture(scope="module")

@@ -70,16 +70,7 @@ class Nursery:
                 raise OSError("the local service is closed")
             guardian = self._guardian or self._start_guardian()
             self._guardian = guardian
-            with output.open("wb") as stream:
-                process = subprocess.Popen(  # noqa: S603 - running the user's command is the purpose
-                    list(command),
-                    cwd=directory,
-                    env=dict(environment),
-                    stdin=subprocess.DEVNULL,
-                    stdout=stream,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
+            process = _spawn(command, directory=directory, environment=environment, output=output)
             self._tell(f"start {process.pid}\n")
         return Child(process, mark=f"{self.mark}={label}\0", forget=self._forget, on_exit=on_exit)
 
@@ -170,3 +161,16 @@ class Child:
         guard.kill_group(self._process.pid)
         guard.kill_marked(self._mark)
         self._forget(self._process.pid)
+
+
+def _spawn(command: Sequence[str], *, directory: str, environment: Mapping[str, str], output: Path) -> subprocess.Popen[bytes]:
+    with output.open("wb") as stream:
+        return subprocess.Popen(  # noqa: S603 - running the user's command is the purpose
+            list(command),
+            cwd=directory,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
