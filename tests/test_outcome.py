@@ -8,7 +8,9 @@ import pytest
 
 from vertex_sweeper.outcome import Goal, Outcome, Trial, read_outcome
 from vertex_sweeper.service import JobState, TrialState
+from vertex_sweeper_runtime import trial as trial_program
 from vertex_sweeper_runtime.contract import Condition, Contract, Kind, Parameter, Slot
+from vertex_sweeper_runtime.errors import ContractError, DriftError, FlagError, MetricError
 
 CONTRACT = Contract(
     command=("python", "train.py"),
@@ -117,6 +119,26 @@ def test_a_trial_that_has_no_values_yet_is_not_odd() -> None:
     result = read({"id": "1", "state": "REQUESTED"}).trials[0]
 
     assert (result.state, result.literals, result.overrides, result.reason) == (TrialState.REQUESTED, {}, (), "")
+
+
+@pytest.mark.parametrize(
+    ("code", "meaning"),
+    [
+        (ContractError.exit_code, "contract cannot be read"),
+        (FlagError.exit_code, "do not fit the contract"),
+        (MetricError.exit_code, "a metric is missing"),
+        (DriftError.exit_code, "not the one that was composed"),
+        (trial_program._NOT_STARTED, "cannot be started"),
+        (trial_program._NOT_FOUND, "is not there"),
+    ],
+)
+def test_what_the_shim_means_by_its_own_exit_codes_is_said(code: int, meaning: str) -> None:
+    said = f"The replica workerpool0-0 exited with a non-zero status of {code}."
+    explained = read_one(1, state="INFEASIBLE", infeasibleReason=said).reason
+    assert explained.startswith(f"{said} (vertex-trial: ")
+    assert meaning in explained
+    other = f"The replica workerpool0-0 exited with a non-zero status of {code}0."
+    assert read_one(1, state="INFEASIBLE", infeasibleReason=other).reason == other
 
 
 def test_the_reason_of_a_failed_trial_is_one_line() -> None:

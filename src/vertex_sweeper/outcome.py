@@ -158,7 +158,7 @@ def _read_trial(trial: Mapping[str, Any], contract: Contract) -> Trial:
         str(entry.get("parameterId", "")): entry.get("value", "")  # zeros and empty texts may be left out
         for entry in _mappings(trial.get("parameters"))
     }
-    reasons = [str(trial.get("infeasibleReason") or "")]
+    reasons = [_explained(str(trial.get("infeasibleReason") or ""))]
     if state is None and trial.get("state"):
         reasons.append(f"state {trial['state']} is not known here")
     overrides: list[str] = []
@@ -253,6 +253,22 @@ def _moment(text: object) -> datetime | None:
     except ValueError:
         return None
     return moment + timedelta(seconds=float(match[2] or 0))
+
+
+_EXIT: Final = re.compile(r"non-zero status of (\d+)")
+_EXITS: Final = {
+    "64": "the arguments do not fit the contract, or the contract cannot be read",
+    "65": "the command ended well, and a metric is missing",
+    "66": "the config is not the one that was composed for the sweep",
+    "126": "the command cannot be started",
+    "127": "the command is not there",
+}
+
+
+def _explained(reason: str) -> str:
+    """The service names an exit code; what the shim means by its own codes is added."""
+    code = _EXIT.search(reason)
+    return f"{reason} (vertex-trial: {_EXITS[code[1]]})" if code and code[1] in _EXITS else reason
 
 
 def _one_line(text: str) -> str:

@@ -8,7 +8,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
 
 from vertex_sweeper.local.environment import Workplace
 from vertex_sweeper.local.grid import GridSuggester
@@ -16,16 +15,13 @@ from vertex_sweeper.local.measurement import MetricFile
 from vertex_sweeper.local.moments import format_time, parse_time
 from vertex_sweeper.local.records import JobRecord
 from vertex_sweeper.local.slot import Bench, Exited, Slot, Stop, launch
-from vertex_sweeper.local.study import CANCELLED_CODE, INTERNAL_CODE, News, Study
+from vertex_sweeper.local.study import CANCELLED, CANCELLED_CODE, INTERNAL_CODE, News, Study
 from vertex_sweeper.local.suggester import Suggester
 from vertex_sweeper.local.trial import Outcome, Trial
 from vertex_sweeper.local.verdict import EARLY, judge
 from vertex_sweeper.service import Job, TrialState
 
 log = logging.getLogger(__name__)
-
-CANCELLED: Final = "The job was cancelled."
-"""Why a cancelled job's trials ended, and its error's message."""
 
 
 class JobRun:

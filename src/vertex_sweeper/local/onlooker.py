@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from vertex_sweeper.errors import JobNotFound, ServiceError
-from vertex_sweeper.local.job import CANCELLED
 from vertex_sweeper.local.moments import format_time
 from vertex_sweeper.local.records import UNREADABLE, Origin, Records, job_ids, keeper_of, read_job
-from vertex_sweeper.local.study import CANCELLED_CODE, Study
+from vertex_sweeper.local.study import CANCELLED, CANCELLED_CODE, Study
 from vertex_sweeper.service import Job, JobState
 
 _TRIES: Final = 5
