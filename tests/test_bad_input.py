@@ -60,6 +60,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "text for a count": ([SWEPT, "hydra.sweeper.max_trial_count=many"], ["max_trial_count", "'many'", "a whole number"]),
     "quoted count": ([SWEPT, "hydra.sweeper.max_trial_count='3'"], ["max_trial_count", "write it without quotes, 3"]),
     "fraction for a count": ([SWEPT, "hydra.sweeper.max_trial_count=2.0"], ["max_trial_count", "2.0", "a whole number"]),
+    "hours for seconds": ([SWEPT, "hydra.sweeper.trial.timeout=1h"], ["trial.timeout", "'1h'", "a whole number of seconds"]),
     "bool for a count": ([SWEPT, "hydra.sweeper.max_trial_count=true"], ["max_trial_count", "True", "a whole number"]),
     "command as one string": (
         [SWEPT, "hydra.sweeper.trial.command='python train.py'"],

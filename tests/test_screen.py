@@ -50,7 +50,7 @@ def test_lines_are_cut_so_that_none_is_wrapped_and_none_scrolls_away() -> None:
     terminal = Terminal()
     screen = Screen(terminal, size=size)
     screen.draw(["a" * 30, "漢字" * 10, "c", "d", "e"])
-    assert terminal.lines() == ["a" * 19, "漢字漢字漢字漢字漢", "c"]
+    assert terminal.lines() == ["a" * 18 + "…", "漢字漢字漢字漢字漢…", "c"]
 
 
 def test_a_line_of_the_log_stands_above_the_table() -> None:

@@ -208,7 +208,10 @@ def _react(task: Task, interrupt: Interrupt, screen: Screen | None) -> Reaction:
         by_hand = interrupt.received is signal.SIGINT and task.on_interrupt is OnInterrupt.DETACH
         hung_up = interrupt.received is getattr(signal, "SIGHUP", None)
         return Reaction.DETACH if by_hand or hung_up else Reaction.CANCEL
-    return react(interrupt, task.on_interrupt, answer=terminal())
+    reaction = react(interrupt, task.on_interrupt, answer=terminal())
+    if reaction is Reaction.WAIT:
+        log.info("the watch goes on")
+    return reaction
 
 
 def _unwritten(error: OSError, task: Task) -> SweepDirectoryError:

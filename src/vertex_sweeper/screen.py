@@ -80,9 +80,11 @@ def screen_of_terminal() -> Screen | None:
 
 
 def _cut(line: str, columns: int) -> str:
-    width = 0
+    width = kept = 0
     for index, letter in enumerate(line):
         width += 2 if unicodedata.east_asian_width(letter) in "WF" else 1
         if width > columns:
-            return line[:index]
+            return f"{line[:kept]}…"
+        if width < columns:
+            kept = index + 1
     return line

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, NewType
 
 from vertex_sweeper.outcome import Goal
 
@@ -18,6 +18,9 @@ SEARCH_SPACE_KEYS = ("params", "conditional", "search_space")
 
 DEFAULT_TRIALS = 20
 DEFAULT_PARALLEL = 2
+
+Seconds = NewType("Seconds", int)
+"""A time, as a whole number."""
 
 ABOUT = "about"
 """The key of a setting's sentence among its field's metadata."""
@@ -110,15 +113,15 @@ class TrialSettings:
     worker_pools: Sequence[WorkerPoolSettings | None] | None = setting(
         "Up to three further pools, for workers, parameter or reduction servers, and evaluators; `{}` leaves a place empty."
     )
-    timeout: int | None = setting("How long a trial may run; Vertex's default is 7 days.")
+    timeout: Seconds | None = setting("How long a trial may run; Vertex's default is 7 days.")
     strategy: Strategy = setting(
         "Machines on demand, spot machines, or a place in the queue for scarce GPUs.", Strategy.STANDARD
     )
-    max_wait_duration: int | None = setting(
+    max_wait_duration: Seconds | None = setting(
         "How long a `flex_start` trial may queue; 0 is for ever, Vertex's default is 24 hours."
     )
     persistent_resource_id: str | None = setting("The persistent resource whose machines are used instead of new ones.")
-    keep_alive: int | None = setting("How long a failed container stays up for a look inside.")
+    keep_alive: Seconds | None = setting("How long a failed container stays up for a look inside.")
     drift: Drift = setting(
         "What a trial does that composes another config than was composed here, as an older image may: "
         "`warn` in its log, stop with an `error`, or nothing (`off`).",
@@ -163,12 +166,12 @@ class StudyStopping:
     """When the study ends before its last trial; at least one condition."""
 
     should_stop_asap: bool = setting("End running trials too, with what they have measured.", default=False)
-    minimum_runtime_constraint: int | None = setting("Not before this time.")
-    maximum_runtime_constraint: int | None = setting("After this time.")
+    minimum_runtime_constraint: Seconds | None = setting("Not before this time.")
+    maximum_runtime_constraint: Seconds | None = setting("After this time.")
     min_num_trials: int | None = setting("Not before this many trials have completed (succeeded).")
     max_num_trials: int | None = setting("After this many trials.")
     max_num_trials_no_progress: int | None = setting("When so many trials in a row brought nothing better.")
-    max_duration_no_progress: int | None = setting("When nothing better came for this time.")
+    max_duration_no_progress: Seconds | None = setting("When nothing better came for this time.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +185,9 @@ class Settings:
     )
     max_trial_count: int | None = setting("How many trials there are: 20, and with `algorithm: grid` the whole grid.")
     parallel_trial_count: int | None = setting("How many run at a time: 2.")
-    max_failed_trial_count: int | None = setting("After how many failures the job is given up: three more than run at a time.")
+    max_failed_trial_count: int | None = setting(
+        "After how many failures the job is given up: three more than run at a time, or when all have failed."
+    )
     algorithm: Algorithm = setting("How the study searches.", Algorithm.BAYESIAN)
     measurement_selection: Measurement = setting("Which of a trial's measurements is its result.", Measurement.LAST)
     median_automated_stopping_spec: MedianStopping | None = setting(

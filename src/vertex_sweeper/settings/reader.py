@@ -12,7 +12,7 @@ from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.near import near
 from vertex_sweeper.outcome import Goal
 from vertex_sweeper.settings.credentials import shown
-from vertex_sweeper.settings.model import SEARCH_SPACE_KEYS, Backend, Settings
+from vertex_sweeper.settings.model import SEARCH_SPACE_KEYS, Backend, Seconds, Settings
 from vertex_sweeper.settings.rules import broken_rules, missing_for_vertex
 
 
@@ -66,7 +66,7 @@ def _value(hint: Any, value: Any, where: str, mistakes: list[str]) -> Any:
         return _mapping(hint, value, where, mistakes)
     if get_origin(hint) is Sequence:
         return _sequence(hint, value, where, mistakes)
-    if type(value) is not hint:
+    if type(value) is not getattr(hint, "__supertype__", hint):
         raise ValueError(f"{where}: {shown(value)} must be {_TYPE_NAMES[hint]}{_type_remedy(hint, value)}")
     return value
 
@@ -106,7 +106,12 @@ def _member(cls: type[Enum], value: Any, where: str) -> Enum:
     raise ValueError(f"{where}: {value!r} must be one of {', '.join(spellings)}{near(str(value), list(spellings))}")
 
 
-_TYPE_NAMES: Mapping[type, str] = {int: "a whole number", bool: "true or false", str: "a string"}
+_TYPE_NAMES: Mapping[Any, str] = {
+    int: "a whole number",
+    Seconds: "a whole number of seconds",
+    bool: "true or false",
+    str: "a string",
+}
 
 
 def _type_remedy(hint: type, value: Any) -> str:
