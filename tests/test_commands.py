@@ -220,6 +220,10 @@ MISTAKES = {
         "is a job on this machine: name the directory of its sweep instead",
     ),
     "another place for the files": (["attach", "DIR", "--sweep-dir=x"], "is a sweep directory, and its files stay there"),
+    "another image than the sweep's": (
+        ["export", "DIR", "--project=p", "--location=l", "--image=x"],
+        "has named its image: leave it out",
+    ),
     "export a local sweep to nowhere": (["export", "DIR"], "--project and --location"),
     "neither directory nor name": (["show", "nowhere"], "'nowhere' is neither a sweep directory nor a job's name"),
     "a directory of something else": (["show", "."], "is no sweep directory: it has no sweep.json"),
@@ -265,12 +269,16 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out == f"vertex-sweeper {version('hydra-vertex-sweeper')}\n"
 
 
-def test_a_job_without_an_image_is_not_exported(local: Path, plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
-    bare = {**plan.job, "trialJobSpec": {"workerPoolSpecs": [{"containerSpec": {"command": ["python"]}}]}}
-    sweep_directory.write_job(local, bare, "x")
-    assert main(["export", str(local), "--project", "p", "--location", "l"]) == 1
-    assert "hydra.sweeper.trial.image" in capsys.readouterr().err
+def test_a_job_without_an_image_is_exported_with_one(local: Path, plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["export", str(local), "--project", "p", "--location", "l"]
+    pools = [{"containerSpec": {"command": ["python"]}}, {}, {"containerSpec": {"imageUri": "reducer"}}]
+    sweep_directory.write_job(local, {**plan.job, "trialJobSpec": {"workerPoolSpecs": pools}}, "x")
+    assert main(command) == 1
+    assert "its job has no image: name the training image, --image=" in capsys.readouterr().err
     assert not (local / "gcloud.yaml").exists()
+    assert main([*command, "--image", "a/c:2"]) == 0
+    exported = yaml.safe_load((local / "gcloud.yaml").read_text())["trialJobSpec"]["workerPoolSpecs"]
+    assert exported == [{"containerSpec": {"command": ["python"], "imageUri": "a/c:2"}}, *pools[1:]]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"backend": "moon"}', '{"backend": "local"}'])

@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, help="the file (default: gcloud.yaml in the sweep directory, or here)")
     parser.add_argument("--project", help="the project of the command line (default: the sweep's)")
     parser.add_argument("--location", help="its region (default: the sweep's)")
+    parser.add_argument("--image", help="the training image, of a sweep that has named none")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     target = target_of(options)
     project, location = _place(target, options)
     job = _job(target)
-    _check_image(job, options.target)
+    _settle_image(job, options)
     # The same label would make two jobs of one sweep, and neither could be found by it.
     job["labels"] = {**job.get("labels", {}), SWEEP_LABEL: secrets.token_hex(8)}
     path = write_text(options.output or (target.directory or Path()) / "gcloud.yaml", yaml_text(job))
@@ -68,7 +69,12 @@ def _place(target: Target, options: argparse.Namespace) -> tuple[str, str]:
     return options.project or own.project, options.location or own.location
 
 
-def _check_image(job: Job, target: str) -> None:
-    pools = job.get("trialJobSpec", {}).get("workerPoolSpecs", [])
-    if not all(pool.get("containerSpec", {}).get("imageUri") or "containerSpec" not in pool for pool in pools):
-        raise SweepError(f"{target}: its job has no image: set hydra.sweeper.trial.image, and plan it again (dry_run shows it)")
+def _settle_image(job: Job, options: argparse.Namespace) -> None:
+    containers = [pool["containerSpec"] for pool in job["trialJobSpec"]["workerPoolSpecs"] if "containerSpec" in pool]
+    without = [container for container in containers if not container.get("imageUri")]
+    if options.image and not without:
+        raise SweepError(f"--image={options.image}: {options.target} has named its image: leave it out, or edit the file")
+    if without and not options.image:
+        raise SweepError(f"{options.target}: its job has no image: name the training image, --image=…")
+    for container in without:
+        container["imageUri"] = options.image
