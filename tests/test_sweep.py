@@ -343,6 +343,17 @@ def test_one_signal_ends_every_child_and_still_writes_the_results(hanging: App, 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_sweep_that_is_to_be_let_go_of_waits_to_go_on(hanging: App, number: signal.Signals) -> None:
+    process = started(hanging, "hydra.sweeper.on_interrupt=detach")
+    process.send_signal(number)
+    output, _ = process.communicate()
+    assert process.returncode == 130, output
+    assert not processes_in(hanging.folder)
+    assert {row["batch"]: row["state"] for row in hanging.rows()} == {"1": "SUCCEEDED", "2": "ACTIVE", "3": "ACTIVE"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_a_closing_terminal_sends_several_hang_ups_and_the_results_are_written(hanging: App) -> None:
     process = started(hanging)
     for _ in range(3):

@@ -205,9 +205,8 @@ def _react(task: Task, interrupt: Interrupt, screen: Screen | None) -> Reaction:
         screen.clear()
     if not task.opened.outlives:
         # It stands still without this process, but it is on record: nothing is lost by letting go of it.
-        by_hand = interrupt.received is signal.SIGINT and task.on_interrupt is OnInterrupt.DETACH
         hung_up = interrupt.received is getattr(signal, "SIGHUP", None)
-        return Reaction.DETACH if by_hand or hung_up else Reaction.CANCEL
+        return Reaction.DETACH if hung_up or task.on_interrupt is OnInterrupt.DETACH else Reaction.CANCEL
     reaction = react(interrupt, task.on_interrupt, answer=terminal())
     if reaction is Reaction.WAIT:
         log.info("the watch goes on")

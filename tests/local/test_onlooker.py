@@ -38,16 +38,21 @@ def onlooker(records: Path) -> Onlooker:
     return Onlooker(records)
 
 
+class Signals(list[int]):
+    """The SIGTERMs that this process was sent, and what it does then."""
+
+    then: Callable[[], object] = staticmethod(lambda: None)
+
+    def receive(self, number: int, _: FrameType | None) -> None:
+        self.append(number)
+        self.then()
+
+
 @pytest.fixture
-def signals() -> Iterator[list[int]]:
-    """The SIGTERMs that this process is sent."""
-    received: list[int] = []
-
-    def note(number: int, _: FrameType | None) -> None:
-        received.append(number)
-
-    previous = signal.signal(signal.SIGTERM, note)
-    yield received
+def signals() -> Iterator[Signals]:
+    signals = Signals()
+    previous = signal.signal(signal.SIGTERM, signals.receive)
+    yield signals
     signal.signal(signal.SIGTERM, previous)
 
 
@@ -123,13 +128,13 @@ def test_an_abandoned_job_is_cancelled_for_good(
 
 
 def test_a_running_job_is_cancelled_by_the_process_that_runs_it(
-    gate: Gate, service: LocalService, onlooker: Onlooker, signals: list[int]
+    gate: Gate, service: LocalService, onlooker: Onlooker, signals: Signals
 ) -> None:
     name = service.create(PARENT, gate.job())["name"]
     trial = gate.next()
+    signals.then = lambda: service.cancel(name)
     onlooker.cancel(name)
     assert signals == [signal.SIGTERM]
-    service.cancel(name)  # as that process does then
     onlooker.cancel(name)  # a second signal would leave it no time
     assert signals == [signal.SIGTERM]
     assert wait_for_end(service, name)["state"] == "JOB_STATE_CANCELLED"
@@ -139,8 +144,18 @@ def test_a_running_job_is_cancelled_by_the_process_that_runs_it(
     assert trials_of(onlooker.get(name))[trial.trial]["state"] == "INFEASIBLE"
 
 
+def test_a_job_that_its_process_lets_go_of_is_cancelled_all_the_same(
+    gate: Gate, service: LocalService, onlooker: Onlooker, signals: Signals
+) -> None:
+    name = service.create(PARENT, gate.job())["name"]
+    gate.next()
+    signals.then = service.close
+    onlooker.cancel(name)
+    assert onlooker.get(name)["state"] == "JOB_STATE_CANCELLED"
+
+
 def test_a_process_of_another_machine_is_sent_no_signal(
-    gate: Gate, service: LocalService, onlooker: Onlooker, records: Path, signals: list[int]
+    gate: Gate, service: LocalService, onlooker: Onlooker, records: Path, signals: Signals
 ) -> None:
     name = service.create(PARENT, gate.job())["name"]
     gate.next()

@@ -26,6 +26,9 @@ _TRIES: Final = 5
 _GLANCE: Final = 0.2
 """Seconds between two looks whether a file has changed."""
 
+_PATIENCE: Final = 10.0
+"""For how many seconds at most it is seen what a process makes of a signal."""
+
 
 class Onlooker:
     """A `Service` that creates nothing and runs nothing.
@@ -77,6 +80,7 @@ class Onlooker:
             return  # once more would not leave it the time
         elif keeper.here:
             os.kill(keeper.process, signal.SIGTERM)
+            self._see_to_it(name)
         else:
             raise ServiceError(f"{name} is run by process {keeper.process} of {keeper.host}: cancel it there")
 
@@ -92,6 +96,15 @@ class Onlooker:
                 time.sleep(min(_GLANCE, seconds))
 
         return wait
+
+    def _see_to_it(self, name: str) -> None:
+        """Waits for a word of the process that was sent a signal: it may let go of the job instead, as it was told to."""
+        deadline = time.monotonic() + _PATIENCE
+        while self._study(self._id(name)).state in (JobState.PENDING, JobState.RUNNING) and time.monotonic() < deadline:
+            if self.abandoned(name):
+                self._end(self._id(name))
+                return
+            time.sleep(_GLANCE)
 
     def _runs(self) -> bool:
         keeper = keeper_of(self._records)
