@@ -246,12 +246,12 @@ def test_what_the_sweep_itself_says_replaces_a_files_key(tmp_path: Path, case: s
 
 
 def test_the_sweeps_own_keys_come_last_and_have_the_last_word(tmp_path: Path) -> None:
-    configs = {**BASE, "search_space/model/vit": "opt: '{lr:2},{lr:3}'\n"}
+    configs = {**BASE, "search_space/model/vit": "opt: '{lr:2,beta:3},{lr:3,beta:4}'\n"}
     plan = plan_of(tmp_path, configs, "++model.opt.lr=9", "model=cnn,vit", "lr=1,2")
     id = next(parameter.id for parameter in plan.contract.parameters if parameter.key == "model.opt")
     overrides = plan.contract.overrides({"model": "vit", "lr": 1, id: plan.contract.parameter(id).values[0]})
-    assert overrides == ["model.opt={lr:2}", "++model.opt.lr=9", "model=vit", "lr=1"]
-    assert plan.compose(overrides).model.opt == {"lr": 9, "beta": 1}
+    assert overrides == ["model.opt={lr:2,beta:3}", "++model.opt.lr=9", "model=vit", "lr=1"]
+    assert plan.compose(overrides).model.opt == {"lr": 9, "beta": 3}
 
 
 def test_a_files_keys_follow_their_group_where_nothing_stands_before_it(tmp_path: Path) -> None:

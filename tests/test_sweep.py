@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -51,17 +54,20 @@ class App:
         source = textwrap.dedent(APP).replace("{body}", textwrap.indent(textwrap.dedent(body), "    ").strip())
         (self.folder / "train.py").write_text(source)
 
-    def start(self, *words: str, program: Sequence[str] = ("train.py",)) -> subprocess.Popen[str]:
+    def start(self, *words: str, program: Sequence[str] = ("train.py",), terminal: int | None = None) -> subprocess.Popen[str]:
+        """A process with pipes or, in a session of its own, on a terminal."""
         paths = [str(ROOT / "src"), str(ROOT)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TERM": "xterm"}
         return subprocess.Popen(
             [sys.executable, *program, *words],
             cwd=self.folder,
             env=environment,
             text=True,
-            stdout=subprocess.PIPE,
+            stdin=terminal,
+            stdout=subprocess.PIPE if terminal is None else terminal,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=None if terminal is None else lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
 
     def sweep(self, *words: str, code: int = 0) -> str:
@@ -316,9 +322,9 @@ def hanging(app: App) -> Iterator[App]:
 WORDS = ["batch=1,2,3", "hydra.sweeper.algorithm=grid", "hydra.sweeper.parallel_trial_count=2", "hydra.sweep.dir=sweep"]
 
 
-def started(app: App, *words: str) -> subprocess.Popen[str]:
+def started(app: App, *words: str, terminal: int | None = None) -> subprocess.Popen[str]:
     """A sweep one of whose trials has ended and two hang; each wrote to the pipe when it did."""
-    process = app.start("-m", "hydra/sweeper=vertex", "hydra.sweeper.backend=local", *WORDS, *words)
+    process = app.start("-m", "hydra/sweeper=vertex", "hydra.sweeper.backend=local", *WORDS, *words, terminal=terminal)
     ready = os.open(app.folder / "ready", os.O_RDWR)  # with a writer of its own, it never sees an end
     try:
         assert os.read(ready, 1) + os.read(ready, 1) == b"xx"
@@ -362,6 +368,17 @@ def test_a_closing_terminal_sends_several_hang_ups_and_the_results_are_written(h
     assert process.returncode == 130, output
     assert not processes_in(hanging.folder)
     assert "the job waits for somebody who runs it; go on with `vertex-sweeper attach" in output
+    assert (hanging.directory / "best.yaml").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_when_the_terminal_is_gone_the_results_are_written(hanging: App) -> None:
+    ours, its = pty.openpty()
+    process = started(hanging, terminal=its)
+    os.close(its)
+    os.close(ours)  # the system sends a hang-up, and there is nothing any more that could be written to
+    assert process.wait() == 130
+    assert not processes_in(hanging.folder)
     assert (hanging.directory / "best.yaml").exists()
 
 

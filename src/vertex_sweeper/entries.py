@@ -7,8 +7,9 @@ soon as one of them is swept.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -198,6 +199,15 @@ def _repeated(entries: Sequence[Entry]) -> Iterable[str]:
         if len(same) > 1 and (swept or any(entry.when for entry in same)):
             lines = " and ".join(f"{entry.line} ({entry.source})" for entry in same)
             yield f"{key} is given more than once: {lines}: keep one"
+
+
+def rivals(entries: Sequence[Entry], has_group: Callable[[str], bool]) -> Iterable[str]:
+    """A line for each value that is swept in two spellings, `lr` and `++lr`: the first would be tuned in vain."""
+    swept = [entry for entry in entries if entry.override.is_sweep_override() and not has_group(entry.override.key_or_group)]
+    for first, second in itertools.combinations(swept, 2):
+        apart = first.when and second.when and first.when != second.when
+        if first.key != second.key and first.key.lstrip("+") == second.key.lstrip("+") and not apart:
+            yield f"{first.key} and {second.key} are one key, swept twice: {first.line} and {second.line}: keep one"
 
 
 def _shown(line: str) -> str:

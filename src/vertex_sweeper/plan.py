@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vertex_sweeper import composition, drift, entries, spec
 from vertex_sweeper.command import Start, trial_command
 from vertex_sweeper.commit import display_name
+from vertex_sweeper.effects import Effects
 from vertex_sweeper.entries import Entry, EntryReader
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.group_files import GroupFiles
@@ -30,7 +31,7 @@ from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, SEARCH_SPACE_KEYS, Dri
 from vertex_sweeper.settings.credentials import credentials_among
 from vertex_sweeper.space import SearchSpace, build_space
 from vertex_sweeper.travelling import aliased, given_hydra_overrides, refuse_absolute_search_paths, travelling_overrides
-from vertex_sweeper_runtime.contract import Contract
+from vertex_sweeper_runtime.contract import Contract, ServiceValue
 
 _LOST = "hydra.sweeper.vertex.base_output_directory is not set: Hydra's output ends with each container"
 
@@ -75,8 +76,9 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     build = partial(spec.build_job, settings, space, display_name=name, sweep_id=secrets.token_hex(8))
     unchecked = _check_fields(settings, build(contract))
     compose = composition.composer(config_loader, config.hydra.job.config_name)
-    recorder = drift.Recorder(contract, files.is_group, drift.machine_roots(start.directory))
-    contract, left_out = _check_compositions(contract, compose, space, recorder, settings.trial.drift)
+    roots = drift.machine_roots(start.directory)
+    contract, left_out = _check_compositions(contract, compose, space, files, policy=settings.trial.drift, roots=roots)
+    found = [*unchecked, *left_out, *spec.surplus_notes(settings, space), *([] if place.output else [_LOST])]
     return Plan(
         settings=settings,
         contract=contract,
@@ -84,7 +86,7 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
         place=place,
         directory=directory,
         compose=compose,
-        notes=(*_notes(section, config), *space.notes, *unchecked, *left_out, *([] if place.output else [_LOST])),
+        notes=(*_notes(section, config), *space.notes, *found),
     )
 
 
@@ -135,16 +137,29 @@ def _check_fields(settings: Settings, job: Job) -> list[str]:
 
 
 def _check_compositions(
-    contract: Contract, compose: composition.Compose, space: SearchSpace, recorder: drift.Recorder, policy: Drift
+    contract: Contract,
+    compose: composition.Compose,
+    space: SearchSpace,
+    files: GroupFiles,
+    *,
+    policy: Drift,
+    roots: Sequence[str],
 ) -> tuple[Contract, list[str]]:
     """The contract with a fingerprint of what was composed, and a line about what was left out, if anything was.
 
-    Raises InvalidSweep with what Hydra refuses.
+    Raises InvalidSweep with what Hydra refuses, and with what changes nothing.
     """
-    record = composition.forget if policy is Drift.OFF else recorder.record
+    recorder, effects = drift.Recorder(contract, files.is_group, roots), Effects(contract, files.is_group)
+
+    def record(sample: Mapping[str, ServiceValue], config: DictConfig) -> None:
+        effects.record(sample, config)
+        if policy is not Drift.OFF:
+            recorder.record(sample, config)
+
     checked = composition.check_compositions(contract, compose, sources=space.sources, record=record)
-    if checked.mistakes:
-        raise InvalidSweep(checked.mistakes)
+    mistakes = [*checked.mistakes, *effects.mistakes(space.sources)]
+    if mistakes:
+        raise InvalidSweep(mistakes)
     notes = []
     if checked.unchecked:
         notes.append(f"{checked.unchecked} values were not composed beforehand: {checked.compositions} configs were")
@@ -199,7 +214,8 @@ def _read_space(
     given = reader.command_line(arguments)
     merged, repeated = entries.merge(written, given)
     own, notes = _with_group_spaces(merged, reader, section.get("search_space"), files)
-    mistakes = reader.mistakes + repeated + aliased(own, config, files.config_loader)
+    twice = [*repeated, *entries.rivals(own, files.has_group)]
+    mistakes = [*reader.mistakes, *twice, *aliased(own, config, files.config_loader)]
     if mistakes:
         raise InvalidSweep(mistakes)
     travelling = reader.command_line(travelling_overrides(config))

@@ -12,7 +12,7 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final, TextIO
 
 OURS: Final = "vertex_sweeper"
@@ -36,15 +36,13 @@ class Screen:
         """Shows these lines instead of the last ones, as far as there is room."""
         columns, rows = self._size()
         shown = [_cut(line, columns - 1) for line in lines[: max(rows - 1, 0)]]
-        self._stream.write(self._erasure() + "".join(f"{line}\n" for line in shown))
-        self._stream.flush()
+        self._write(self._erasure() + "".join(f"{line}\n" for line in shown))
         self._height = len(shown)
 
     def clear(self) -> None:
         """Takes the lines away."""
         if self._height:
-            self._stream.write(self._erasure())
-            self._stream.flush()
+            self._write(self._erasure())
             self._height = 0
 
     @contextmanager
@@ -58,6 +56,11 @@ class Screen:
         finally:
             logger.removeHandler(handler)
             self.clear()
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):  # the terminal was closed: there is nobody to see anything, and a job to take care of
+            self._stream.write(text)
+            self._stream.flush()
 
     def _erasure(self) -> str:
         return f"\x1b[{self._height}F\x1b[J" if self._height else ""

@@ -10,7 +10,7 @@ The same document is written to `job.json`, accepted by `gcloud`, parsed into th
 """
 
 from vertex_sweeper.settings import SWEEP_LABEL
-from vertex_sweeper.spec.job import build_job
+from vertex_sweeper.spec.job import build_job, surplus_notes
 from vertex_sweeper.spec.origins import in_our_words, lines_in_our_words, setting_of
 from vertex_sweeper.spec.trial_job import LONGEST_CONTRACT, SHIM, build_contract
 
@@ -23,4 +23,5 @@ __all__ = [
     "in_our_words",
     "lines_in_our_words",
     "setting_of",
+    "surplus_notes",
 ]

@@ -41,6 +41,16 @@ def build_job(settings: Settings, space: SearchSpace, agreed: Contract, *, displ
     return apply_overrides(job, settings.spec_overrides, allow_secrets=settings.trial.allow_secrets)
 
 
+def surplus_notes(settings: Settings, space: SearchSpace) -> list[str]:
+    """A line where more trials are asked for than there are different ones."""
+    if continuous_keys(space) or _max_trial_count(settings, space) <= grid_size(space):
+        return []
+    line = f"the search space has {grid_size(space)} points, and max_trial_count is {_max_trial_count(settings, space)}"
+    if settings.algorithm is Algorithm.GRID:
+        return [f"{line}: no more trials than points are to be expected"]
+    return [f"{line}: some are tried more than once; hydra.sweeper.algorithm=grid tries each once"]
+
+
 def _max_trial_count(settings: Settings, space: SearchSpace) -> int:
     if settings.algorithm is not Algorithm.GRID:
         return settings.max_trial_count or DEFAULT_TRIALS
