@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 import subprocess
 import sys
@@ -142,6 +143,38 @@ def test_suggestions_depend_on_seed_number_and_what_was_told_only() -> None:
     other = suggestions(3, infeasible=6)
     assert once[:10] == other[:10]  # random, to begin with
     assert once != other
+
+
+REVERSE = {
+    "parameterId": "r",
+    "doubleValueSpec": {"minValue": 0.1, "maxValue": 0.9},
+    "scaleType": "UNIT_REVERSE_LOG_SCALE",
+}
+
+
+@pytest.mark.parametrize("algorithm", [Algorithm.BAYESIAN, Algorithm.RANDOM])
+@pytest.mark.parametrize("restarts", [{2}, {5, 11}, {12, 13, 20}, set(range(2, 25))], ids=str)
+def test_after_a_restart_the_same_is_suggested(algorithm: Algorithm, restarts: set[int]) -> None:
+    def suggestions(restarts: set[int]) -> list[Any]:
+        ours = suggester([*NESTED, REVERSE], algorithm=algorithm)
+        seen: list[Any] = []
+        drawn: dict[int, Any] = {}
+        values: dict[int, Any] = {}
+        for number in range(1, 26):
+            if number in restarts:
+                ours = suggester([*NESTED, REVERSE], algorithm=algorithm)
+                for earlier, what in json.loads(json.dumps(drawn)).items():
+                    ours.recall(int(earlier), what)
+                    ours.tell(int(earlier), values[int(earlier)])
+            choices = ours.suggest(number)
+            assert choices is not None
+            drawn[number] = ours.drawn(number)
+            values[number] = None if number % 9 == 4 else {"acc": float(choices[-1].value) + number % 3}
+            ours.tell(number, values[number])
+            seen.append([choice.to_json() for choice in choices])
+        return seen
+
+    assert suggestions(restarts) == suggestions(set())
 
 
 def test_optunas_own_logging_stays_as_the_application_has_it() -> None:

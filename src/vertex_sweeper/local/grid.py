@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from vertex_sweeper.local.nodes import Choice, Node
 from vertex_sweeper_runtime.contract import Kind, ServiceValue
@@ -18,7 +19,11 @@ class GridSuggester:
         """The next point; None when every point was handed out."""
         return next(self._points, None)
 
-    def recall(self, trial: int, choices: Sequence[Choice]) -> None:  # noqa: ARG002 - a grid's order is always the same
+    def drawn(self, trial: int) -> Mapping[str, Any]:  # noqa: ARG002 - nothing is drawn
+        """Nothing: a grid's order is always the same."""
+        return {}
+
+    def recall(self, trial: int, drawn: Mapping[str, Any]) -> None:  # noqa: ARG002 - a grid's order is always the same
         """A point of an earlier process, where they were handed out in the same order."""
         next(self._points, None)
 

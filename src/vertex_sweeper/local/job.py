@@ -125,7 +125,7 @@ class JobRun:
     def _take_up(self) -> None:
         """Goes on where an earlier process left: what was running begins again, with the same values."""
         for trial in self._study.trials:
-            self._suggester.recall(trial.number, trial.choices)
+            self._suggester.recall(trial.number, trial.drawn)
             if trial.state.ended:
                 self._tell(trial)
         self._record(lambda now: self._study.check_failures(now=now))  # the last failure may be all that was written
@@ -175,14 +175,15 @@ class JobRun:
     def _fill(self) -> None:
         # The API: the conditions that stop a study are looked at before a suggestion is made.
         while self._study.wants_trial and self._may_suggest():
-            choices = self._suggester.suggest(len(self._study.trials) + 1)
+            number = len(self._study.trials) + 1
+            choices = self._suggester.suggest(number)
             if choices is None:
                 self._study.exhausted = True
                 return
             with self._bench.changed:
                 if self._study.ending or self._left:  # cancelled or closed while the suggestion was made
                     return
-                trial = self._study.open_trial(choices, now=self._now())
+                trial = self._study.open_trial(choices, self._suggester.drawn(number), now=self._now())
                 self._bench.notify()
             self.keep(trial)
             self._launch(trial)

@@ -69,12 +69,15 @@ class OptunaSuggester:
         raw: Mapping[str, Any] = asked.params
         return tuple(choose(self._nodes, value_of=lambda node: _to_service(node, raw[node.path])))
 
-    def recall(self, trial: int, choices: Sequence[Choice]) -> None:
-        """A trial of an earlier process; the parameters that it did not have are drawn anew."""
+    def drawn(self, trial: int) -> Mapping[str, Any]:
+        """Optuna's values for every node, by its path: those of inactive ones are learnt from, too."""
         with self._lock:
-            self._study.sampler = self._sampler(_derive_seed(self._seed, trial))
-            values = {choice.domain: choice.value for choice in choices}
-            self._study.enqueue_trial({node.path: _to_raw(node, values[node]) for node in walk(self._nodes) if node in values})
+            return dict(self._pending[trial].params)
+
+    def recall(self, trial: int, drawn: Mapping[str, Any]) -> None:
+        """A trial of an earlier process, with what was drawn for it then."""
+        with self._lock:
+            self._study.enqueue_trial(dict(drawn))
             self._pending[trial] = self._study.ask(self._distributions)
 
     def tell(self, trial: int, values: Mapping[str, float] | None) -> None:
@@ -112,16 +115,6 @@ def _to_service(node: Node, raw: Any) -> ServiceValue:
         raw = node.low + node.high - raw  # the log scale's mirror image: dense near the upper bound
     clamped = min(max(raw, node.low), node.high)  # exp(log(x)) and the mirror may leave the bounds by a rounding
     return int(clamped) if node.kind is Kind.INTEGER else float(clamped)
-
-
-def _to_raw(node: Node, value: ServiceValue) -> Any:
-    if node.kind is Kind.CATEGORICAL:
-        return value
-    if node.kind is Kind.DISCRETE:
-        return node.values.index(value)
-    if node.scale is Scale.REVERSE_LOG:
-        value = min(max(node.low + node.high - float(value), node.low), node.high)
-    return int(value) if node.kind is Kind.INTEGER else float(value)
 
 
 def _derive_seed(seed: int, trial: int) -> int:

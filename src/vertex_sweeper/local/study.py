@@ -155,9 +155,9 @@ class Study:
         self._started = self._started or now
         self._touch(now)
 
-    def open_trial(self, choices: tuple[Choice, ...], *, now: str) -> Trial:
+    def open_trial(self, choices: tuple[Choice, ...], drawn: Mapping[str, Any], *, now: str) -> Trial:
         """A new trial, with the next number."""
-        trial = Trial(len(self.trials) + 1, choices, TrialState.ACTIVE, started=now)
+        trial = Trial(len(self.trials) + 1, choices, TrialState.ACTIVE, started=now, drawn=drawn)
         self.trials.append(trial)
         self._touch(now, trial)
         return trial

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from vertex_sweeper.local.nodes import Choice
 
@@ -14,8 +14,11 @@ class Suggester(Protocol):
     def suggest(self, trial: int) -> tuple[Choice, ...] | None:
         """What the trial of this number tries; None when there is nothing left to try."""
 
-    def recall(self, trial: int, choices: Sequence[Choice]) -> None:
-        """The same as if `suggest` had answered this: trials of an earlier process, by their number."""
+    def drawn(self, trial: int) -> Mapping[str, Any]:
+        """All that `suggest` drew for a trial that has not ended, as plain data: what the trial has not, too."""
+
+    def recall(self, trial: int, drawn: Mapping[str, Any]) -> None:
+        """The same as if `suggest` had drawn this: trials of an earlier process, by their number."""
 
     def tell(self, trial: int, values: Mapping[str, float] | None) -> None:
         """A trial's final values by metric id; None when it was infeasible."""

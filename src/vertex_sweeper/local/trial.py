@@ -23,7 +23,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class Trial:
-    """One trial's record. `revision` is the study's at the trial's last change."""
+    """One trial's record. `drawn` is its suggester's own, `revision` the study's at the trial's last change."""
 
     number: int
     choices: tuple[Choice, ...]
@@ -32,6 +32,7 @@ class Trial:
     ended: str = ""
     outcome: Outcome = field(default_factory=Outcome)
     revision: int = 1
+    drawn: Mapping[str, Any] = field(default_factory=dict)
 
     def to_record(self) -> dict[str, Any]:
         """All of it as plain data, values exact: what is shown of a trial has floats for all numbers."""
@@ -39,6 +40,7 @@ class Trial:
         return {
             "number": self.number,
             "values": {choice.domain.id: choice.value for choice in self.choices},
+            "drawn": dict(self.drawn),
             "state": self.state.value,
             "started": self.started,
             "ended": self.ended,
@@ -55,6 +57,7 @@ class Trial:
         return cls(
             number=int(record["number"]),
             choices=tuple(choose(nodes, value_of=lambda node: values[node.id])),
+            drawn=dict(record["drawn"]),
             state=TrialState(record["state"]),
             started=record["started"],
             ended=record["ended"],
