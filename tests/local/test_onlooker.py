@@ -195,6 +195,35 @@ def test_trials_go_on_where_they_began(
     assert wait_for_end(later, name)["state"] == "JOB_STATE_SUCCEEDED"
 
 
+def test_the_time_in_which_nobody_ran_it_is_not_the_studys(
+    gate: Gate, start: Callable[..., LocalService], records: Path
+) -> None:
+    now = [1000.0]
+    config = {"maximumRuntimeConstraint": {"maxDuration": "100s"}}
+    finish = ("report(at=1e12, acc=0.5)", "sys.exit(0)")
+    service = start(records=records, clock=lambda: now[0])
+    name = service.create(PARENT, gate.job(most=9, studyStoppingConfig=config))["name"]
+    first = gate.next()
+    now[0] = 1050.0
+    first.do(*finish)
+    gate.next()
+    service.close()
+    now[0] = 50_000.0
+    later = start(records=records, clock=lambda: now[0])
+    later.resume()
+    second = gate.next()
+    now[0] = 50_020.0
+    second.do(*finish)
+    third = gate.next()  # after 70 seconds
+    assert (second.trial, third.trial) == ("2", "3")
+    now[0] = 50_060.0
+    third.do(*finish)
+    ended = wait_for_end(later, name)
+    assert (ended["state"], len(ended["trials"])) == ("JOB_STATE_SUCCEEDED", 3)
+    later.close()
+    assert start(records=records).resume() is None
+
+
 def test_what_is_not_there_or_damaged_is_named(gate: Gate, service: LocalService, onlooker: Onlooker, records: Path) -> None:
     with pytest.raises(JobNotFound, match="has no job"):
         onlooker.get(f"{PARENT}/hyperparameterTuningJobs/1")

@@ -124,6 +124,8 @@ class LocalService:
         """
         self._take_records()
         for job_id, origin, study in self._records.read() if self._records is not None else ():
+            if not study.state.ended:
+                study.take_up(now=format_time(self._bench.clock()))
             run = self._prepare(job_id, origin, study)
             with self._changed:
                 self._jobs[study.name] = run

@@ -84,6 +84,7 @@ class Study:
         self.stopped = ""
         self.created = self._updated = now
         self._started = self._ended = ""
+        self._pauses: list[tuple[float, float]] = []
         self._failed = 0
         self._error: dict[str, Any] | None = None
         self._revision = 1
@@ -96,7 +97,8 @@ class Study:
         study.trials = sorted(trials, key=lambda trial: trial.number)
         study._started, study._ended, study._updated = record["started"], record["ended"], record["updated"]
         study._error = record["error"]
-        study.stopped = record.get("stopped", "")
+        study.stopped = record["stopped"]
+        study._pauses = [(float(begin), float(end)) for begin, end in record["pauses"]]
         study._failed = sum(trial.outcome.failed for trial in trials)
         if [trial.number for trial in study.trials] != list(range(1, len(trials) + 1)):
             raise ValueError("trials are missing")
@@ -113,6 +115,7 @@ class Study:
             "updated": self._updated,
             "error": self._error,
             "stopped": self.stopped,
+            "pauses": [list(pause) for pause in self._pauses],
             "spec": self.spec,
         }
 
@@ -147,6 +150,11 @@ class Study:
     def completed(self) -> list[Trial]:
         """The trials that count in rules of stopping: those that succeeded, the earliest to end first."""
         return sorted((one for one in self.trials if one.state is TrialState.SUCCEEDED), key=lambda trial: trial.ended)
+
+    def take_up(self, *, now: str) -> None:
+        """The job goes on after its process had gone. The time in between is not the study's: nobody ran it."""
+        known = [self._updated, *(time for trial in self.trials for time in (trial.started, trial.ended) if time)]
+        self._pauses.append((max(map(parse_time, known)), parse_time(now)))
 
     def start(self, *, now: str) -> None:
         """The job begins to run."""
@@ -197,9 +205,9 @@ class Study:
         if not config:
             return ""
         metric, maximised = next(iter(self.limits.metrics.items()))
-        ends = [(parse_time(trial.ended), trial.outcome.final) for trial in self.completed]
+        ends = [(self._later(trial.ended), trial.outcome.final) for trial in self.completed]
         values = [(time, final.values[metric] * (1 if maximised else -1)) for time, final in ends if final]
-        return why_to_stop(config, Progress(parse_time(self.created), parse_time(now), len(self.trials) + more, values))
+        return why_to_stop(config, Progress(self._later(self.created), parse_time(now), len(self.trials) + more, values))
 
     def stop(self, why: str, *, now: str) -> None:
         """The study ends before its last trial: for good, even if a running trial does better."""
@@ -252,6 +260,11 @@ class Study:
             "error": dict(self._error) if self._error and self.state.ended else None,
         }
         return {name: value for name, value in output.items() if value}
+
+    def _later(self, time: str) -> float:
+        """The time as if the pauses since then had not been, in seconds since 1970."""
+        moment = parse_time(time)
+        return moment + sum(max(end - max(begin, moment), 0.0) for begin, end in self._pauses)
 
     def _touch(self, now: str, trial: Trial | None = None) -> None:
         self._updated = now
