@@ -21,7 +21,7 @@ DEV := .venv/.installed-dev-$(MODULES)
 HYDRA14 := .venv-hydra14/.installed-$(MODULES)
 BENCH := .venv-bench/.installed-$(MODULES)
 
-.PHONY: help demo test test-hydra13 test-hydra14 check lint docs record bench clean
+.PHONY: help demo test test-hydra13 test-hydra14 check lint docs record fuzz bench clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 

@@ -67,6 +67,14 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         ["trial.command", "[python, train.py]"],
     ),
     "not waiting for a local job": ([SWEPT, "hydra.sweeper.wait=false"], ["hydra.sweeper.wait", "backend=local"]),
+    "a project's display name": (
+        [SWEPT, *VERTEX, "hydra.sweeper.vertex.project='My Project'"],
+        ["vertex.project: 'My Project' must read a project's id or number"],
+    ),
+    "a place for a region": (
+        [SWEPT, *VERTEX, "hydra.sweeper.vertex.location='Western Europe'"],
+        ["vertex.location: 'Western Europe' must read a region, such as europe-west4"],
+    ),
     "attaching to nothing": ([SWEPT, "hydra.sweeper.attach=''"], ["hydra.sweeper.attach: must not be empty"]),
     "attaching without doing so": (
         [SWEPT, "hydra.sweeper.backend=vertex", "hydra.sweeper.attach=x", "hydra.sweeper.dry_run=true"],
@@ -326,6 +334,34 @@ def test_what_hydra_refuses_is_listed_for_every_key(app: App) -> None:
         app.plan("nope=1,2", "model=linear,svn,mlq", "lr=0.1,0.2", "other=a,b")
     assert [line.partition("=")[0] for line in caught.value.mistakes] == ["nope", "other", "model"]
     assert "and so for 2" in caught.value.mistakes[0]
+
+
+def test_a_key_that_only_some_options_have_is_told_where_it_belongs(tmp_path: Path) -> None:
+    configs = {
+        "config": "defaults: [{model: cnn}]\n",
+        "model/cnn": "depth: 1\n",
+        "model/vit": "heads: 1\n",
+        "model/big": "heads: 2\n",
+    }
+    with app_in(tmp_path, configs) as app, pytest.raises(InvalidSweep) as caught:
+        app.plan("model=cnn,vit,big", "model.heads=1,2,3")
+    (line,) = caught.value.mistakes
+    assert line.startswith("model.heads=1: Could not override 'model.heads'.")
+    assert line.endswith(
+        "; with model=vit,big it composes: under hydra.sweeper.conditional, model=vit,big, it is tuned there only"
+    )
+
+
+def test_mistakes_of_reading_and_of_meaning_come_together(app: App) -> None:
+    params = "hydra.sweeper.params={lr: 'loguniform(1,2)', batch: 'range(5,1)', seed: 'tag(log, interval(0,1))'}"
+    with pytest.raises(InvalidSweep) as caught:
+        app.plan(params, "hydra.sweeper.max_trial_count=0")
+    assert [line.split(":")[0] for line in caught.value.mistakes] == [
+        "hydra.sweeper.max_trial_count",
+        "hydra.sweeper.params",
+        "batch",
+        "seed",
+    ]
 
 
 def test_a_mandatory_default_that_nobody_sets_is_named(app: App) -> None:

@@ -122,11 +122,11 @@ def test_show_tells_of_a_local_sweep(local: Path, capsys: pytest.CaptureFixture[
 def test_show_and_list_tell_that_a_sweep_was_killed(killed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", str(killed)]) == 0
     assert capsys.readouterr().out.splitlines()[1:3] == [
-        f"its process was killed, and nobody runs it: go on with `vertex-sweeper attach {killed}`",
+        f"its process is gone: go on with `vertex-sweeper attach {killed}`",
         "3 trials: 2 succeeded, 1 unfinished",
     ]
     assert main(["list", str(killed)]) == 0
-    assert capsys.readouterr().out.splitlines()[1].split()[:3] == ["killed", "local", "3/3"]
+    assert capsys.readouterr().out.splitlines()[1].split()[:3] == ["waiting", "local", "3/3"]
 
 
 def test_list_finds_sweeps_below_a_folder(local: Path, plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,7 +167,7 @@ def test_without_waiting_the_files_are_written_as_things_stand_and_nothing_runs(
     assert yaml.safe_load((killed / "best.yaml").read_text())["number"] == 3
     assert rows_of(killed)["2"]["state"] == "ACTIVE"
     assert main(["show", str(killed)]) == 0
-    assert "nobody runs it" in capsys.readouterr().out
+    assert "job: nobody runs it" in capsys.readouterr().out
 
 
 def test_a_sweep_that_was_killed_can_be_cancelled(
@@ -183,7 +183,7 @@ def test_a_sweep_that_was_killed_can_be_cancelled(
 
 def test_what_has_ended_is_not_cancelled(local: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cancel", str(local)]) == 0
-    assert "was asked to end, and is SUCCEEDED\n" in capsys.readouterr().out
+    assert "has ended already: SUCCEEDED\n" in capsys.readouterr().out
 
 
 def test_a_killed_sweep_whose_working_directory_is_gone_is_left_as_it_is(
@@ -197,7 +197,7 @@ def test_a_killed_sweep_whose_working_directory_is_gone_is_left_as_it_is(
     assert main(["attach", "a sweep"]) == 1
     assert f"work in {tmp_path}/gone, which is gone: put it back" in capsys.readouterr().err
     assert main(["list", "a sweep"]) == 0
-    assert capsys.readouterr().out.splitlines()[1].startswith("killed")
+    assert capsys.readouterr().out.splitlines()[1].startswith("waiting")
 
 
 def rows_of(directory: Path) -> dict[str, dict[str, str]]:
@@ -228,6 +228,7 @@ MISTAKES = {
     "neither directory nor name": (["show", "nowhere"], "'nowhere' is neither a sweep directory nor a job's name"),
     "a directory of something else": (["show", "."], "is no sweep directory: it has no sweep.json"),
     "half a region": (["list", "--project", "p"], "--project and --location go together"),
+    "a folder and a region": (["list", ".", "--project=p", "--location=l"], "name the one or the other"),
     "no folder": (["list", "nowhere"], "nowhere is not a folder"),
 }
 
@@ -250,7 +251,7 @@ def test_a_sweep_that_was_ended_before_its_job_began_is_told_from_others(
     sweep_directory.claim(tmp_path / "early", Address(Backend.LOCAL, LOCAL_PARENT), plan.job, config="")
     assert main([command, str(tmp_path / "early")]) == 1
     (shown,) = capsys.readouterr().err.splitlines()
-    assert "was ended before it ran anything: for a new one take another directory" in shown
+    assert "was ended before it ran anything, or its directory was copied" in shown
 
 
 def test_the_directory_of_a_local_sweep_is_taken(local: Path, plan: Plan) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from vertex_sweeper import directory as sweep_directory
 from vertex_sweeper import hints
-from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError
+from vertex_sweeper.errors import JobNotFound, JobsTaken, ServiceError, SweepDirectoryError
 from vertex_sweeper.follow import Task, folder_in, follow_to_end
 from vertex_sweeper.interrupt import Interrupt
 from vertex_sweeper.outcome import Outcome
@@ -76,7 +76,10 @@ def go_on(target: Target, directory: Path | None, *, on_interrupt: OnInterrupt, 
     with Interrupt(opened.kill) as interrupt:
         try:
             pause = partial(interrupt.pause, opened.wait)
-            task = prepare(target, opened, directory, on_interrupt=on_interrupt, pause=pause)
+            try:
+                task = prepare(target, opened, directory, on_interrupt=on_interrupt, pause=pause)
+            except JobsTaken:  # by somebody who was faster, and is followed
+                task = prepare(target, open_target(target), directory, on_interrupt=on_interrupt, pause=pause)
         except BaseException:
             opened.kill()
             raise

@@ -66,6 +66,7 @@ def check_compositions(
     """
     wanted = _wanted(contract)
     refusals: list[Refusal] = []
+    composed: list[Mapping[str, ServiceValue]] = []
     count = 0
     while count < most and (count == 0 or any(wanted.values())):
         sample = _sample(contract, wanted)
@@ -73,11 +74,14 @@ def check_compositions(
         config, error = _composed(compose, contract.overrides(sample))
         if config is not None:
             record(sample, config)
+            composed.append(sample)
         else:
             found, extra = _blame(contract, sample, compose, error)
             count += extra
             refusals += found
-    return Checked(tuple(_lines(refusals, sources or {})), count, unchecked=sum(map(len, wanted.values())))
+    remedies = {refusal.id: _condition(contract, refusal, refusals, composed) for refusal in refusals if refusal.id}
+    lines = _lines(refusals, sources or {}, remedies)
+    return Checked(tuple(lines), count, unchecked=sum(map(len, wanted.values())))
 
 
 def samples(contract: Contract) -> Iterator[dict[str, ServiceValue]]:
@@ -96,9 +100,26 @@ class Refusal:
     key: str
     literal: str
     error: str
+    sample: Mapping[str, ServiceValue]
 
 
-def _lines(refusals: Sequence[Refusal], sources: Mapping[str, str]) -> list[str]:
+def _condition(
+    contract: Contract, refusal: Refusal, refusals: Sequence[Refusal], composed: Sequence[Mapping[str, ServiceValue]]
+) -> str:
+    """The remedy for a key that only some options have; empty where what was composed does not show that."""
+    refused = [other.sample for other in refusals if other.id == refusal.id]
+    accepted = [sample for sample in composed if refusal.id in sample]
+    for parameter in contract.parameters:
+        without = {sample.get(parameter.id) for sample in refused}
+        with_it = {sample.get(parameter.id) for sample in accepted}
+        if parameter.kind is Kind.CATEGORICAL and parameter.id != refusal.id and with_it and not without & with_it:
+            values = ",".join(parameter.literal(value) for value in parameter.values if value in with_it)
+            where = f"{parameter.key}={values}"
+            return f"; with {where} it composes: under hydra.sweeper.conditional, {where}, it is tuned there only"
+    return ""
+
+
+def _lines(refusals: Sequence[Refusal], sources: Mapping[str, str], remedies: Mapping[str, str]) -> list[str]:
     """A line for each refused parameter: Hydra's message for its first value, and the other values it was refused for."""
     lines: list[str] = []
     for id in dict.fromkeys(refusal.id for refusal in refusals):
@@ -109,7 +130,7 @@ def _lines(refusals: Sequence[Refusal], sources: Mapping[str, str]) -> list[str]
         also = [refusal.literal for refusal in others if refusal.literal != first.literal]
         so_for = f" (and so for {', '.join(dict.fromkeys(also))})" if also else ""
         source = f" ({sources[id]})" if sources.get(id, COMMAND_LINE) != COMMAND_LINE else ""
-        lines.append(f"{first.key}={first.literal}: {first.error}{so_for}{source}")
+        lines.append(f"{first.key}={first.literal}: {first.error}{so_for}{source}{remedies[id]}")
     return lines
 
 
@@ -183,8 +204,10 @@ def _blame(contract: Contract, sample: Mapping[str, ServiceValue], compose: Comp
     # What Hydra says without the parameter too, or of several alike, is not about that parameter.
     common = {without, *(error for error in errors.values() if list(errors.values()).count(error) > 1)}
     named = [(contract.parameter(id), sample[id], error) for id, error in errors.items() if error not in common]
-    refusals = [Refusal(parameter.id, parameter.key, parameter.literal(value), error) for parameter, value, error in named]
-    return refusals or [Refusal("", "", "", whole)], count
+    refusals = [
+        Refusal(parameter.id, parameter.key, parameter.literal(value), error, sample) for parameter, value, error in named
+    ]
+    return refusals or [Refusal("", "", "", whole, sample)], count
 
 
 def _error(compose: Compose, overrides: Sequence[str]) -> str:

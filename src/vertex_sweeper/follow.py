@@ -11,7 +11,7 @@ import re
 import signal
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from vertex_sweeper.outcome import Outcome, OutcomeReader, Trial
 from vertex_sweeper.screen import Screen, screen_of_terminal
 from vertex_sweeper.service import Job, JobState
 from vertex_sweeper.services import Address, Opened
-from vertex_sweeper.settings import OnInterrupt
+from vertex_sweeper.settings import Backend, OnInterrupt
 from vertex_sweeper.watch import Watch, ended
 from vertex_sweeper_runtime.contract import Contract
 
@@ -120,7 +120,8 @@ class Reporter:
             self._keep_table()
         for trial in ended_now:
             self._reported.add(trial.number)
-            log.info(progress.trial_line(trial, self.outcome))
+            known = tuple(one for one in self.outcome.trials if one.number in self._reported)
+            log.info(progress.trial_line(trial, replace(self.outcome, trials=known)))
             self._show_tail(trial)
         if self._screen is not None and not ended(job):
             self._screen.draw(progress.table_lines(self.outcome, now=datetime.now(timezone.utc)))
@@ -161,7 +162,9 @@ class Reporter:
             folder = task.folder(outcome.best)
         written = files.write_results(task.directory, outcome, best_config=again, folder=folder)
         sweep_directory.write_state(task.directory, state=job.get("state"), error=outcome.error)
-        return progress.summary_lines(outcome, task.directory, written, command=task.contract.command, extra=extra)
+        waits = not ended(job) and not task.opened.goes_on
+        command = task.contract.command
+        return progress.summary_lines(outcome, task.directory, written, command=command, extra=extra, waits=waits)
 
     def _is_group(self, override: Override) -> bool:
         return override.key_or_group in self._task.contract.groups
@@ -222,7 +225,11 @@ def _unwritten(error: OSError, task: Task) -> SweepDirectoryError:
 
 def _lost(error: ServiceError, task: Task) -> ServiceError:
     line = (
-        f"{error}; the job {task.name} may go on: come back with `{hints.attach_command(task.directory)}`, or end it with "
+        f"{error}; {_back(task)} with `{hints.attach_command(task.directory)}`, or end it with "
         f"`{hints.cancel_command(task.directory)}`"
     )
     return ServiceError(line, code=error.code, acted=error.acted, transient=error.transient)
+
+
+def _back(task: Task) -> str:
+    return "go on" if task.address.backend is Backend.LOCAL else f"the job {task.name} may go on: come back"

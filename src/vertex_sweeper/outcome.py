@@ -146,7 +146,7 @@ def _outcome(job: Mapping[str, Any], contract: Contract, trials: list[Trial]) ->
         state=job_state(job),
         trials=tuple(sorted(trials, key=lambda trial: trial.number)),
         goals=goals,
-        error=_one_line(str(_mapping(job.get("error")).get("message", ""))),
+        error=_one_line(_explained(str(_mapping(job.get("error")).get("message", "")))),
         keys=tuple(dict.fromkeys(keys[id] for id in slots if id in keys)),
         planned=planned if isinstance(planned, int) else None,
     )

@@ -29,7 +29,7 @@ from vertex_sweeper.service import Job
 from vertex_sweeper.services import Place, find_mistakes, place_of
 from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, SEARCH_SPACE_KEYS, Drift, Settings, read_settings
 from vertex_sweeper.settings.credentials import credentials_among
-from vertex_sweeper.space import SearchSpace, build_space
+from vertex_sweeper.space import SearchSpace, build_space, misread
 from vertex_sweeper.travelling import aliased, given_hydra_overrides, refuse_absolute_search_paths, travelling_overrides
 from vertex_sweeper_runtime.contract import Contract, ServiceValue
 
@@ -217,7 +217,7 @@ def _read_space(
     twice = [*repeated, *entries.rivals(own, files.has_group)]
     mistakes = [*reader.mistakes, *twice, *aliased(own, config, files.config_loader)]
     if mistakes:
-        raise InvalidSweep(mistakes)
+        raise InvalidSweep([*mistakes, *misread(own)])
     travelling = reader.command_line(travelling_overrides(config))
     space = build_space([*travelling, *own])
     if not space.parameters:

@@ -13,7 +13,7 @@ from typing import Final
 
 from vertex_sweeper.files import BEST_CONFIG, TRIALS
 from vertex_sweeper.outcome import Outcome, Trial, seconds_between
-from vertex_sweeper.service import JobState, TrialState
+from vertex_sweeper.service import CANCELLED, TOO_MANY_FAILURES, JobState, TrialState
 
 _LONGEST_VALUE: Final = 60
 _MOST_FAILURES: Final = 20
@@ -28,6 +28,8 @@ def trial_line(trial: Trial, outcome: Outcome) -> str:
     if trial.state is TrialState.SUCCEEDED:
         parts.append(_metrics(trial.metrics) if trial.metrics else "no result")
         parts += [_printable(trial.reason)] if trial.reason else []
+    elif _end(trial) == "cancelled":
+        parts.append("cancelled")
     elif trial.state is TrialState.INFEASIBLE:
         parts.append(f"failed: {_printable(trial.reason)}" if trial.reason else "failed")
     else:
@@ -61,7 +63,13 @@ def _best_so_far(outcome: Outcome) -> str:
 
 
 def summary_lines(
-    outcome: Outcome, directory: Path, files: Iterable[Path], *, command: Sequence[str] = (), extra: Sequence[str] = ()
+    outcome: Outcome,
+    directory: Path,
+    files: Iterable[Path],
+    *,
+    command: Sequence[str] = (),
+    extra: Sequence[str] = (),
+    waits: bool = False,
 ) -> list[str]:
     """The closing summary: how the trials ended, the best one, how to run it again, and where the files are.
 
@@ -71,9 +79,10 @@ def summary_lines(
         files: what was written there.
         command: how the app is started, `python train.py`.
         extra: overrides that must follow `+best=best` to make it complete.
+        waits: nobody runs the job.
     """
     names = [path.relative_to(directory).as_posix() if path.is_relative_to(directory) else str(path) for path in files]
-    lines = overview_lines(outcome)
+    lines = overview_lines(outcome, waits=waits)
     if outcome.best is not None and BEST_CONFIG in names:
         again = [*command, "--config-dir", str(directory), "+best=best", *extra]
         lines.append(f"run it again: {_printable(shlex.join(again))}")
@@ -83,10 +92,12 @@ def summary_lines(
     return lines
 
 
-def overview_lines(outcome: Outcome) -> list[str]:
-    """How the trials ended, how the job did, and which trial is best."""
+def overview_lines(outcome: Outcome, *, waits: bool = False) -> list[str]:
+    """How the trials ended, how the job did, and which trial is best. `waits`: nobody runs the job."""
     lines = [_counts(outcome)]
-    if outcome.state is not JobState.SUCCEEDED or outcome.error:
+    if waits:
+        lines.append("job: nobody runs it")
+    elif outcome.state is not JobState.SUCCEEDED or outcome.error:
         state = outcome.state.value.removeprefix("JOB_STATE_").lower().replace("_", " ") if outcome.state else "state unknown"
         lines.append(f"job: {state}" + (f": {_printable(outcome.error)}" if outcome.error else ""))
     best = outcome.best
@@ -104,9 +115,9 @@ def overview_lines(outcome: Outcome) -> list[str]:
 def failure_lines(outcome: Outcome, log_of: Callable[[Trial], str | None]) -> list[str]:
     """A line for each trial that failed: its state, the reason, and the command that shows its log.
 
-    A trial that was cancelled with its job has no reason of its own, and no line.
+    A trial that ended with its job has no reason of its own, and no line.
     """
-    failed = [trial for trial in outcome.trials if _end(trial, outcome) == _FAILED]
+    failed = [trial for trial in outcome.trials if _end(trial) == _FAILED]
     lines = []
     for trial in failed[:_MOST_FAILURES]:
         line = f"trial {trial.number} is INFEASIBLE: {_printable(trial.reason) or 'no reason was given'}"
@@ -139,7 +150,7 @@ def log_tail(path: Path, *, lines: int = 15) -> list[str]:
 
 
 def _counts(outcome: Outcome) -> str:
-    ends = Counter(_end(trial, outcome) for trial in outcome.trials)
+    ends = Counter(_end(trial) for trial in outcome.trials)
     order = ("succeeded", "without a result", _FAILED, "cancelled", "unfinished")
     how = ", ".join(f"{ends[end]} {end}" for end in order if ends[end])
     count = len(outcome.trials)
@@ -148,13 +159,12 @@ def _counts(outcome: Outcome) -> str:
     return f"{total} {noun}: {how}" if how else f"{total} {noun}"
 
 
-def _end(trial: Trial, outcome: Outcome) -> str:
+def _end(trial: Trial) -> str:
     if trial.state is TrialState.SUCCEEDED:
         return "succeeded" if trial.metrics else "without a result"
     if trial.state is not TrialState.INFEASIBLE:
         return "unfinished"
-    with_its_job = outcome.state is JobState.CANCELLED and trial.reason == outcome.error != ""
-    return "cancelled" if with_its_job else _FAILED
+    return "cancelled" if trial.reason in (CANCELLED, TOO_MANY_FAILURES) else _FAILED
 
 
 def _metrics(metrics: Mapping[str, float]) -> str:

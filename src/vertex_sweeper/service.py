@@ -68,6 +68,11 @@ class TrialState(Enum):
         return self in (TrialState.SUCCEEDED, TrialState.INFEASIBLE)
 
 
+CANCELLED: Final = "The job was cancelled."
+TOO_MANY_FAILURES: Final = "The job failed: too many trials had failed."
+"""Why trials of the local service ended that ended with their job. What Vertex says of such trials is not known."""
+
+
 def job_state(job: Mapping[str, Any]) -> JobState | None:
     """The job's state; None when the service has one that this version does not know, or none yet."""
     try:

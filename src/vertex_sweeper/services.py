@@ -143,8 +143,13 @@ def _reopen_local(directory: Path, *, join: bool) -> Opened:
     onlooker = Onlooker(records)
     names = onlooker.names()
     if not names:
-        raise JobNotFound(f"the sweep in {directory} was ended before it ran anything: for a new one take another directory")
-    (name,) = names  # a directory is one job's
+        raise JobNotFound(
+            f"nothing is on record in {records}: the sweep was ended before it ran anything, or its directory was copied "
+            "without hidden files; for a new sweep take another directory"
+        )
+    if len(names) > 1:
+        raise SweepDirectoryError(f"{records} has {len(names)} jobs, and a sweep has one: take the folders of others away")
+    (name,) = names
     abandoned = onlooker.abandoned(name)
     if not abandoned or not join:
         return Opened(onlooker, onlooker.find, onlooker.waiting(name), abandoned=abandoned)

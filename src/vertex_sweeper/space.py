@@ -47,10 +47,9 @@ def build_space(entries: Sequence[Entry]) -> SearchSpace:
     fixed: list[str | None] = []  # in the order of entries, None where a parameter stands
     mistakes: list[str] = []
     for entry in entries:
-        try:
-            read = _read(entry)
-        except ValueError as error:
-            mistakes.append(f"{entry.key}: {entry.line.removeprefix(entry.key + '=')}: {error} ({entry.source})")
+        read, mistake = _attempt(entry)
+        if read is None:
+            mistakes.append(mistake)
             continue
         notes += _reading_notes(entry)
         fixed.append(read if isinstance(read, str) else None)
@@ -64,6 +63,18 @@ def build_space(entries: Sequence[Entry]) -> SearchSpace:
     sequence = tuple(Slot(next(slots).id) if text is None else text for text in fixed)
     sources = {node.id: node.entry.source for node in nodes}
     return SearchSpace(_parents_first(nodes, conditions), sequence, tuple(notes), sources)
+
+
+def misread(entries: Sequence[Entry]) -> list[str]:
+    """A line for each entry whose expression cannot be a parameter of Vertex."""
+    return [mistake for read, mistake in map(_attempt, entries) if read is None]
+
+
+def _attempt(entry: Entry) -> tuple[str | Domain | None, str]:
+    try:
+        return _read(entry), ""
+    except ValueError as error:
+        return None, f"{entry.key}: {entry.line.removeprefix(entry.key + '=')}: {error} ({entry.source})"
 
 
 _DRAWN = re.compile(r"\bshuffle\s*\(")

@@ -104,7 +104,7 @@ def test_an_abandoned_job_is_told_from_one_that_runs(gate: Gate, service: LocalS
     assert not onlooker.abandoned(name)
     service.close()
     assert onlooker.abandoned(name)
-    with pytest.raises(ServiceError, match="was killed"):
+    with pytest.raises(ServiceError, match="is gone"):
         onlooker.waiting(name)(600)
 
 

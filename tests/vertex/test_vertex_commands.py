@@ -175,6 +175,10 @@ def test_list_shows_one_job_by_its_name(api: FakeApi, capsys: pytest.CaptureFixt
 
 def test_cancel_asks_the_job_to_end(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cancel", NAME, *at(api)]) == 0
+    assert capsys.readouterr().out == f"{NAME} has ended already: PARTIALLY_SUCCEEDED\n"
+    assert api.count("CancelHyperparameterTuningJob") == 0
+    show(api, "JOB_STATE_RUNNING")
+    assert main(["cancel", NAME, *at(api)]) == 0
     assert api.count("CancelHyperparameterTuningJob") == 1
     assert f"vertex-sweeper attach {NAME}" in capsys.readouterr().out
 

@@ -9,6 +9,7 @@ from vertex_sweeper.attach import locate, open_target
 from vertex_sweeper.commands.common import add_target, pause, state_text, target_of, write_lines
 from vertex_sweeper.errors import ServiceError
 from vertex_sweeper.hints import attach_command
+from vertex_sweeper.watch import ended
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +22,11 @@ def run(options: argparse.Namespace) -> int:
     target = target_of(options)
     opened = open_target(target)
     name = locate(target, opened, pause=pause)
+    with suppress(ServiceError):  # to cancel is more urgent than to know
+        job = opened.service.get(name)
+        if ended(job):
+            write_lines([f"{name} has ended already: {state_text(job)}"])
+            return 0
     opened.service.cancel(name)
     with suppress(ServiceError):  # what was asked for is done
         write_lines([f"{name} was asked to end, and is {state_text(opened.service.get(name))}"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from vertex_sweeper import directory as sweep_directory
@@ -26,7 +25,7 @@ HEADER = ("state", "created", "trials", "name", "display name")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     help = "a folder with sweep directories in it, or one of these (default: here); or a job's full name"
-    parser.add_argument("target", nargs="?", metavar="TARGET", default=".", help=help)
+    parser.add_argument("target", nargs="?", metavar="TARGET", help=help)
     parser.add_argument("--project", help="list the jobs of this project instead")
     parser.add_argument("--location", help="and of this region")
     add_access(parser)
@@ -36,6 +35,9 @@ def run(options: argparse.Namespace) -> int:
     """Prints a line a sweep. A directory's state is the one that was last seen there."""
     if bool(options.project) != bool(options.location):
         raise SweepError("--project and --location go together: jobs are listed by region")
+    if options.project and options.target:
+        raise SweepError(f"{options.target}: --project lists the jobs of a region, name the one or the other")
+    options.target = options.target or "."
     rows = list(_rows(options))
     write_lines(aligned(rows) if rows[1:] else ["no sweeps found"])
     return 0
@@ -81,10 +83,15 @@ def _directory_row(directory: Path) -> tuple[str, ...]:
     state = state_text({"state": record.state or "RUNNING"}) if "name" in job else "not created"
     trials = str(job.get("maxTrialCount", "?"))
     if record.address.backend is Backend.LOCAL:  # of which more is known than what was last seen
-        with suppress(JobNotFound):  # nothing was created, as we said
+        try:
             opened = reopen_service(record.address, directory)
-            (found,) = opened.find(record.address.parent, {})
-            state, trials = "killed" if opened.abandoned else state_text(found), _trials(found)
+            for found in opened.find(record.address.parent, {}):
+                state, trials = "waiting" if opened.abandoned else state_text(found), _trials(found)
+        except JobNotFound:
+            pass  # nothing was created, or is on record: it is as we said
+        except SweepError as error:
+            log.warning("%s", error)
+            state = "damaged"
     return state, record.address.backend.value, trials, str(directory), job.get("displayName", "")
 
 

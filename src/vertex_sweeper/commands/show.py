@@ -32,13 +32,13 @@ def _lines(target: Target) -> Iterator[str]:
     name = locate(target, opened, pause=pause)
     job = opened.service.get(name)
     outcome = read_outcome(job, contract_of(job))
-    yield f"{name}  {job.get('displayName', '')}  {state_text(job)}"
+    yield f"{name}  {job.get('displayName', '')}  {'waiting' if opened.abandoned else state_text(job)}"
     console = hints.console_address(target.address, name)
     if console:
         yield console
     if opened.abandoned:
-        yield f"its process was killed, and nobody runs it: go on with `{hints.attach_command(str(target.directory))}`"
-    yield from progress.overview_lines(outcome)
+        yield f"its process is gone: go on with `{hints.attach_command(str(target.directory))}`"
+    yield from progress.overview_lines(outcome, waits=opened.abandoned)
     yield from _table(files.trials_table(outcome))
     yield from progress.failure_lines(
         outcome, lambda trial: hints.log_command(target.address, name, trial, target.directory or Path())

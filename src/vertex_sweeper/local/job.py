@@ -15,11 +15,11 @@ from vertex_sweeper.local.measurement import MetricFile
 from vertex_sweeper.local.moments import format_time, parse_time
 from vertex_sweeper.local.records import JobRecord
 from vertex_sweeper.local.slot import Bench, Exited, Slot, Stop, launch
-from vertex_sweeper.local.study import CANCELLED, CANCELLED_CODE, INTERNAL_CODE, News, Study
+from vertex_sweeper.local.study import CANCELLED_CODE, INTERNAL_CODE, News, Study
 from vertex_sweeper.local.suggester import Suggester
 from vertex_sweeper.local.trial import Outcome, Trial
 from vertex_sweeper.local.verdict import EARLY, judge
-from vertex_sweeper.service import Job, TrialState
+from vertex_sweeper.service import CANCELLED, TOO_MANY_FAILURES, Job, TrialState
 
 log = logging.getLogger(__name__)
 
@@ -239,7 +239,7 @@ class JobRun:
         self._tell(trial)
         if self._study.ending and not was_ending:
             self.keep()
-            self._stop_all("The job failed: too many trials had failed.")
+            self._stop_all(TOO_MANY_FAILURES)
 
     def _tell(self, trial: Trial) -> None:
         final = trial.outcome.final if not trial.outcome.reason else None

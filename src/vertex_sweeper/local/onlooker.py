@@ -17,8 +17,8 @@ from typing import Any, Final, NoReturn
 from vertex_sweeper.errors import JobNotFound, ServiceError
 from vertex_sweeper.local.moments import format_time
 from vertex_sweeper.local.records import UNREADABLE, Origin, Records, job_ids, keeper_of, read_job
-from vertex_sweeper.local.study import CANCELLED, CANCELLED_CODE, Study
-from vertex_sweeper.service import Job, JobState
+from vertex_sweeper.local.study import CANCELLED_CODE, Study
+from vertex_sweeper.service import CANCELLED, Job, JobState
 
 _TRIES: Final = 5
 """A job is several files: read while they change, they may not fit together."""
@@ -79,7 +79,10 @@ class Onlooker:
         elif state is JobState.CANCELLING:
             return  # once more would not leave it the time
         elif keeper.here:
-            os.kill(keeper.process, signal.SIGTERM)
+            try:
+                os.kill(keeper.process, signal.SIGTERM)
+            except PermissionError:
+                raise ServiceError(f"{name} is run by process {keeper.process}, which is another user's") from None
             self._see_to_it(name)
         else:
             raise ServiceError(f"{name} is run by process {keeper.process} of {keeper.host}: cancel it there")
@@ -88,11 +91,10 @@ class Onlooker:
         """Waits for a change of the job, or for so many seconds. Raises ServiceError when nobody runs it any more."""
 
         def wait(seconds: float) -> None:
-            folder = self._records / self._id(name)
-            before, end = folder.stat().st_mtime_ns, time.monotonic() + seconds
-            while folder.stat().st_mtime_ns == before and time.monotonic() < end:
+            before, end = self._changed(name), time.monotonic() + seconds
+            while self._changed(name) == before and time.monotonic() < end:
                 if self.abandoned(name):
-                    raise ServiceError("the process that ran it was killed")
+                    raise ServiceError("the process that ran the job is gone, and nobody runs it")
                 time.sleep(min(_GLANCE, seconds))
 
         return wait
@@ -106,12 +108,23 @@ class Onlooker:
                 return
             time.sleep(_GLANCE)
 
+    def _changed(self, name: str) -> int:
+        """When the record was last changed, in nanoseconds."""
+        folder = self._records / self._id(name)
+        try:
+            return folder.stat().st_mtime_ns
+        except OSError as error:
+            raise ServiceError(f"{folder} is gone: {error.strerror}") from error
+
     def _runs(self) -> bool:
         keeper = keeper_of(self._records)
         return keeper is not None and keeper.alive
 
     def _end(self, job_id: str) -> None:
-        records = Records(self._records)
+        try:
+            records = Records(self._records)
+        except OSError as error:
+            raise ServiceError(f"{self._records} cannot be written ({error.strerror}): make it writable") from error
         try:
             origin, study = self._read(job_id)
             unfinished = [trial for trial in study.trials if not trial.state.ended]
@@ -140,7 +153,8 @@ class Onlooker:
                 return read_job(self._records, job_id)
             except UNREADABLE as error:
                 if last:
-                    raise ServiceError(f"the record {self._records / job_id} cannot be read: {error!r}") from error
+                    remedy = "put it back, or where it is the last trial's remove it, and that trial is suggested again"
+                    raise ServiceError(f"{self._records / job_id} cannot be read ({error}): {remedy}") from error
                 time.sleep(0.01)
         raise AssertionError("the last try returns or raises")  # pragma: no cover
 

@@ -9,15 +9,15 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from vertex_sweeper.errors import ServiceError
+from vertex_sweeper.errors import JobsTaken, ServiceError
 from vertex_sweeper.files import write_text
 from vertex_sweeper.local import guard
-from vertex_sweeper.local.nodes import read_nodes
+from vertex_sweeper.local.nodes import Node, read_nodes
 from vertex_sweeper.local.study import Study
 from vertex_sweeper.local.trial import Trial
 
@@ -71,14 +71,15 @@ class Records:
     one gets the folder when nothing is left of what the first had started.
 
     Raises:
-        ServiceError: Another process has the folder.
+        JobsTaken: Another process has the folder.
+        OSError: It cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
 
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self.lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        self.lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)  # others may ask who it is
         try:
             self._take()
         except BaseException:
@@ -118,7 +119,7 @@ class Records:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise ServiceError(
+                    raise JobsTaken(
                         f"another process uses the jobs in {self._folder}: end it, or choose another folder"
                     ) from None
                 time.sleep(0.02)  # a lock that tells of its release has no timeout
@@ -158,8 +159,13 @@ UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError)
 
 
 def job_ids(folder: Path) -> list[str]:
-    """The ids of the jobs on record."""
-    return [path.parent.name for path in folder.glob(f"*/{JOB}")]
+    """The ids of the jobs on record. Raises ServiceError where that cannot be told."""
+    try:
+        return [path.name for path in sorted(folder.iterdir()) if (path / JOB).exists()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ServiceError(f"{folder} cannot be read: {error.strerror}") from error
 
 
 def read_job(folder: Path, job_id: str) -> tuple[Origin, Study]:
@@ -167,8 +173,15 @@ def read_job(folder: Path, job_id: str) -> tuple[Origin, Study]:
     record = json.loads((folder / job_id / JOB).read_text(encoding="utf-8"))
     nodes = read_nodes(record["spec"]["studySpec"]["parameters"])
     others = (folder / job_id).glob("[0-9]*.json")
-    trials = [Trial.from_record(json.loads(one.read_text(encoding="utf-8")), nodes) for one in others]
+    trials = [_read_trial(one, nodes) for one in others]
     return Origin(record["directory"], int(record["seed"])), Study.from_record(record, trials)
+
+
+def _read_trial(path: Path, nodes: Sequence[Node]) -> Trial:
+    try:
+        return Trial.from_record(json.loads(path.read_text(encoding="utf-8")), nodes)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path.name}: {error!r}") from error
 
 
 def keeper_of(folder: Path) -> Keeper | None:
@@ -183,6 +196,8 @@ def keeper_of(folder: Path) -> Keeper | None:
             lock = os.open(folder / LOCK, os.O_RDONLY)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise ServiceError(f"{folder / LOCK} cannot be read, and so not who runs the job: {error.strerror}") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -199,7 +199,8 @@ class LocalService:
             try:
                 self._records = Records(self._folder)
             except OSError as error:
-                raise ServiceError(f"{self._folder} cannot be used for records: {error.strerror}", acted=False) from error
+                line = f"{self._folder} cannot be written ({error.strerror}): make it writable, it keeps the job's record"
+                raise ServiceError(line, acted=False) from error
             # A guardian that still has to end trials keeps others away from the records.
             self._nursery.hold(self._records.lock)
 

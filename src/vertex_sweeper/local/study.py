@@ -18,9 +18,6 @@ from vertex_sweeper.service import Job, JobState, TrialState
 CANCELLED_CODE: Final = 1
 """The error code of a cancelled job, as the service sends it."""
 
-CANCELLED: Final = "The job was cancelled."
-"""Why a cancelled job's trials ended, and its error's message."""
-
 FAILED_CODE: Final = 9
 """The error code of a job with too many failed trials. Which one the service sends is not documented."""
 

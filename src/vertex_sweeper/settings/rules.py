@@ -116,6 +116,8 @@ def _broken_stopping(settings: Settings) -> list[str]:
 
 
 _NAMES = {
+    "project": (r"[a-z0-9][a-z0-9.:-]*", "a project's id or number, not its display name"),
+    "location": (r"[a-z][a-z0-9-]*", "a region, such as europe-west4"),
     "network": (r"projects/\d+/global/networks/[^/\s]+", "projects/<project number>/global/networks/<name>"),
     "kms_key_name": (
         r"projects/[^/\s]+/locations/[^/\s]+/keyRings/[^/\s]+/cryptoKeys/[^/\s]+",

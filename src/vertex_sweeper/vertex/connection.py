@@ -97,8 +97,8 @@ def _connect_plain(host: str) -> Any:
     except grpc.FutureTimeoutError:
         channel.close()
         raise ServiceError(
-            f"nothing answers at {host}: start it with `vertex-sweeper emulator`, or to use Vertex AI unset {EMULATOR} and "
-            "hydra.sweeper.vertex.endpoint",
+            f"nothing answers at {host}: start it with `vertex-sweeper emulator` (its --data has the jobs of an earlier one, "
+            f"{EMULATOR} says where it is), or to use Vertex AI unset {EMULATOR} and hydra.sweeper.vertex.endpoint",
             acted=False,
         ) from None
     return JobServiceClient(transport=JobServiceGrpcTransport(channel=channel))
