@@ -6,6 +6,7 @@ import copy
 import csv
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -16,13 +17,15 @@ import yaml
 
 from tests.local.gate import wait_for, wait_for_end
 from tests.support import app_in
+from vertex_sweeper import attach
 from vertex_sweeper import directory as sweep_directory
+from vertex_sweeper.attach import read_target
 from vertex_sweeper.cli import main
 from vertex_sweeper.errors import SweepDirectoryError
 from vertex_sweeper.local import LocalService
 from vertex_sweeper.plan import Plan
-from vertex_sweeper.services import LOCAL_PARENT, Address, open_service
-from vertex_sweeper.settings import Backend
+from vertex_sweeper.services import LOCAL_PARENT, Address, open_service, reopen_service
+from vertex_sweeper.settings import Backend, OnInterrupt
 from vertex_sweeper.submission import submit
 
 pytest.importorskip("optuna", reason="backend local needs the extra [local]")
@@ -287,3 +290,46 @@ def test_a_record_that_was_changed_is_refused(local: Path, capsys: pytest.Captur
     (local / "sweep.json").write_text(text)
     assert main(["show", str(local)]) == 1
     assert "sweep.json" in capsys.readouterr().err
+
+
+def test_a_damaged_record_is_named_and_hides_no_other_sweep(
+    local: Path, killed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (record,) = killed.glob(".records/*/2.json")
+    record.write_text('{"number"')
+    for command in ("show", "attach", "cancel"):
+        assert main([command, str(killed)]) == 1
+        (shown,) = capsys.readouterr().err.splitlines()
+        assert "cannot be read (2.json: " in shown
+        assert "put it back, or where it is the last trial's remove it" in shown
+    assert main(["list", str(local.parent)]) == 0
+    states = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert states == ["damaged", "SUCCEEDED"]
+
+
+def test_records_of_two_jobs_are_refused(local: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (record,) = local.glob(".records/*/")
+    shutil.copytree(record, record.with_name("123"))
+    assert main(["show", str(local)]) == 1
+    assert "has 2 jobs, and a sweep has one" in capsys.readouterr().err
+
+
+def test_a_copy_without_the_record_is_told_so(local: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(local / ".records")
+    assert main(["show", str(local)]) == 1
+    assert "or its directory was copied without hidden files" in capsys.readouterr().err
+
+
+def test_who_comes_second_follows_the_first(killed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two commands find the sweep abandoned; one goes on with it, and the other one sees it end."""
+    monkeypatch.setattr("vertex_sweeper.local.records._PATIENCE", 0.2)
+    target = read_target(str(killed))
+    late = reopen_service(target.address, killed, join=True)
+    first = LocalService(lambda _: killed, records=killed / ".records")
+    first.resume()
+    (name,) = first.names()
+    monkeypatch.setattr(attach, "reopen_service", lambda *_, join: late if join else reopen_service(target.address, killed))
+    outcome = attach.go_on(target, None, on_interrupt=OnInterrupt.DETACH)
+    assert [trial.state.name for trial in outcome.trials if trial.state] == ["SUCCEEDED", "INFEASIBLE", "SUCCEEDED"]
+    assert wait_for_end(first, name)["state"] == "JOB_STATE_SUCCEEDED"
+    first.close()
