@@ -151,6 +151,7 @@ def test_attach_goes_on_with_a_sweep_that_was_killed(
     assert before["1"]["state"] == before["3"]["state"] == "SUCCEEDED"
     monkeypatch.chdir(killed.parent)
     assert main(["attach", "killed"]) == 0
+    assert "trial 1/3  objective 0.125  best 0.125 (#1)" in caplog.text  # the best so far, not what came later
     assert "trial 2/3  failed" in caplog.text
     after = rows_of(killed)
     assert [after[number] for number in "13"] == [before[number] for number in "13"]

@@ -107,6 +107,7 @@ class Reporter:
         self._screen = screen
         self._reader = OutcomeReader(task.contract)
         self._reported: set[int] = set()
+        self._best: tuple[Trial, ...] = ()
         self._tails = 0
         self._job: Job | None = None
         self.outcome = Outcome(None, (), {})
@@ -120,8 +121,9 @@ class Reporter:
             self._keep_table()
         for trial in ended_now:
             self._reported.add(trial.number)
-            known = tuple(one for one in self.outcome.trials if one.number in self._reported)
-            log.info(progress.trial_line(trial, replace(self.outcome, trials=known)))
+            so_far = replace(self.outcome, trials=(*self._best, trial))
+            self._best = (so_far.best,) if so_far.best is not None else ()
+            log.info(progress.trial_line(trial, so_far))
             self._show_tail(trial)
         if self._screen is not None and not ended(job):
             self._screen.draw(progress.table_lines(self.outcome, now=datetime.now(timezone.utc)))

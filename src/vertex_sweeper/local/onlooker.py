@@ -81,6 +81,8 @@ class Onlooker:
         elif keeper.here:
             try:
                 os.kill(keeper.process, signal.SIGTERM)
+            except ProcessLookupError:
+                pass  # gone in this moment
             except PermissionError:
                 raise ServiceError(f"{name} is run by process {keeper.process}, which is another user's") from None
             self._see_to_it(name)
