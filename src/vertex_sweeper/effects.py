@@ -56,6 +56,8 @@ class Effects:
                 where = f" ({source})" if source != COMMAND_LINE else ""
                 (value,) = set(found.values())
                 why = self._winner(parameter)
+                if value == _NOTHING and not why:
+                    continue  # a key that is not found the way it is written, such as Hydra 1.4's `a.b\.c`
                 because = f": {why} comes after it, keep one of them" if why else ", whatever it is given: do not sweep it"
                 yield f"{parameter.key}: would be tuned in vain, every trial has {value} there{because}{where}"
 
