@@ -480,6 +480,7 @@ def test_a_killed_sweep_goes_on_as_if_nothing_had_happened(
     wait_for_third(gated)
     killed.kill()
     killed.communicate()
+    until(lambda: not processes_in(gated.folder))  # a trial that is about to die would be taken for the next one
     if by == "the app":
         again = gated.start("-m", "hydra/sweeper=vertex", "hydra.sweeper.backend=local", "hydra.sweeper.attach=sweep")
     else:
