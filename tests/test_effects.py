@@ -74,6 +74,11 @@ def test_a_conditional_parameter_is_looked_at_where_it_is_tuned(app: App) -> Non
         app.plan("model=cnn,vit", conditional, "++model.heads=3")
 
 
+def test_an_option_that_is_chosen_later_is_not_what_decides_a_value(app: App) -> None:
+    with pytest.raises(InvalidSweep, match=r"every trial has 7 there: \+\+model\.depth=7 comes after it"):
+        app.plan("model.depth=1,2", "++model.depth=7", "model=vit")
+
+
 def test_one_key_is_not_swept_in_two_spellings(app: App) -> None:
     with pytest.raises(InvalidSweep, match=r"opt\.lr and \+\+opt\.lr are one key, swept twice: .*: keep one"):
         app.plan("opt.lr=0.1,0.2", "++opt.lr=0.3,0.4")

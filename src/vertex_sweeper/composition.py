@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from vertex_sweeper.entries import COMMAND_LINE
+from vertex_sweeper.entries import COMMAND_LINE, place
 from vertex_sweeper.outcome import Trial
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Scale, ServiceValue
 
@@ -129,7 +129,7 @@ def _lines(refusals: Sequence[Refusal], sources: Mapping[str, str], remedies: Ma
             continue
         also = [refusal.literal for refusal in others if refusal.literal != first.literal]
         so_for = f" (and so for {', '.join(dict.fromkeys(also))})" if also else ""
-        source = f" ({sources[id]})" if sources.get(id, COMMAND_LINE) != COMMAND_LINE else ""
+        source = place(sources.get(id, COMMAND_LINE))
         lines.append(f"{first.key}={first.literal}: {first.error}{so_for}{source}{remedies[id]}")
     return lines
 

@@ -8,7 +8,6 @@ whoever puts it there has the directory, and as long as there is no `sweep.json`
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 from vertex_sweeper.errors import SweepDirectoryError
 from vertex_sweeper.files import BEST_CONFIG, remove_leftovers, write_new, write_text
+from vertex_sweeper.hints import attach_command
 from vertex_sweeper.service import Job
 from vertex_sweeper.services import RECORDS, Address
 from vertex_sweeper.settings import Backend
@@ -132,10 +132,9 @@ def _taken(directory: Path) -> SweepDirectoryError:
             f"another sweep is beginning in {directory}, or was ended before it created its job: set hydra.sweep.dir to "
             f"another place, or when no other sweep is starting, remove {directory / JOB}"
         )
-    command = shlex.join(["vertex-sweeper", "attach", str(directory)])
     return SweepDirectoryError(
-        f"{directory} already holds a job, and is left as it is: to go on with it, `{command}`; for a new sweep, set "
-        "hydra.sweep.dir to another place"
+        f"{directory} already holds a job, and is left as it is: to go on with it, `{attach_command(directory)}`; for a new "
+        "sweep, set hydra.sweep.dir to another place"
     )
 
 

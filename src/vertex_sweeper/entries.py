@@ -25,6 +25,11 @@ CONDITIONAL = "hydra.sweeper.conditional"
 COMMAND_LINE = "the command line"
 
 
+def place(source: str) -> str:
+    """Where something was written, as the end of a line about it; empty for the command line, which needs no saying."""
+    return f" ({source})" if source != COMMAND_LINE else ""
+
+
 @dataclass(frozen=True, slots=True)
 class When:
     """`model=vit` or `optimizer=sgd,rmsprop`, as written: the parent's key and the override texts of its values."""

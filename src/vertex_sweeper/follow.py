@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import re
-import signal
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -208,11 +207,10 @@ def check_success(outcome: Outcome) -> None:
 def _react(task: Task, interrupt: Interrupt, screen: Screen | None) -> Reaction:
     if screen is not None:
         screen.clear()
-    if not task.opened.outlives:
-        # It stands still without this process, but it is on record: nothing is lost by letting go of it.
-        hung_up = interrupt.received is getattr(signal, "SIGHUP", None)
-        return Reaction.DETACH if hung_up or task.on_interrupt is OnInterrupt.DETACH else Reaction.CANCEL
-    reaction = react(interrupt, task.on_interrupt, answer=terminal())
+    setting = task.on_interrupt
+    if not task.opened.outlives and setting is OnInterrupt.ASK:
+        setting = OnInterrupt.CANCEL  # without this process the job stands still: there is nothing to wait for
+    reaction = react(interrupt, setting, answer=terminal())
     if reaction is Reaction.WAIT:
         log.info("the watch goes on")
     return reaction

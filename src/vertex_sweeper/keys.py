@@ -12,8 +12,9 @@ Path = tuple[str, ...]
 
 
 def key_path(override: Override) -> Path:
-    """The names on the way to an override's key: `a.b[0]` and `a.b.0` are one place."""
-    return tuple(part for part in re.split(r"[.\[\]]+", override.key_or_group) if part)
+    """The names on the way to an override's key: `a.b[0]` and `a.b.0` are one place. Hydra 1.4 escapes the dot in a name."""
+    parts = re.split(r"(?<!\\)[.\[\]]+", override.key_or_group)
+    return tuple(part.replace("\\.", ".") for part in parts if part)
 
 
 def paths_set(path: Path, value: Any) -> Iterator[Path]:

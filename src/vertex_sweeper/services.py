@@ -62,7 +62,7 @@ def place_of(settings: Settings, directory: Path) -> Place:
 
 def vertex_address(parent: str, endpoint: str | None = None, impersonate: str | None = None) -> Address:
     """An address on Vertex, or on the emulator: who sets VERTEX_EMULATOR_HOST does not want to pay."""
-    emulator = named_emulator()
+    emulator = _named_emulator()
     if emulator:
         log.info("%s is set: jobs run on the emulator at %s, not on Vertex AI", EMULATOR, emulator.removeprefix(PLAIN))
     return Address(Backend.VERTEX, parent, emulator or endpoint, impersonate)
@@ -73,13 +73,13 @@ def existing_address(recorded: Address, endpoint: str | None = None, impersonate
 
     A job on Vertex is there whatever VERTEX_EMULATOR_HOST says; an emulator may have been started again on another port.
     """
-    emulator = named_emulator() if (recorded.endpoint or "").startswith(PLAIN) else None
+    emulator = _named_emulator() if (recorded.endpoint or "").startswith(PLAIN) else None
     return replace(
         recorded, endpoint=endpoint or emulator or recorded.endpoint, impersonate=impersonate or recorded.impersonate
     )
 
 
-def named_emulator() -> str | None:
+def _named_emulator() -> str | None:
     """The endpoint that VERTEX_EMULATOR_HOST names."""
     emulator = os.environ.get(EMULATOR)
     return f"{PLAIN}{emulator.removeprefix(PLAIN)}" if emulator else None

@@ -46,8 +46,8 @@ class Onlooker:
 
     def find(self, parent: str, labels: Mapping[str, str | None]) -> list[Job]:
         """The jobs below the parent that carry all these labels; None stands for any value."""
-        jobs = [self.get(name) for name in self.names() if name.startswith(f"{parent}/")]
-        return [job for job in jobs if _carries(job.get("labels", {}), labels)]
+        jobs = [self._study(job_id).to_json() for job_id in job_ids(self._records)]
+        return [job for job in jobs if job["name"].startswith(f"{parent}/") and _carries(job.get("labels", {}), labels)]
 
     def create(self, parent: str, spec: Mapping[str, Any]) -> NoReturn:
         """Not for an onlooker. Raises ServiceError."""
