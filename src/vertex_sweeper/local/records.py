@@ -76,7 +76,6 @@ class Records:
     """
 
     def __init__(self, folder: Path) -> None:
-
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self.lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)  # others may ask who it is
