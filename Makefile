@@ -19,16 +19,21 @@ PACKAGING := setup.py setup.cfg pyproject.toml example_app/requirements.txt
 DEMO := .venv/.installed-demo-$(MODULES)
 DEV := .venv/.installed-dev-$(MODULES)
 HYDRA14 := .venv-hydra14/.installed-$(MODULES)
+LOWEST := .venv-lowest/.installed-$(MODULES)
 BENCH := .venv-bench/.installed-$(MODULES)
 
-.PHONY: help demo test test-hydra13 test-hydra14 check lint docs record fuzz bench clean
+# What the lowest versions can break: the calls of Google's client, its message, and the emulator behind them.
+LOWEST_TESTS := tests/vertex tests/emulator tests/seam tests/test_job.py tests/test_spec_overrides.py tests/test_example_app.py
+
+.PHONY: help demo test test-hydra13 test-hydra14 test-lowest check lint docs record fuzz bench clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo    tune the example app with $(TRIALS) trials on this machine; the last line is the sweep dir'
 	@echo 'make test    the tests, with Hydra 1.3 and with the newest 1.4'
-	@echo 'make check   lint, format, strict types, then the tests'
+	@echo 'make test-lowest  the tests of all that uses Google'"'"'s client, with the lowest versions that setup.py admits'
+	@echo 'make check   lint, format, strict types, the tests, then those with the lowest versions'
 	@echo 'make docs    write the tables of docs/settings.md anew'
 	@echo 'make record  write the recorded requests under tests/ anew; read what changed'
 	@echo 'make fuzz    $(PARAMETERS) overrides drawn at random, composed by the shim and by Hydra itself'
@@ -51,6 +56,10 @@ test-hydra14: $(HYDRA14)
 	@echo '== The tests, with Hydra 1.4'
 	.venv-hydra14/bin/python -m pytest --numprocesses $(WORKERS)
 
+test-lowest: $(LOWEST)
+	@echo '== The tests, with the lowest versions of what the package needs'
+	.venv-lowest/bin/python -m pytest --numprocesses $(WORKERS) $(LOWEST_TESTS)
+
 fuzz: $(DEV)
 	.venv/bin/python -m tests.fidelity.fuzz --parameters $(PARAMETERS) --seed $(SEED)
 
@@ -59,7 +68,7 @@ lint: $(DEV)
 	.venv/bin/python -m ruff format --check $(LINTED)
 	.venv/bin/python -m mypy $(TYPED)
 
-check: lint test
+check: lint test test-lowest
 
 docs: $(DEV)
 	.venv/bin/python docs/make_settings.py
@@ -71,12 +80,12 @@ bench: $(BENCH)
 	@for script in bench/*.py; do echo "== $$script" && .venv-bench/bin/python "$$script" || exit 1; done
 
 clean:
-	rm -rf .venv .venv-hydra14 .venv-bench build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-hydra14 .venv-lowest .venv-bench build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src hydra_plugins tests bench example_app -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environments.
 
-.venv/pyvenv.cfg .venv-hydra14/pyvenv.cfg .venv-bench/pyvenv.cfg:
+.venv/pyvenv.cfg .venv-hydra14/pyvenv.cfg .venv-lowest/pyvenv.cfg .venv-bench/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo 'This needs Python 3.10 or newer: make PYTHON=/path/to/python3'; exit 1; }
 	$(PYTHON) -m venv $(@D)
@@ -94,6 +103,11 @@ $(HYDRA14): .venv-hydra14/pyvenv.cfg $(PACKAGING)
 	.venv-hydra14/bin/python $(PIP) --upgrade --editable '.[local,test]' --requirement example_app/requirements.txt \
 		'hydra-core>=1.4.0rc1,<1.5'
 	@rm -f .venv-hydra14/.installed-* && touch $@
+
+$(LOWEST): .venv-lowest/pyvenv.cfg $(PACKAGING)
+	.venv-lowest/bin/python $(PIP) --editable '.[all,test]' --requirement example_app/requirements.txt 'hydra-core==1.3.0' \
+		'omegaconf==2.2.3' 'google-cloud-aiplatform==1.66.0' 'optuna==5.0.0' 'cryptography==41.0.0' 'pytest==8.0.0'
+	@rm -f .venv-lowest/.installed-* && touch $@
 
 # Hydra's Optuna sweeper asks for an Optuna of 2022 and works with ours.
 $(BENCH): .venv-bench/pyvenv.cfg $(PACKAGING)

@@ -230,6 +230,20 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "metric with white space": ([SWEPT, "hydra.sweeper.metrics={val acc: maximize}"], ["'val acc'", "white space"]),
     "metric that collides": ([SWEPT, "hydra.sweeper.metrics={trial: maximize}"], ["'trial'", "rename"]),
     "label": ([SWEPT, "hydra.sweeper.labels.Team=x"], ["labels.Team", "lowercase"]),
+    "label that is too long": ([SWEPT, f"hydra.sweeper.labels.team={'x' * 64}"], ["labels.team", "63 characters", "has 64"]),
+    "label with too many bytes": (
+        [SWEPT, f"hydra.sweeper.labels.team='{'値' * 43}'"],
+        ["labels.team", "127 bytes", "43 characters and 129 bytes"],
+    ),
+    "label whose key begins with a dash": ([SWEPT, "hydra.sweeper.labels={_team: x}"], ["labels._team", "letter or digit"]),
+    "label in spec_overrides": (
+        [SWEPT, "hydra.sweeper.spec_overrides={labels: {Team: x}}"],
+        ["spec_overrides.labels.Team", "lowercase"],
+    ),
+    "too many labels in spec_overrides": (
+        [SWEPT, f"hydra.sweeper.spec_overrides.labels={{{','.join(f'a{n}: x' for n in range(64))}}}"],
+        ["spec_overrides.labels", "65 labels"],
+    ),
     "the sweep's own label": (
         [SWEPT, "hydra.sweeper.labels={hydra-vertex-sweeper: mine}"],
         ["labels.hydra-vertex-sweeper", "leave it out"],

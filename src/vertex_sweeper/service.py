@@ -29,6 +29,33 @@ OUTPUT_FIELDS: Final = (
 """What only a service writes into a job."""
 
 
+MOST_LABELS: Final = 64
+"""How many labels a job may have."""
+
+LABEL_CHARACTERS: Final = 63
+LABEL_BYTES: Final = 127
+"""How long a label's key or value may be. The reference says 64 characters; the service's own message, as users quote it, says
+less than 64 characters and less than 128 bytes of UTF-8, which is the stricter rule."""
+
+
+def broken_label_rules(key: str, value: str) -> list[str]:
+    """What is wrong with a label, in the service's terms, each with the text that is wrong; empty for a label that it takes.
+
+    Lowercase letters may be of any alphabet. That keys begin with a letter or digit is the rule of the service's own message.
+    """
+    broken = []
+    for text in (key, value):
+        if not all(char in "_-" or (char.isalnum() and char == char.lower()) for char in text):
+            broken.append(f"{text!r} must be lowercase letters, digits, '_' and '-' only")
+        size = len(text.encode("utf-8", "surrogatepass"))
+        if len(text) > LABEL_CHARACTERS or size > LABEL_BYTES:
+            rule = f"must have at most {LABEL_CHARACTERS} characters and {LABEL_BYTES} bytes"
+            broken.append(f"{text!r} {rule}, and has {len(text)} characters and {size} bytes")
+    if not key[:1].isalnum():
+        broken.append(f"the key {key!r} must begin with a letter or digit")
+    return broken
+
+
 class JobState(Enum):
     """All states of a job, as the API spells them. An unknown spelling is None, never an error (see `job_state`)."""
 

@@ -32,9 +32,13 @@ def start_emulator(
         )
         assert process.stdout is not None
         with process:
-            line = process.stdout.readline()  # it speaks once it listens, and not before
+            said = []
+            for line in process.stdout:  # libraries may warn of something first
+                said.append(line)
+                if line.startswith("Vertex tuning emulator on "):  # said once it listens, and not before
+                    break
             try:
-                assert ready.exists(), line + process.stdout.read()
+                assert ready.exists(), "".join(said)
                 yield process, json.loads(ready.read_text())
             finally:
                 process.kill()

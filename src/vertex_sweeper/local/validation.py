@@ -12,6 +12,7 @@ from vertex_sweeper.errors import InvalidJob
 from vertex_sweeper.local import study_stopping
 from vertex_sweeper.local.early_stopping import RULES
 from vertex_sweeper.local.nodes import MATCH_TOLERANCE, PARENT_FIELDS, SPEC_FIELDS, kind_of, matches, read_values
+from vertex_sweeper.service import MOST_LABELS, broken_label_rules
 from vertex_sweeper_runtime.contract import Kind, ServiceValue
 
 DISPLAY_NAME_LENGTH: Final = 128
@@ -22,9 +23,6 @@ DISCRETE_VALUES: Final = 1000
 
 DISCRETE_DISTANCE: Final = MATCH_TOLERANCE
 """How far apart the values of a DISCRETE parameter must be."""
-
-LABELS: Final = 64
-"""How many labels a job may have, and how many characters a label's key or value."""
 
 ARGUMENTS_LENGTH: Final = 100_000
 """How many characters a container's arguments may have together."""
@@ -72,15 +70,11 @@ def find_mistakes(spec: Mapping[str, Any]) -> Iterator[Mistake]:
 
 
 def _check_labels(labels: Mapping[str, str]) -> Iterator[Mistake]:
-    if len(labels) > LABELS:
-        yield "labels", f"At most {LABELS} are allowed, got {len(labels)}."
+    if len(labels) > MOST_LABELS:
+        yield "labels", f"At most {MOST_LABELS} are allowed, got {len(labels)}."
     for key, value in labels.items():
-        if not key:
-            yield "labels", "A key must not be empty."
-        for text in (key, value):
-            # Documented are lowercase letters, of any alphabet, digits, underscores and dashes.
-            if len(text) > LABELS or not all(char in "_-" or (char.isalnum() and char == char.lower()) for char in text):
-                yield f"labels.{key}", f"{LABELS} lowercase letters, digits, _ and - are allowed at most, got {text!r}."
+        for broken in broken_label_rules(key, value):
+            yield f"labels.{key}", f"The label is not allowed: {broken}."
 
 
 def _check_counts(spec: Mapping[str, Any]) -> Iterator[Mistake]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from vertex_sweeper.outcome import Goal
+from vertex_sweeper.service import MOST_LABELS, broken_label_rules
 from vertex_sweeper.settings.machines import broken_machines
 from vertex_sweeper.settings.model import DEFAULT_TRIALS, Algorithm, Backend, Settings, VertexSettings
 
@@ -18,8 +19,8 @@ LONGEST_DISPLAY_NAME = 128
 SWEEP_LABEL = "hydra-vertex-sweeper"
 """The label that tells one sweep's job from all others of the project."""
 
-MOST_LABELS = 63
-"""Vertex allows 64 labels; one is the sweep's own."""
+OWN_LABELS = MOST_LABELS - 1
+"""How many labels a user may set: one is the sweep's own."""
 
 
 def broken_rules(settings: Settings) -> list[str]:
@@ -86,17 +87,11 @@ def _broken_road(settings: Settings) -> list[str]:
 
 
 def _broken_labels(labels: Mapping[str, str]) -> list[str]:
-    # Vertex: at most 64 lowercase letters, digits, `_` and `-`.
     path = f"{PATH}.labels"
-    mistakes = [f"{path}: {len(labels)} labels, and at most {MOST_LABELS} are possible"] if len(labels) > MOST_LABELS else []
+    mistakes = [f"{path}: {len(labels)} labels, and at most {OWN_LABELS} are possible"] if len(labels) > OWN_LABELS else []
     if SWEEP_LABEL in labels:
         mistakes.append(f"{path}.{SWEEP_LABEL}: is written by the sweep itself: leave it out")
-    return mistakes + [
-        f"{path}.{key}: {text!r} must be lowercase letters, digits, '_' and '-', 64 at most"
-        for key, value in labels.items()
-        for text in (key, value)
-        if not re.fullmatch(r"[a-z0-9_-]{0,64}", text) or not key
-    ]
+    return mistakes + [f"{path}.{key}: {broken}" for key, value in labels.items() for broken in broken_label_rules(key, value)]
 
 
 def _broken_stopping(settings: Settings) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.service import OUTPUT_FIELDS, Job
+from vertex_sweeper.service import MOST_LABELS, OUTPUT_FIELDS, Job, broken_label_rules
 from vertex_sweeper.settings import SWEEP_LABEL
 from vertex_sweeper.settings.credentials import credentials_in, shown
 from vertex_sweeper_runtime.contract import VARIABLE
@@ -52,7 +52,7 @@ def apply_overrides(job: Job, overrides: Mapping[str, Any], *, allow_secrets: bo
     mistakes: list[str] = []
     merged: Job = _merged(job, overrides, "", mistakes)
     mistakes += [f"{_ROOT}.{key}: is written by the service: leave it out" for key in overrides if key in OUTPUT_FIELDS]
-    mistakes = mistakes or [*_changed(job, merged), *_changed_containers(job, merged)]
+    mistakes = mistakes or [*_changed(job, merged), *_changed_containers(job, merged), *_new_labels(job, merged)]
     if not allow_secrets:
         mistakes += _new_credentials(job, merged)
     if mistakes:
@@ -143,6 +143,18 @@ def _changed_containers(job: Job, merged: Job) -> Iterator[str]:
                 yield f"{path}.{field}: must stay as the sweep wrote it: {remedy}"
         if _contract(after) != contract:
             yield f"{path}.env: must keep {VARIABLE} as the sweep wrote it: set hydra.sweeper.trial.env instead"
+
+
+def _new_labels(job: Job, merged: Job) -> Iterator[str]:
+    """The rules for labels that came in by an override; those in the settings were looked at there."""
+    labels = merged.get("labels")
+    if not isinstance(labels, Mapping):
+        return  # checked later, like every field's type
+    if len(labels) > MOST_LABELS:
+        yield f"{_ROOT}.labels: {len(labels)} labels in all, and at most {MOST_LABELS} are possible"
+    for key, value in labels.items():
+        if isinstance(value, str) and job["labels"].get(key) != value:
+            yield from (f"{_ROOT}.labels.{key}: {broken}" for broken in broken_label_rules(key, value))
 
 
 def _new_credentials(job: Job, merged: Job) -> list[str]:
