@@ -6,7 +6,11 @@ Hydra swallows whatever a callback raises, and the shim sees only the app's exit
 import json
 import os
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+from vertex_sweeper_runtime.regular_files import read_regular
+
+_MOST_BYTES: Final = 1 << 20
 
 
 class Outcome(NamedTuple):
@@ -37,9 +41,8 @@ def write_outcome(path: str, outcome: Outcome) -> None:
 def read_outcome(path: str) -> Outcome | None:
     """What the callback wrote; None when it did not run."""
     try:
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123
-            return Outcome(**json.load(file))
-    except (OSError, ValueError, TypeError):
+        return Outcome(**json.loads(read_regular(path, most=_MOST_BYTES)))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 
