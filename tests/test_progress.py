@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -161,6 +163,16 @@ def test_the_tail_of_a_huge_log_is_read_without_its_beginning(tmp_path: Path) ->
         file.write(b"\nlast\n")
 
     assert log_tail(tmp_path / "1.log", lines=1) == ["last"]
+
+
+def link_to_a_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, link_to_a_device])
+def test_what_is_no_regular_file_has_no_tail(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "1.log")
+    assert log_tail(tmp_path / "1.log") == []
 
 
 def test_a_log_that_does_not_exist_has_no_tail(tmp_path: Path) -> None:

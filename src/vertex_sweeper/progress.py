@@ -14,6 +14,7 @@ from typing import Final
 from vertex_sweeper.files import BEST_CONFIG, TRIALS
 from vertex_sweeper.outcome import Outcome, Trial, seconds_between
 from vertex_sweeper.service import CANCELLED, TOO_MANY_FAILURES, JobState, TrialState
+from vertex_sweeper_runtime.regular_files import open_regular
 
 _LONGEST_VALUE: Final = 60
 _MOST_FAILURES: Final = 20
@@ -129,12 +130,12 @@ def failure_lines(outcome: Outcome, log_of: Callable[[Trial], str | None]) -> li
 
 
 def log_tail(path: Path, *, lines: int = 15) -> list[str]:
-    """The last lines of a trial's log, as plain text; none if there is no log.
+    """The last lines of a trial's log, as plain text; none if there is no log, or something else in its place.
 
     Reads only the end of the file. Of a line that was drawn over and over (a progress bar), the last drawing is kept.
     """
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(str(path)), "rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _TAIL_BYTES))
             text = file.read(_TAIL_BYTES).decode("utf-8", errors="replace")

@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple
 SWEEP_DIRECTORY: Final = "VERTEX_SWEEPER_SWEEP_DIR"
 """Set by the local service only: the absolute `hydra.sweep.dir` of the sweep."""
 
-STARTED: Final = "VERTEX_SWEEPER_TRIAL_STARTED"
-"""Set by the shim for its child: when this attempt began, in epoch seconds."""
+EARLIER_METRICS: Final = "VERTEX_SWEEPER_EARLIER_METRICS"
+"""Set by the shim for its child: how far the metric file reached when this attempt began, as `Position.to_text` writes it."""
 
 METRIC: Final = "VERTEX_TRIAL_METRIC"
 """Set by users without a contract: the id under which the task's return value is reported."""

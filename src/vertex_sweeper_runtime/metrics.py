@@ -1,9 +1,12 @@
 """The metric file: JSON lines in the format of Google's cloudml-hypertune, from which the service takes the measurements."""
 
 import json
+import math
 import os
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from vertex_sweeper_runtime.metric_lines import LineReader, Position, to_number
 
 VARIABLE: Final = "CLOUD_ML_HP_METRIC_FILE"
 DEFAULT_PATH: Final = "/tmp/hypertune/output.metrics"  # noqa: S108 - cloudml-hypertune's own default
@@ -14,25 +17,22 @@ def metric_path(environment: Mapping[str, str]) -> str:
     return os.path.abspath(environment.get(VARIABLE) or DEFAULT_PATH)  # noqa: PTH100 - pathlib costs a trial's start too much
 
 
-def read_metrics(path: str, *, since: float = 0.0) -> list[dict[str, Any]]:
-    """The file's lines, oldest first, without those of earlier attempts in the same container.
-
-    A line that is no JSON object is skipped: the file is not written atomically by everyone. A line without a time counts, as
-    nothing shows it to be old. No file, no lines.
-    """
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - as above
-            lines = [_parsed(line) for line in file]
-    except FileNotFoundError:
-        return []
-    return [line for line in lines if line and _time(line) >= since]
+def find_values(path: str, metrics: Sequence[str], *, since: Position) -> dict[str, bool]:
+    """The metrics that have a value in the file, each with whether any is finite. Raises OSError where it cannot be read."""
+    found: dict[str, bool] = {}
+    for line in LineReader(path, since).read():
+        for metric in metrics:
+            value = to_number(line.get(metric))
+            if value is not None:
+                found[metric] = found.get(metric, False) or math.isfinite(value)
+    return found
 
 
-def append_metrics(path: str, values: Mapping[str, float]) -> None:
+def append_metrics(path: str, values: Mapping[str, float], *, step: float | str = "0") -> None:
     """Adds one line per metric, in one write, and touches nothing that others wrote.
 
-    cloudml-hypertune itself makes the lines, so that their format is always Google's. It rewrites the file it is given, which
-    is why it is given another.
+    cloudml-hypertune itself makes the lines, so that their format is always Google's; only the step is put in as it is given.
+    It rewrites the file it is given, which is why it is given another.
     """
     # Imported here: only the app's process reports, and the shim shares this module.
     from tempfile import TemporaryDirectory
@@ -45,7 +45,7 @@ def append_metrics(path: str, values: Mapping[str, float]) -> None:
         for metric, number in values.items():
             tune.report_hyperparameter_tuning_metric(hyperparameter_metric_tag=metric, metric_value=number)
         with open(tune.metric_path, "rb") as file:  # noqa: PTH123
-            lines = file.read()
+            lines = b"".join(_with_step(line, step) for line in file)
     os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     try:
@@ -56,16 +56,5 @@ def append_metrics(path: str, values: Mapping[str, float]) -> None:
         os.close(descriptor)
 
 
-def _parsed(line: str) -> dict[str, Any]:
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return {}
-    return entry if isinstance(entry, dict) else {}
-
-
-def _time(line: Mapping[str, Any]) -> float:
-    try:
-        return float(line["timestamp"])
-    except (KeyError, TypeError, ValueError):
-        return float("inf")
+def _with_step(line: bytes, step: float | str) -> bytes:
+    return json.dumps({**json.loads(line), "global_step": step}, sort_keys=True).encode() + b"\n"

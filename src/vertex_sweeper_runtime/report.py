@@ -4,6 +4,7 @@ import logging
 import math
 import os
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -13,19 +14,22 @@ from omegaconf import DictConfig
 from vertex_sweeper_runtime import contract, machine
 from vertex_sweeper_runtime.drift import find_drift
 from vertex_sweeper_runtime.errors import DriftError
-from vertex_sweeper_runtime.metrics import append_metrics, metric_path, read_metrics
+from vertex_sweeper_runtime.metric_lines import LineReader, Position
+from vertex_sweeper_runtime.metrics import append_metrics, metric_path
 from vertex_sweeper_runtime.outcome import Outcome, outcome_path, write_outcome
+from vertex_sweeper_runtime.reported import Reported
 
 log = logging.getLogger(__name__)
 
 _DEFAULT_METRIC = "objective"
+_MOST_KEYS = 20
 
 
 class ReportMetrics(Callback):
     """Reports what the task returned: a number, a dict by metric id, or a sequence in the metrics' order.
 
     One process of a job reports: the primary replica's, with RANK and LOCAL_RANK unset or 0. What the app reported itself in
-    this attempt stays as it is.
+    this attempt stays as it is; what it returned counts at the last step that it has reported.
     """
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
@@ -58,7 +62,8 @@ class ReportMetrics(Callback):
         path = metric_path(environment)
         metrics = _metrics(environment)
         try:
-            outcome = _report(path, metrics, job_return.return_value, since=float(environment.get(machine.STARTED, 0)))
+            since = Position.from_text(environment.get(machine.EARLIER_METRICS, ""))
+            outcome = _report(path, metrics, job_return.return_value, since=since)
         except Exception as error:  # Hydra would swallow it: the shim has to hear of it
             log.exception("Reporting the metrics failed")
             outcome = Outcome(missing=dict.fromkeys(metrics, f"reporting it failed: {error!r}"), not_finite={})
@@ -73,7 +78,8 @@ def measurements(value: Any, metrics: Sequence[str]) -> tuple[dict[str, float], 
     """
     if isinstance(value, Mapping):
         given = {metric: value[metric] for metric in metrics if metric in value}
-        keys = ", ".join(str(key) for key in value) or "none"
+        keys = ", ".join(f"{key!s:.60}" for key in islice(value, _MOST_KEYS)) or "none"
+        keys += f" and {len(value) - _MOST_KEYS} more" if len(value) > _MOST_KEYS else ""
         missing = dict.fromkeys(metrics, f"the task returned a dict without it (its keys: {keys})")
         returned = "the task returned for it "
     elif _is_sequence(value):
@@ -96,15 +102,18 @@ def measurements(value: Any, metrics: Sequence[str]) -> tuple[dict[str, float], 
     return numbers, {metric: why for metric, why in missing.items() if metric not in numbers}
 
 
-def _report(path: str, metrics: Sequence[str], value: Any, *, since: float) -> Outcome:
-    reported = {metric for line in read_metrics(path, since=since) for metric in line}
-    open_metrics = [metric for metric in metrics if metric not in reported]
+def _report(path: str, metrics: Sequence[str], value: Any, *, since: Position) -> Outcome:
+    reported = Reported(metrics)
+    for line in LineReader(path, since).read():
+        reported.add(line)
+    open_metrics = [metric for metric in metrics if metric not in reported.metrics]
     numbers, missing = measurements(value, metrics)
-    finite = {metric: numbers[metric] for metric in open_metrics if math.isfinite(numbers.get(metric, math.nan))}
-    not_finite = {metric: repr(numbers[metric]) for metric in open_metrics if metric in numbers and metric not in finite}
-    if finite:
-        append_metrics(path, finite)
-        log.info("Reported %s", ", ".join(f"{metric}={number!r}" for metric, number in finite.items()))
+    step, values = reported.complete({metric: number for metric, number in numbers.items() if math.isfinite(number)})
+    not_finite = {metric: repr(numbers[metric]) for metric in open_metrics if metric in numbers and metric not in values}
+    if values:
+        append_metrics(path, values, step=step)
+        where = f" at step {step!s:.40}" if str(step) != "0" else ""
+        log.info("Reported %s%s", ", ".join(f"{metric}={number!r}" for metric, number in values.items()), where)
     for metric, number in not_finite.items():
         log.warning("%s is %s and is not reported: the trial will be infeasible", metric, number)
     return Outcome(missing={metric: missing[metric] for metric in open_metrics if metric in missing}, not_finite=not_finite)
@@ -134,7 +143,7 @@ def _number(value: Any) -> float:
     try:
         return float(value)
     except Exception as error:  # whatever the app's own type raises
-        raise ValueError(f"{_named(value)} that is no single number ({error})") from error
+        raise ValueError(f"{_named(value)} that is no single number ({error!s:.200})") from error
 
 
 def _named(value: Any) -> str:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -10,9 +9,10 @@ from vertex_sweeper_runtime import child, contract
 from vertex_sweeper_runtime.additions import hydra_overrides
 from vertex_sweeper_runtime.contract import Contract
 from vertex_sweeper_runtime.errors import DriftError, MetricError, TrialError
-from vertex_sweeper_runtime.machine import STARTED, Machine, describe
+from vertex_sweeper_runtime.machine import EARLIER_METRICS, Machine, describe
+from vertex_sweeper_runtime.metric_lines import Position, find_end
 from vertex_sweeper_runtime.metrics import VARIABLE as METRIC_FILE
-from vertex_sweeper_runtime.metrics import metric_path, read_metrics
+from vertex_sweeper_runtime.metrics import find_values, metric_path
 from vertex_sweeper_runtime.outcome import Outcome, outcome_path, read_outcome, remove_outcome
 
 _USAGE: Final = """\
@@ -63,14 +63,14 @@ def _see_through(command: Sequence[str], agreed: Contract | None, machine: Machi
     awaited = agreed.metrics if agreed is not None and machine.primary else ()
     if awaited:
         remove_outcome(outcome_path(path))
-    started = time.time()
-    code, stopped = _run(command, {**os.environ, STARTED: repr(started), **_absolute(path)}, mask=mask)
+    earlier = find_end(path)  # the container may be run again, and what was reported then does not count now
+    code, stopped = _run(command, {**os.environ, EARLIER_METRICS: earlier.to_text(), **_absolute(path)}, mask=mask)
     outcome = read_outcome(outcome_path(path)) if awaited else None
     if outcome is not None and outcome.stopped:
         _say(outcome.stopped)
         code = DriftError.exit_code  # whatever a launcher in between made of it
     elif code == 0 and awaited:
-        code = _check_metrics(awaited, path, outcome, since=started)
+        code = _check_metrics(awaited, path, outcome, since=earlier)
     if code != 0 and not stopped and agreed is not None and agreed.keep_alive > 0:
         _say(f"exit code {code}; the container stays for {agreed.keep_alive} s for a look inside (SIGTERM ends it)")
         child.linger(agreed.keep_alive)
@@ -90,16 +90,19 @@ def _absolute(path: str) -> dict[str, str]:
     return {METRIC_FILE: path} if os.environ.get(METRIC_FILE) else {}
 
 
-def _check_metrics(metrics: Sequence[str], path: str, outcome: Outcome | None, *, since: float) -> int:
+def _check_metrics(metrics: Sequence[str], path: str, outcome: Outcome | None, *, since: Position) -> int:
     """The exit code of a command that exited with 0: whether every metric is in the file, and if not, why."""
     try:
-        reported = {key for line in read_metrics(path, since=since) for key in line}
+        found = find_values(path, metrics, since=since)
     except OSError as error:
         _say(f"{path} cannot be read: {error.strerror}")
-        reported = set()
+        found = {}
     mistakes = []
     for metric in metrics:
-        if metric in reported:
+        if found.get(metric):
+            continue
+        if metric in found:
+            _say(f"{metric} was reported without a finite value, so that the service takes the trial for infeasible")
             continue
         if outcome is None:
             why = "no task returned under Hydra (did the app leave by sys.exit(), or is it no Hydra app?)"

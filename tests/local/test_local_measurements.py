@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from vertex_sweeper.local.measurement import Measurement, MetricFile, Selection, select_final
+from vertex_sweeper.local.study import Limits
+from vertex_sweeper.local.verdict import judge
 
 
 def line(step: Any = 0, **metrics: Any) -> str:
@@ -121,6 +126,88 @@ def test_what_was_read_once_stays_reported_when_the_file_is_cut_short_or_rewritt
     assert steps(file.look()) == [1, 2, 3, 4, 5]
 
 
+def test_a_look_reads_on_from_the_last_and_the_end_looks_at_all_of_it_again(tmp_path: Path) -> None:
+    path = tmp_path / "metrics"
+    path.write_text("".join(f"{line(step, acc=0.5)}\n" for step in range(1000)))
+    file = MetricFile(path, metrics=["acc"], begun=1.0, clock=lambda: 2.0)
+    assert len(file.look()) == 1000
+    text = path.read_text()
+    path.write_text(text.replace(line(500, acc=0.5), line(500, acc=0.7)) + line(1000, acc=0.5))
+    assert steps(file.look()) == [*range(1001)]
+    assert steps(file.read()) == [*range(1001), 500]  # an older line that has changed is one more report
+
+
+def rewrite(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def replace(path: Path, text: str) -> None:
+    path.with_suffix(".new").write_text(text)
+    path.with_suffix(".new").replace(path)
+
+
+@pytest.mark.parametrize("write", [rewrite, replace])
+@pytest.mark.parametrize(
+    ("second", "found"),
+    [
+        pytest.param([line(1, acc=0.5), line(2, acc=0.7)], [0.5, 0.6, 0.7], id="the same size"),
+        pytest.param([line(1, acc=0.5), line(2, acc=0.6)], [0.5, 0.6], id="the same text"),
+        pytest.param([line(2, acc=0.6)], [0.5, 0.6], id="shorter"),
+        pytest.param([line(2, acc=0.6), line(3, acc=0.7), line(4, acc=0.8)], [0.5, 0.6, 0.7, 0.8], id="the last lines"),
+        pytest.param([line(1, acc=0.5), line(2, acc=0.6), line(3, acc=0.7)], [0.5, 0.6, 0.7], id="longer"),
+    ],
+)
+def test_a_file_that_is_written_anew_is_read_anew(
+    tmp_path: Path, write: Callable[[Path, str], None], second: list[str], found: list[float]
+) -> None:
+    path = tmp_path / "metrics"
+    file = MetricFile(path, metrics=["acc"], begun=1.0, clock=lambda: 2.0)
+    for moment, lines in enumerate([[line(1, acc=0.5), line(2, acc=0.6)], second]):
+        write(path, "\n".join(lines) + "\n")
+        os.utime(path, (moment, moment))  # files' times may have steps of milliseconds
+        looked = [one.values["acc"] for one in file.look()]
+    assert looked == [one.values["acc"] for one in file.read()] == found
+
+
+def test_each_report_of_hypertune_counts_once_at_whatever_moment_the_file_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hypertune = pytest.importorskip("hypertune")
+    source, path = tmp_path / "source", tmp_path / "metrics"
+    monkeypatch.setenv("CLOUD_ML_HP_METRIC_FILE", str(source))
+    reporter = hypertune.HyperTune()
+    file = MetricFile(path, metrics=["acc"], begun=1.0, clock=lambda: 2.0)
+    chance = random.Random(1)  # noqa: S311 - always the same
+    for step in range(250):  # it keeps the last 100 lines
+        reporter.report_hyperparameter_tuning_metric("acc", step, step)
+        if chance.random() < 0.2:
+            whole = source.read_bytes()
+            for size in (chance.randrange(len(whole)), len(whole)):  # just being written, and written
+                path.write_bytes(whole[:size])
+                file.look()
+    path.write_bytes(source.read_bytes())
+    assert sorted(steps(file.read())) == [*range(250)]
+
+
+def test_more_reports_than_can_be_kept_are_a_problem_that_stays(tmp_path: Path) -> None:
+    path = tmp_path / "metrics"
+    file = MetricFile(path, metrics=["acc"], begun=1.0, clock=lambda: 2.0, most=3)
+    for most, problem in [(3, ""), (4, "it reports more than 3 values"), (5, "it reports more than 3 values")]:
+        path.write_text("".join(f"{line(step, acc=0.5)}\n" for step in range(most)))
+        assert steps(file.read()) == [0, 1, 2]
+        assert file.problem == problem
+
+
+def test_what_goes_wrong_while_a_trial_is_judged_is_its_failure(tmp_path: Path) -> None:
+    def tell_the_time() -> float:
+        raise RuntimeError("no clock")
+
+    file = MetricFile(tmp_path / "metrics", metrics=["acc"], begun=1.0, clock=tell_the_time)
+    limits = Limits(most=1, parallel=1, failed=1, seconds=1.0, metrics={"acc": True}, selection=Selection.LAST)
+    outcome = judge(0, file, limits=limits, stopped=None)
+    assert (outcome.failed, outcome.reason) == (True, "Judging the trial failed: RuntimeError('no clock').")
+
+
 def test_equal_lines_are_as_many_measurements_as_the_file_has(tmp_path: Path) -> None:
     path = tmp_path / "metrics"
     file = MetricFile(path, metrics=["acc"], begun=1.0, clock=lambda: 2.0)
@@ -129,7 +216,7 @@ def test_equal_lines_are_as_many_measurements_as_the_file_has(tmp_path: Path) ->
         assert len(file.look()) == len(file.read()) == count
 
 
-def steps(measurements: list[Measurement]) -> list[int]:
+def steps(measurements: Sequence[Measurement]) -> list[int]:
     return [one.step for one in measurements]
 
 
@@ -160,6 +247,44 @@ TWO = {"acc": True, "loss": False}
         pytest.param([one(1, acc=1), one(2, acc=2)], TWO, Selection.BEST, None, id="a metric is missing"),
         pytest.param(
             [one(1, acc=1), one(2, acc=2), one(9, loss=7)], TWO, Selection.LAST, one(9, acc=2, loss=7), id="never at one step"
+        ),
+        pytest.param(
+            [one(0, acc=1, loss=7), one(1, acc=3), one(2, acc=2)],
+            TWO,
+            Selection.LAST,
+            one(2, acc=2, loss=7),
+            id="complete only before the training, last",
+        ),
+        pytest.param(
+            [one(0, acc=1, loss=7), one(1, acc=3), one(2, acc=2)],
+            TWO,
+            Selection.BEST,
+            one(1, acc=3, loss=7),
+            id="complete only before the training, best",
+        ),
+        pytest.param(
+            [one(0, acc=1), one(1, acc=3), one(2, acc=2, loss=7)],
+            TWO,
+            Selection.BEST,
+            one(2, acc=2, loss=7),
+            id="before a metric was known nothing is the best",
+        ),
+        pytest.param(
+            [one(0, acc=1, loss=7), one(1, acc=2), one(2, acc=3, loss=6), one(3, acc=4)],
+            TWO,
+            Selection.LAST,
+            one(3, acc=4, loss=6),
+            id="one in every second step",
+        ),
+        pytest.param(
+            [one(0, acc=2, loss=7), one(1, acc=2, loss=5)], TWO, Selection.BEST, one(0, acc=2, loss=7), id="the first of equals"
+        ),
+        pytest.param(
+            [one(0, acc=1, loss=1), one(1, acc=2, loss=2), one(2, acc=9)],
+            TWO,
+            Selection.BEST,
+            one(1, acc=2, loss=2),
+            id="ended in the midst of a step",
         ),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from vertex_sweeper_runtime.metrics import append_metrics, metric_path, read_metrics
+from vertex_sweeper_runtime.metrics import append_metrics, metric_path
 from vertex_sweeper_runtime.report import measurements
 
 
@@ -131,24 +131,6 @@ def test_lines_of_others_stay_where_a_line_is_added(metric_file: Path, before: s
     text = metric_file.read_text()
     assert text.startswith(kept)
     assert [key for line in text.removeprefix(kept).splitlines() for key in json.loads(line) if len(key) == 1] == ["b", "c"]
-
-
-def test_lines_of_earlier_attempts_and_of_nobody_are_not_read(metric_file: Path) -> None:
-    metric_file.parent.mkdir()
-    lines = [
-        '{"a": "1", "timestamp": 9.5}',
-        '{"b": "1", "timestamp": 10.0}',
-        '{"tor',
-        "[1]",
-        '{"c": "1"}',
-        '{"d": "1", "timestamp": 11}',
-    ]
-    metric_file.write_text("\n".join(lines))
-    assert [next(iter(line)) for line in read_metrics(str(metric_file), since=10.0)] == ["b", "c", "d"]
-
-
-def test_no_file_is_no_lines(tmp_path: Path) -> None:
-    assert read_metrics(str(tmp_path / "none")) == []
 
 
 @pytest.mark.parametrize("name", [None, ""])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -111,8 +110,8 @@ def test_a_report_that_fails_is_65_with_the_error(bench: Bench) -> None:
     bench.metric_file.mkdir(parents=True)
     code, _, lines = bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))
     assert code == 65, bench.errors
-    assert lines[0] == f"{bench.metric_file} cannot be read: Is a directory"
-    assert [line[:54] for line in lines[1:]] == ["val_acc was not reported: reporting it failed: IsADire"]
+    assert lines[0] == f"{bench.metric_file} cannot be read: not a regular file but a directory"
+    assert [line[:53] for line in lines[1:]] == ["val_acc was not reported: reporting it failed: OSErro"]
 
 
 @pytest.mark.parametrize("number", ["math.nan", "math.inf"])
@@ -143,7 +142,7 @@ def test_an_app_that_reports_for_itself_keeps_its_lines_and_gets_only_what_is_mi
         ("0.1", None, "1"),
         ("0.2", None, "2"),
         ("0.3", None, "3"),
-        (None, "2.0", "0"),
+        (None, "2.0", "3"),
     ]
 
 
@@ -259,14 +258,11 @@ def test_without_a_command_the_shim_says_how_it_is_used(bench: Bench, arguments:
     assert (result[1] + bench.errors).startswith("usage: vertex-trial COMMAND")
 
 
-def test_the_command_sees_the_environment_and_when_its_attempt_began(bench: Bench) -> None:
+def test_the_command_sees_the_environment(bench: Bench) -> None:
     bench.script("import json, os; print(json.dumps(dict(os.environ)))")
-    before = time.time()
     code, output, _ = bench.run("python", "train.py", environment={"A": "ä \n="})
-    environment = json.loads(output)
     assert code == 0
-    assert environment["A"] == "ä \n="
-    assert before <= float(environment["VERTEX_SWEEPER_TRIAL_STARTED"]) <= time.time()
+    assert json.loads(output)["A"] == "ä \n="
 
 
 def test_the_shim_imports_nothing_but_the_standard_library_and_what_it_needs(bench: Bench) -> None:

@@ -7,11 +7,12 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from vertex_sweeper.local.early_stopping import MedianRule
 from vertex_sweeper.local.environment import Workplace
 from vertex_sweeper.local.grid import GridSuggester
-from vertex_sweeper.local.measurement import MetricFile
+from vertex_sweeper.local.measurement import Measurement, MetricFile
 from vertex_sweeper.local.moments import format_time, parse_time
 from vertex_sweeper.local.records import JobRecord
 from vertex_sweeper.local.slot import Bench, Exited, Slot, Stop, launch
@@ -137,7 +138,7 @@ class JobRun:
         if trial.state is TrialState.STOPPING:  # early: nothing else is on record with this state
             path, limits, begun = self._workplace.metrics(trial.number), self._study.limits, parse_time(trial.started)
             file = MetricFile(path, metrics=tuple(limits.metrics), begun=begun, clock=self._bench.clock)
-            self._close_trial(trial, judge(0, file.read(), limits=limits, stopped=EARLY))
+            self._close_trial(trial, judge(0, file, limits=limits, stopped=EARLY))
         elif self._record(lambda now: self._study.repeat_trial(trial, now=now)):
             self._launch(trial)
 
@@ -159,8 +160,18 @@ class JobRun:
         for slot in running:
             if self._study.stopped and self._study.interrupts:
                 self._stop_early(slot, "the study has stopped")
-            elif self._median and (why := self._median.judge(slot.news(completed), completed)):
-                self._stop_early(slot, why)
+            elif self._median:
+                self._compare(slot, completed, rule=self._median)
+
+    def _compare(self, slot: Slot, completed: Sequence[Sequence[Measurement]], *, rule: MedianRule) -> None:
+        try:
+            why = rule.judge(slot.news(completed), completed)
+        except Exception as error:  # one trial's measurements are nobody else's matter
+            log.exception("Comparing a trial failed.")
+            self._stop(slot, Outcome(reason=f"Comparing the trial with others failed: {error!r}.", failed=True))
+            return
+        if why:
+            self._stop_early(slot, why)
 
     def _check_study(self) -> None:
         why = "" if self._study.stopped else self._study.why_to_stop(now=self._now())
@@ -214,7 +225,7 @@ class JobRun:
     def _handle(self, event: Exited | Stop | None) -> None:
         if isinstance(event, Exited):
             slot = self._slots.pop(event.trial)
-            outcome = judge(event.code, slot.metrics.read(), limits=self._study.limits, stopped=slot.stopped)
+            outcome = judge(event.code, slot.metrics, limits=self._study.limits, stopped=slot.stopped)
             self._close_trial(slot.trial, outcome)
         elif isinstance(event, Stop):
             self._stop_all(CANCELLED, at_once=event.at_once)

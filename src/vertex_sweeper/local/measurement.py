@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import errno
+from array import array
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 from vertex_sweeper.local.moments import format_duration, parse_duration
+from vertex_sweeper_runtime.metric_lines import LineReader, Report, find_reports
+
+MOST_REPORTS: Final = 2_000_000
+"""How many values of one trial are kept."""
 
 
 class Selection(Enum):
@@ -49,86 +54,125 @@ class Measurement:
         return cls(int(entry.get("stepCount", 0)), values, None if elapsed is None else parse_duration(elapsed))
 
 
-class Report(NamedTuple):
-    """One value of one metric, as a trial wrote it down: `time` is seconds since 1970, or None."""
-
-    step: int
-    metric: str
-    value: float
-    time: float | None = None
-
-
 class MetricFile:
     """What a trial reports, from a file that is read while it is still being written.
 
-    cloudml-hypertune writes the whole file anew at each report, not atomically, and with the last 100 lines only. So what was
-    read once stays reported, even if a later look finds the file cut short or the line gone.
+    What was read once stays reported, even if a later look finds the file cut short or the line gone: cloudml-hypertune keeps
+    the last 100 lines only. `problem` is why the file could not be read to its end; empty when it could, or when there is none.
 
     Args:
         path: The file; it need not exist.
         metrics: The metrics that count.
         begun: When the trial began to run, in seconds since 1970.
         clock: What time it is now.
+        most: How many reports are kept; more are a problem.
     """
 
-    def __init__(self, path: Path, *, metrics: Sequence[str], begun: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        metrics: Sequence[str],
+        begun: float,
+        clock: Callable[[], float],
+        most: int = MOST_REPORTS,
+    ) -> None:
+        self.problem = ""
+        self._most = most
         self._path = path
         self._metrics = metrics
         self._begun = begun
         self._clock = clock
-        self._reports: list[Report] = []
-        self._looked: tuple[list[Measurement], tuple[int, int] | None] = ([], None)
+        self._reader = LineReader(str(path))
+        self._starts = 0
+        self._hashes = array("q")
+        self._known: Counter[int] = Counter()
+        self._series = Series()
+        self._looked: tuple[Sequence[Measurement], tuple[int, ...] | None] = ([], None)
 
-    def read(self) -> list[Measurement]:
+    @property
+    def long_lines(self) -> bool:
+        """Whether lines were passed over because they are too long."""
+        return self._reader.long_lines
+
+    def read(self) -> Sequence[Measurement]:
         """All that has been reported so far, in that order; [] without a file.
 
         Lines that are torn, that others wrote, or whose value is not finite are passed over: one bad line is no reason to
         lose a trial that took a day.
         """
-        try:
-            text = self._path.read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            text = ""
-        found = list(_read_reports(text.splitlines(), metrics=self._metrics))
-        present = set(found)
-        self._reports = [report for report in self._reports if report not in present] + found
-        return group_reports(self._reports, begun=self._begun, now=self._clock())
+        self._read(thorough=True)
+        return list(self._series.measurements)
 
-    def look(self) -> list[Measurement]:
-        """The same, for whoever asks often: the file is only read when it seems to have changed."""
+    def look(self) -> Sequence[Measurement]:
+        """The same, for whoever asks often: what is new is read, when the file seems to have changed."""
         try:
             status = self._path.stat()
         except OSError:
             return self._looked[0]
-        version = (status.st_mtime_ns, status.st_size)
+        version = (status.st_mtime_ns, status.st_size, status.st_ino)
         if version != self._looked[1]:
-            self._looked = (self.read(), version)
+            self._read(thorough=False)
+            self._looked = (list(self._series.measurements), version)
         return self._looked[0]
 
+    def _read(self, *, thorough: bool) -> None:
+        now = self._clock()
+        if len(self._hashes) > self._most:
+            return
+        try:
+            for entry in self._reader.read(thorough=thorough):
+                for report in find_reports(entry, self._metrics):
+                    if self._is_new(report):
+                        self._add(report, now)
+        except OSError as error:
+            self.problem = f"{error.strerror or error}"
+        else:
+            self.problem = ""
 
-def group_reports(reports: Iterable[Report], *, begun: float, now: float) -> list[Measurement]:
-    """Joins reports of one step to one measurement, as old as its latest report.
+    def _add(self, report: Report, now: float) -> None:
+        if len(self._hashes) > self._most:
+            raise OSError(errno.EFBIG, f"it reports more than {self._most:,} values")
+        # Trials write what they like: a time from before the trial's start, or from the future, is another clock's (or another
+        # unit's), and tells nothing.
+        known = report.time is not None and self._begun <= report.time <= now
+        self._series.add(report, report.time - self._begun if report.time is not None and known else None)
 
-    A metric that is reported again at the same step begins a new measurement: applications that never pass a step report
-    everything at step 0.
+    def _is_new(self, report: Report) -> bool:
+        """Whether the report was not read before. Where the file is read from its start again, what is known comes again."""
+        if self._starts != self._reader.starts:
+            self._starts = self._reader.starts
+            self._known = Counter(self._hashes)
+        key = hash(report)
+        if self._known[key] > 0:
+            self._known[key] -= 1
+            return False
+        self._hashes.append(key)
+        return True
+
+
+class Series:
+    """A trial's measurements, from its reports one by one.
+
+    Reports of one step are one measurement, as old as its latest report. A metric that is reported again at the same step
+    begins a new measurement: applications that never pass a step report everything at step 0.
     """
-    grouped: list[list[Report]] = []
-    newest: dict[int, list[Report]] = {}
-    for report in reports:
-        group = newest.get(report.step)
-        if group is None or any(report.metric == other.metric for other in group):
-            group = newest[report.step] = []
-            grouped.append(group)
-        group.append(report)
-    return [_join(group, begun, now) for group in grouped]
 
+    def __init__(self) -> None:
+        self.measurements: list[Measurement] = []
+        self._newest: dict[int, int] = {}
 
-def _join(reports: Sequence[Report], begun: float, now: float) -> Measurement:
-    # Trials write what they like: a time from before the trial's start, or from the future, is another clock's (or another
-    # unit's), and tells nothing.
-    ages = [report.time - begun for report in reports if report.time is not None and begun <= report.time <= now]
-    values = {report.metric: report.value for report in reports}
-    return Measurement(reports[0].step, values, max(ages) if ages else None)
+    def add(self, report: Report, elapsed: float | None) -> None:
+        """Takes the next report. `elapsed` is for how many seconds the trial had been running, where that is known."""
+        place = self._newest.get(report.step)
+        if place is None or report.metric in self.measurements[place].values:
+            self._newest[report.step] = len(self.measurements)
+            self.measurements.append(Measurement(report.step, {report.metric: report.value}, elapsed))
+            return
+        before = self.measurements[place]
+        ages = [age for age in (before.elapsed, elapsed) if age is not None]
+        values = {**before.values, report.metric: report.value}
+        self.measurements[place] = Measurement(report.step, values, max(ages, default=None))
 
 
 def select_final(
@@ -136,45 +180,27 @@ def select_final(
 ) -> Measurement | None:
     """The measurement that counts, or None when some metric was never reported.
 
+    That is one of those by which every metric had been reported. Where a metric is missing, because the application reports
+    its metrics at different steps, it has its last value from before: were only complete measurements to count, a metric that
+    is reported once, before the training, would make its beginning the result. An application that reports all metrics of a
+    step together, and was ended in between, has only complete ones.
+
     Args:
         measurements: In the order in which they were reported.
         metrics: Metric ids, each with whether it is to be maximised. The first one decides what is best.
-        selection: LAST or BEST of the measurements that have every metric. When none has, because an application reports
-            its metrics at different steps, the last value of each is taken together.
+        selection: LAST or BEST of these.
     """
-    complete = [one for one in measurements if all(metric in one.values for metric in metrics)]
-    if complete and selection is Selection.BEST:
-        first, maximised = next(iter(metrics.items()))
-        return (max if maximised else min)(complete, key=lambda one: one.values[first])
-    if complete:
-        return complete[-1]
-    latest = {metric: value for one in measurements for metric, value in one.values.items()}
-    last = measurements[-1] if measurements else None
-    return Measurement(last.step, latest, last.elapsed) if last and latest.keys() == metrics.keys() else None
-
-
-def _read_reports(lines: Iterable[str], *, metrics: Sequence[str]) -> Iterator[Report]:
-    for line in lines:
-        try:
-            entry = json.loads(line)
-        except ValueError:
+    *before, newest = measurements or [Measurement(0, {})]
+    if before and all(one.values.keys() >= metrics.keys() for one in before) and not newest.values.keys() >= metrics.keys():
+        measurements = before
+    first, maximised = next(iter(metrics.items()))
+    best = max if maximised else min
+    latest: dict[str, float] = {}
+    final: Measurement | None = None
+    for one in measurements:
+        latest.update(one.values)
+        if not latest.keys() >= metrics.keys():
             continue
-        if not isinstance(entry, dict):
-            continue
-        step = _number(entry.get("global_step")) or 0
-        step = int(step) if 0 <= step < 2**63 else 0  # what the API has room for
-        for metric in metrics:
-            value = _number(entry.get(metric))
-            if value is not None:
-                yield Report(step, metric, value, _number(entry.get("timestamp")))
-
-
-def _number(written: object) -> float | None:
-    # cloudml-hypertune writes numbers as text, and writes NaN and infinity without complaint.
-    if isinstance(written, bool) or not isinstance(written, (int, float, str)):
-        return None
-    try:
-        number = float(written)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
+        if final is None or selection is Selection.LAST or best(final.values[first], latest[first]) != final.values[first]:
+            final = Measurement(one.step, dict(latest), one.elapsed)
+    return final

@@ -70,10 +70,10 @@ def launch(trial: Trial, *, workplace: Workplace, bench: Bench, limits: Limits, 
     environment = build_environment(bench.environment, workplace=workplace, trial=number, mark=mark)
     arguments = bench.rendering.render(trial.choices, container.get("args", ()))
     command = resolve_command([*container["command"], *arguments], path=environment["PATH"])
-    path = workplace.metrics(number)
-    path.unlink(missing_ok=True)
+    path, log = workplace.metrics(number), workplace.log(number)
+    for old in (path, log):  # an earlier run's, or whatever another trial has put there
+        old.unlink(missing_ok=True)
     metrics = MetricFile(path, metrics=tuple(limits.metrics), begun=bench.clock(), clock=bench.clock)
-    log = workplace.log(number)
     child = bench.nursery.start(
         command, directory=workplace.directory, label=label, environment=environment, output=log, on_exit=on_exit
     )

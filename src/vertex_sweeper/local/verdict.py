@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import signal
-from collections.abc import Sequence
 from typing import Final
 
-from vertex_sweeper.local.measurement import Measurement, select_final
+from vertex_sweeper.local.measurement import MetricFile, select_final
 from vertex_sweeper.local.study import Limits
 from vertex_sweeper.local.trial import Outcome
+from vertex_sweeper_runtime.metric_lines import LONGEST_LINE
+
+log = logging.getLogger(__name__)
 
 EARLY: Final = Outcome()
 """The outcome so far of a trial that is stopped early: it succeeds with what it has measured.
@@ -17,27 +20,40 @@ The API calls such a trial STOPPING ("should stop according to the service") unt
 """
 
 
-def judge(code: int, measurements: Sequence[Measurement], *, limits: Limits, stopped: Outcome | None) -> Outcome:
-    """What a trial's end amounts to. What it had measured before stays on record, however it ended.
+def judge(code: int, file: MetricFile, *, limits: Limits, stopped: Outcome | None) -> Outcome:
+    """What a trial's end amounts to. Whatever goes wrong while it is judged is that trial's failure, and nobody else's.
 
     Args:
         code: Its exit code; a negative one is a signal's number.
-        measurements: What it had measured.
+        file: What it has reported. What it had measured before stays on record, however it ended.
         limits: The job's.
         stopped: Why it had been asked to end; None if it had not been. EARLY is no failure, whatever the exit code.
     """
+    try:
+        return _judge(code, file, limits=limits, stopped=stopped)
+    except Exception as error:
+        log.exception("Judging a trial failed.")
+        return Outcome(reason=f"Judging the trial failed: {error!r}.", failed=True)
+
+
+def _judge(code: int, file: MetricFile, *, limits: Limits, stopped: Outcome | None) -> Outcome:
+    measurements = file.read()
     if stopped is not None and stopped is not EARLY:
         return Outcome(measurements, reason=stopped.reason, failed=stopped.failed)
     if code and stopped is None:
         return Outcome(measurements, reason=describe_exit(code), failed=True)
     final = select_final(measurements, metrics=limits.metrics, selection=limits.selection)
+    if file.problem and (final is None or stopped is None):
+        return Outcome(measurements, reason=f"The trial's metric file cannot be read: {file.problem}.", failed=True)
     if final is None:
         # The API: a trial that is done but has no final measurement is INFEASIBLE. Whether the service also counts it as
         # failed is not known; it did what it was told and found no number (NaN, say), and a search space with such a corner
         # should not end the sweep.
         reported = {metric for measurement in measurements for metric in measurement.values}
         missing = ", ".join(metric for metric in limits.metrics if metric not in reported)
-        return Outcome(measurements, reason=f"The trial ended without a final measurement: no finite value of {missing}.")
+        long = f" (lines of more than {LONGEST_LINE >> 10} KiB are not read)" if file.long_lines else ""
+        reason = f"The trial ended without a final measurement: no finite value of {missing}{long}."
+        return Outcome(measurements, reason=reason)
     return Outcome(measurements, final)
 
 
