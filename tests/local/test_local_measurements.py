@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from vertex_sweeper.local.measurement import Measurement, MetricFile, Selection, select_final
+from vertex_sweeper.local.measurement import Measurement, MetricFile, Selection, select_final, thin_out
 from vertex_sweeper.local.study import Limits
 from vertex_sweeper.local.verdict import judge
 
@@ -292,6 +292,21 @@ def test_the_final_measurement_is_selected(
     measurements: list[Measurement], metrics: dict[str, bool], selection: Selection, final: Measurement | None
 ) -> None:
     assert select_final(measurements, metrics=metrics, selection=selection) == final
+
+
+@pytest.mark.parametrize(
+    ("count", "kept"),
+    [
+        (0, []),
+        (1, [0]),
+        (4, [0, 1, 2, 3]),
+        (5, [0, 2, 4]),
+        (8, [1, 3, 5, 7]),
+        (9, [2, 5, 8]),
+    ],
+)
+def test_of_very_many_measurements_some_are_kept_and_the_last(count: int, kept: list[int]) -> None:
+    assert steps(thin_out([one(step, acc=1) for step in range(count)], most=4)) == kept
 
 
 def test_zeros_are_left_out_as_the_service_does() -> None:

@@ -15,7 +15,10 @@ from vertex_sweeper.local.moments import format_duration, parse_duration
 from vertex_sweeper_runtime.metric_lines import LineReader, Report, find_reports
 
 MOST_REPORTS: Final = 2_000_000
-"""How many values of one trial are kept."""
+"""How many values of one trial are read."""
+
+MOST_MEASUREMENTS: Final = 10_000
+"""How many measurements of one trial go on record, and to everybody who asks for its job."""
 
 
 class Selection(Enum):
@@ -173,6 +176,12 @@ class Series:
         ages = [age for age in (before.elapsed, elapsed) if age is not None]
         values = {**before.values, report.metric: report.value}
         self.measurements[place] = Measurement(report.step, values, max(ages, default=None))
+
+
+def thin_out(measurements: Sequence[Measurement], *, most: int = MOST_MEASUREMENTS) -> Sequence[Measurement]:
+    """All of them, or at most so many at even distances, the last among them."""
+    distance = -(-len(measurements) // most)
+    return measurements if distance <= 1 else measurements[::-1][::distance][::-1]
 
 
 def select_final(

@@ -6,7 +6,7 @@ import logging
 import signal
 from typing import Final
 
-from vertex_sweeper.local.measurement import MetricFile, select_final
+from vertex_sweeper.local.measurement import MetricFile, select_final, thin_out
 from vertex_sweeper.local.study import Limits
 from vertex_sweeper.local.trial import Outcome
 from vertex_sweeper_runtime.metric_lines import LONGEST_LINE
@@ -37,20 +37,21 @@ def judge(code: int, file: MetricFile, *, limits: Limits, stopped: Outcome | Non
 
 
 def _judge(code: int, file: MetricFile, *, limits: Limits, stopped: Outcome | None) -> Outcome:
-    measurements = file.read()
+    reported = file.read()
+    measurements = thin_out(reported)
     if stopped is not None and stopped is not EARLY:
         return Outcome(measurements, reason=stopped.reason, failed=stopped.failed)
     if code and stopped is None:
         return Outcome(measurements, reason=describe_exit(code), failed=True)
-    final = select_final(measurements, metrics=limits.metrics, selection=limits.selection)
+    final = select_final(reported, metrics=limits.metrics, selection=limits.selection)
     if file.problem and (final is None or stopped is None):
         return Outcome(measurements, reason=f"The trial's metric file cannot be read: {file.problem}.", failed=True)
     if final is None:
         # The API: a trial that is done but has no final measurement is INFEASIBLE. Whether the service also counts it as
         # failed is not known; it did what it was told and found no number (NaN, say), and a search space with such a corner
         # should not end the sweep.
-        reported = {metric for measurement in measurements for metric in measurement.values}
-        missing = ", ".join(metric for metric in limits.metrics if metric not in reported)
+        known = {metric for measurement in reported for metric in measurement.values}
+        missing = ", ".join(metric for metric in limits.metrics if metric not in known)
         long = f" (lines of more than {LONGEST_LINE >> 10} KiB are not read)" if file.long_lines else ""
         reason = f"The trial ended without a final measurement: no finite value of {missing}{long}."
         return Outcome(measurements, reason=reason)
