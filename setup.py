@@ -19,6 +19,7 @@ TEST = [
     "pytest-xdist>=3.5",
     "hypothesis>=6.100",
     "hydra-joblib-launcher>=1.2",
+    "hydra-zen>=0.13",
     "build>=1.2",
     "setuptools>=69",
     "wheel",

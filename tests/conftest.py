@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from vertex_sweeper_runtime.machine import RANKS, SIZES
+
 sys.path.insert(0, str(Path(__file__).parent))  # `support` is imported by name
 
 PREFIXES = ("VERTEX_", "CLOUD_ML_", "AIP_", "HYDRA_", "GOOGLE_")
-NAMES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "CLUSTER_SPEC", "TF_CONFIG")
+NAMES = (*RANKS, *SIZES, "CLUSTER_SPEC", "TF_CONFIG")
 
 
 @pytest.fixture(autouse=True)

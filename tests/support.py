@@ -40,7 +40,8 @@ class App:
         config = self.multirun([*LOCAL, *overrides], config_name)
         arguments = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)  # as Hydra itself hands them over
         assert isinstance(arguments, list)
-        return make_plan(arguments, config=config, config_loader=self.loader, start=start_of(self.folder))
+        start = start_of(self.folder, "--multirun", *LOCAL, *overrides)
+        return make_plan(arguments, config=config, config_loader=self.loader, start=start)
 
 
 def start_of(folder: Path, *words: str) -> Start:

@@ -399,14 +399,47 @@ def test_project_location_and_image_are_needed_on_vertex(app: App) -> None:
     assert all("hydra.sweeper.backend=local" in line for line in caught.value.mistakes)
 
 
-def test_a_sweep_inside_a_distributed_run_is_refused(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    with pytest.raises(InvalidSweep, match=r"WORLD_SIZE=4.*torchrun"):
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        (
+            {"WORLD_SIZE": "4", "RANK": "0"},
+            "WORLD_SIZE=4: a sweep inside a distributed run would be started 4 times: start it outside",
+        ),
+        ({"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "0"}, "OMPI_COMM_WORLD_SIZE=2: "),
+        ({"PMI_SIZE": "2"}, "PMI_SIZE=2: "),
+        ({"SLURM_STEP_NUM_TASKS": "8", "SLURM_PROCID": "0", "SLURM_NTASKS": "8"}, "SLURM_STEP_NUM_TASKS=8: "),
+        ({"RANK": "1"}, "RANK=1: a sweep inside a distributed run would be started by each of its processes: start it outside"),
+        ({"SLURM_PROCID": "3"}, "SLURM_PROCID=3: "),
+        ({"PMIX_RANK": "1"}, "PMIX_RANK=1: "),
+    ],
+    ids=str,
+)
+def test_a_sweep_inside_a_distributed_run_is_refused(
+    app: App, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str
+) -> None:
+    for name, text in environment.items():
+        monkeypatch.setenv(name, text)
+    with pytest.raises(InvalidSweep) as caught:
         app.plan(SWEPT)
+    (line,) = caught.value.mistakes
+    assert line.startswith(said)
 
 
-def test_a_sweep_of_one_process_in_a_distributed_launcher_is_fine(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "1")
+@pytest.mark.parametrize(
+    "environment",
+    [
+        pytest.param({"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}, id="torchrun of one"),
+        pytest.param({"SLURM_PROCID": "0", "SLURM_NTASKS": "8", "SLURM_LOCALID": "0"}, id="a batch script of Slurm's"),
+        pytest.param({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, id="srun of one"),
+        pytest.param({"RANK": "gold", "WORLD_SIZE": "", "PMI_SIZE": "9" * 5000}, id="no numbers"),
+    ],
+)
+def test_a_sweep_of_one_process_in_a_distributed_launcher_is_fine(
+    app: App, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    for name, text in environment.items():
+        monkeypatch.setenv(name, text)
     assert app.plan(SWEPT).contract.parameters
 
 

@@ -94,12 +94,21 @@ FLAGGED = ["train.py", "--config-name=sweep", "-cp", "../conf", *SWEEP]
         pytest.param(None, "python train.py --config-path ../conf --config-name sweep", id="derived"),
         pytest.param("torchrun train.py", "torchrun train.py --config-path ../conf --config-name sweep", id="set"),
         pytest.param("python a.py -cn x", "python a.py -cn x --config-path ../conf", id="set, with its own config name"),
+        pytest.param("python -m a", "python -m a --config-path ../conf --config-name sweep", id="set, a module"),
         pytest.param("a --config-path=y --config-name z", "a --config-path=y --config-name z", id="set, with both of its own"),
     ],
 )
 def test_the_flags_that_chose_the_config_stand_behind_any_command(folder: Path, given: str | None, expected: str) -> None:
     command = trial_command(given.split() if given else None, started(folder, FLAGGED), portable=True)
     assert " ".join(command) == expected
+
+
+@pytest.mark.parametrize(
+    "given", ["python train.py -m", "torchrun train.py --multirun", "tune --multirun", "python -m pkg --multirun"]
+)
+def test_a_command_that_would_sweep_in_each_trial_is_refused(folder: Path, given: str) -> None:
+    with pytest.raises(InvalidSweep, match=r"hydra\.sweeper\.trial\.command: .* starts a sweep, and a trial is one run"):
+        trial_command(given.split(), started(folder, ["train.py", *SWEEP]), portable=True)
 
 
 def test_a_notebook_needs_a_command_and_takes_it_as_it_is(folder: Path) -> None:

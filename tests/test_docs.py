@@ -82,7 +82,7 @@ def app(tmp_path: Path) -> Iterator[App]:
 def plan_in(app: App, *overrides: str) -> Plan:
     """The plan of `python src/train.py` with these overrides, backend vertex."""
     script = str(app.folder / "src" / "train.py")
-    start = Start([script], ["python", script], None, "/usr/bin/python", app.folder)
+    start = Start([script, "-m", *overrides], ["python", script, "-m", *overrides], None, "/usr/bin/python", app.folder)
     config = app.multirun(overrides, "train")
     return make_plan(list(config.hydra.overrides.task), config=config, config_loader=app.loader, start=start)
 

@@ -42,8 +42,14 @@ class VertexSweeper(Sweeper):
         """Tune the app with these command-line overrides, and return when the job has ended.
 
         Raises:
+            SystemExit: This process belongs to a trial; its exit code is that of
+                `vertex_sweeper_runtime.errors.SweepInTrialError`.
             vertex_sweeper.errors.SweepError: What went wrong, on one line; Hydra prints it without a traceback.
         """
+        from vertex_sweeper_runtime.inside_trial import refuse_sweep
+
+        refuse_sweep()  # before anything else: a sweep in each trial has no end
+
         from vertex_sweeper.sweep import run_sweep  # here, so that a plain run of the app does not pay for the engine
 
         return run_sweep(arguments, hydra_context=self.hydra_context, config=self.config)

@@ -14,26 +14,32 @@ from pathlib import Path
 from types import ModuleType
 
 from vertex_sweeper.errors import InvalidSweep
-
-REMEDY = "set hydra.sweeper.trial.command, as in [python, train.py]"
+from vertex_sweeper.process_arguments import REMEDY, CommandLine, host_of, hydra_flags, split_command_line
 
 _SHORT = {"--config-path": "-cp", "--config-name": "-cn", "--config-dir": "-cd"}
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How this process was started: what `sys` and `__main__` say."""
+    """How this process was started: what `sys` and `__main__` say, and what else it is (see `host_of`)."""
 
     argv: Sequence[str]
     original: Sequence[str]
     main: ModuleType | None
     executable: str
     directory: Path
+    host: str = ""
+
+    @property
+    def line(self) -> CommandLine:
+        """The command line that started it."""
+        return split_command_line(self.original)
 
     @classmethod
     def of_this_process(cls) -> Start:
         """The process that runs the sweep."""
-        return cls(sys.argv, sys.orig_argv, sys.modules.get("__main__"), sys.executable, Path.cwd())
+        host = host_of(split_command_line(sys.orig_argv).program)
+        return cls(sys.argv, sys.orig_argv, sys.modules.get("__main__"), sys.executable, Path.cwd(), host)
 
 
 def trial_command(given: Sequence[str] | None, start: Start, *, portable: bool) -> tuple[str, ...]:
@@ -44,6 +50,7 @@ def trial_command(given: Sequence[str] | None, start: Start, *, portable: bool) 
     """
     if given is None:
         return derive_command(start, portable=portable)
+    _refuse_multirun(given)
     flags = _hydra_flags(start, portable=portable)
     pairs = zip(flags[::2], flags[1::2], strict=True)
     return (*given, *(word for pair in pairs if not _has_flag(given, pair[0]) for word in pair))
@@ -55,26 +62,34 @@ def derive_command(start: Start, *, portable: bool) -> tuple[str, ...]:
     `portable` is for a container, where only paths relative to the working directory exist; raises InvalidSweep for others, and
     where there is nothing to start (a notebook).
     """
+    line = start.line
     spec = getattr(start.main, "__spec__", None)
-    if spec is not None and spec.name:
-        name = spec.name.removesuffix(".__main__")
-        module = ["-m", name]
-        return ("python", *_interpreter_options(start, module), *module, *_hydra_flags(start, portable=portable))
-    script = Path(start.argv[0]) if start.argv and start.argv[0] else None
-    if script is None or not (start.directory / script).is_file():
+    # A profiler's module may stay `__main__` while it runs a script; and of `python folder`, the name is `__main__`.
+    if spec is not None and spec.name not in (None, "__main__") and start.argv[0] not in line.arguments:
+        module = spec.name.removesuffix(".__main__")
+        return ("python", *line.options, "-m", module, *_hydra_flags(start, portable=portable))
+    script = _script(start, line)
+    if script is None:
         raise InvalidSweep([f"this sweep was not started from a script, so its trials' command is unknown: {REMEDY}"])
     if script.suffix != ".py" and _is_entry_point(script, start):
         return (script.name, *_hydra_flags(start, portable=portable))
     path = _portable(script, start, "the script", portable=portable)
-    return ("python", *_interpreter_options(start, start.argv[:1]), path, *_hydra_flags(start, portable=portable))
+    return ("python", *line.options, path, *_hydra_flags(start, portable=portable))
 
 
-def _interpreter_options(start: Start, program: Sequence[str]) -> list[str]:
-    """Options such as `-O` or `-X dev`: what stands between the interpreter and the program, if that can be told."""
-    given = len(start.argv) - 1
-    words = list(start.original[1 : len(start.original) - given])
-    options, last = words[: -len(program)], words[-len(program) :]
-    return options if last == list(program) else []
+def _script(start: Start, line: CommandLine) -> Path | None:
+    """The script that runs: of a debugger or profiler it is an argument, and stands in `sys.argv` all the same."""
+    name = start.argv[0] if start.argv and start.argv[0] in start.original else "".join(line.program[-1:])
+    script = Path(name) if name else None
+    return script if script is not None and (start.directory / script).exists() else None
+
+
+def _refuse_multirun(command: Sequence[str]) -> None:
+    script = next((at for at, word in enumerate(command) if word.endswith(".py")), len(command))
+    found = [word for at, word in enumerate(command) if word == "--multirun" or (word == "-m" and at > script)]
+    if found:
+        rule = f"{found[0]} in it starts a sweep, and a trial is one run"
+        raise InvalidSweep([f"hydra.sweeper.trial.command: {rule}: leave it out"])
 
 
 def _is_entry_point(script: Path, start: Start) -> bool:
@@ -85,10 +100,7 @@ def _is_entry_point(script: Path, start: Start) -> bool:
 
 def _hydra_flags(start: Start, *, portable: bool) -> list[str]:
     """`--config-name`, `--config-path` and `--config-dir` as they were given; Hydra 1.3 wants flags before overrides."""
-    # Hydra's own parser knows every spelling (-cn, --config-name=x); it has no public name.
-    from hydra._internal.utils import get_args_parser
-
-    given, _ = get_args_parser().parse_known_args(list(start.argv[1:]))
+    given = hydra_flags(start.argv[1:])
     flags = []
     if given.config_path:
         # A relative one is relative to the script and means the same in the container.

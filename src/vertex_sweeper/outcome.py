@@ -260,6 +260,8 @@ _EXITS: Final = {
     "64": "the arguments do not fit the contract, or the contract cannot be read",
     "65": "the command ended well, and a metric is missing",
     "66": "the config is not the one that was composed for the sweep",
+    "67": "the command started a sweep inside the trial",
+    "68": "CLUSTER_SPEC does not say which replica this is",
     "126": "the command cannot be started",
     "127": "the command is not there",
 }

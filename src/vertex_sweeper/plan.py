@@ -6,6 +6,7 @@ Reads the config, collects every mistake that can be known now, and asks Hydra t
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from vertex_sweeper.entries import Entry, EntryReader
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.group_files import GroupFiles
 from vertex_sweeper.groups import DEFAULT_GROUP, add_group_spaces
+from vertex_sweeper.process_arguments import refuse_foreign_arguments
 from vertex_sweeper.service import Job
 from vertex_sweeper.services import Place, find_mistakes, place_of
 from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, SEARCH_SPACE_KEYS, Drift, Settings, read_settings
@@ -32,6 +34,7 @@ from vertex_sweeper.settings.credentials import credentials_among
 from vertex_sweeper.space import SearchSpace, build_space, misread
 from vertex_sweeper.travelling import aliased, given_hydra_overrides, refuse_absolute_search_paths, travelling_overrides
 from vertex_sweeper_runtime.contract import Contract, ServiceValue
+from vertex_sweeper_runtime.machine import RANKS, SIZES
 
 _LOST = "hydra.sweeper.vertex.base_output_directory is not set: Hydra's output ends with each container"
 
@@ -66,7 +69,7 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
         space = _read_space(section, arguments, config, EntryReader(config_loader), files)
     command: Sequence[str] = ()
     with mistakes:
-        command = _command_of(settings, config, start, portable=place.container)
+        command = _command_of(settings, config, start, config_loader, portable=place.container)
     with mistakes:
         _refuse_credentials(settings, space)
     mistakes.raise_if_any()
@@ -99,12 +102,16 @@ def _refuse_credentials(settings: Settings, space: SearchSpace) -> None:
         raise InvalidSweep(found)
 
 
-def _command_of(settings: Settings, config: DictConfig, start: Start, *, portable: bool) -> Sequence[str]:
+def _command_of(
+    settings: Settings, config: DictConfig, start: Start, config_loader: ConfigLoader, *, portable: bool
+) -> Sequence[str]:
     mistakes = Mistakes()
     command: Sequence[str] = ()
     with mistakes:
         refuse_absolute_search_paths(config, portable=portable)
     with mistakes:
+        if settings.trial.command is None:
+            refuse_foreign_arguments(start.line, start.argv, host=start.host, config=config, config_loader=config_loader)
         command = trial_command(settings.trial.command, start, portable=portable)
     mistakes.raise_if_any()
     return command
@@ -267,8 +274,11 @@ def _notes(section: DictConfig, config: DictConfig) -> list[str]:
 
 
 def _refuse_distributed_run(environment: Mapping[str, str]) -> None:
-    size = environment.get("WORLD_SIZE", "1")
-    if size.isdigit() and int(size) > 1:
-        raise InvalidSweep(
-            [f"WORLD_SIZE={size}: a sweep inside a distributed run would be started {size} times: start it outside torchrun"]
-        )
+    rule, remedy = "a sweep inside a distributed run would be started", "start it outside torchrun, mpirun or srun"
+    for name in (*SIZES, *RANKS):
+        text = environment.get(name, "")
+        count = int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
+        if name in SIZES and count > 1:
+            raise InvalidSweep([f"{name}={count}: {rule} {count} times: {remedy}"])
+        if name in RANKS and count > 0:
+            raise InvalidSweep([f"{name}={count}: {rule} by each of its processes: {remedy}"])

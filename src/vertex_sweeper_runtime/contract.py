@@ -10,13 +10,11 @@ much as everything else the shim needs (change one with `value._replace(field=..
 
 from __future__ import annotations
 
-import base64
-import json
 import math
-import zlib
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from vertex_sweeper_runtime.checked_json import Fields, pack, unpack
 from vertex_sweeper_runtime.errors import ContractError
 
 if TYPE_CHECKING:
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
 
 VARIABLE: Final = "VERTEX_SWEEPER_CONTRACT"
 VERSION: Final = 2  # which brought `drift`
+_LATEST_VERSION: Final = 10**6
 
 TOLERANCE: Final = 1e-9
 """How far, relative to the larger number, a flag may be off an allowed value: services round in the last digits."""
@@ -93,7 +92,7 @@ class Parameter(NamedTuple):
             raise ValueError(f"{self.id}: {rendered!r} is none of its labels ({_listed(self.values)})")
         number = _number(self.id, rendered)
         if self.kind is Kind.DISCRETE:
-            nearest = min(self.values, key=lambda value: abs(float(value) - number))
+            nearest = min(self.values, key=lambda value: abs(float(value) - number), default=math.nan)
             if _close(number, float(nearest)):
                 return nearest
             raise ValueError(f"{self.id}: {rendered} is none of its values ({_listed(self.values)})")
@@ -156,7 +155,10 @@ class Contract(NamedTuple):
         parameter, or one whose parent's value rules it out.
         """
         known = {parameter.id for parameter in self.parameters}
+        placed = {item.id for item in self.sequence if not isinstance(item, str)}
         mistakes = [f"{id}: not a parameter of this sweep" for id in values if id not in known]
+        mistakes += [f"{id}: a parameter without a place among the overrides" for id in sorted(known - placed)]
+        mistakes += [f"{id}: a place among the overrides without a parameter" for id in sorted(placed - known)]
         decoded: dict[str, ServiceValue] = {}
         for parameter in self.parameters:
             if parameter.id in values:
@@ -193,30 +195,19 @@ class Contract(NamedTuple):
 
 def encode(contract: Contract) -> str:
     """The contract as the text of an environment variable: letters, digits, `-`, `_` and `=`."""
-    document = {
-        "version": VERSION,
-        "command": contract.command,
-        "sequence": [item if isinstance(item, str) else {"parameter": item.id} for item in contract.sequence],
-        "parameters": [_parameter_to_json(parameter) for parameter in contract.parameters],
-        "metrics": contract.metrics,
-        "keep_alive": contract.keep_alive,
-        "groups": contract.groups,
-        "pinned": contract.pinned,
-        "subdir": contract.subdir,
-        "drift": contract.drift,
-    }
-    text = json.dumps(document, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode()
+    from vertex_sweeper_runtime.contract_document import to_document  # which imports the classes of this module
+
+    return pack({"version": VERSION, **to_document(contract)})
 
 
 def decode(text: str) -> Contract:
-    """The contract that `encode` wrote. Raises ContractError when it is damaged or of a newer version."""
+    """The contract that `encode` wrote. Raises ContractError when it is damaged, of a newer version, or of another shape."""
+    from vertex_sweeper_runtime.contract_document import from_document
+
     try:
-        document = json.loads(zlib.decompress(base64.b64decode(text, altchars=b"-_", validate=True)))
-        version = document["version"]
-        if not isinstance(version, int):
-            raise TypeError(f"its version is {version!r}")  # noqa: TRY301 - one message for every kind of damage
-    except (ValueError, zlib.error, KeyError, TypeError) as error:
+        document = Fields(unpack(text))
+        version = document.integer("version", least=1, most=_LATEST_VERSION)
+    except ValueError as error:
         raise ContractError(
             f"{VARIABLE} cannot be read ({error}): it must be passed to the container as the sweep wrote it"
         ) from error
@@ -226,47 +217,9 @@ def decode(text: str) -> Contract:
             "upgrade hydra-vertex-sweeper in the training image"
         )
     try:
-        return Contract(
-            command=tuple(document["command"]),
-            sequence=tuple(item if isinstance(item, str) else Slot(item["parameter"]) for item in document["sequence"]),
-            parameters=tuple(_parameter_from_json(entry) for entry in document["parameters"]),
-            metrics=tuple(document["metrics"]),
-            keep_alive=document["keep_alive"],
-            groups=tuple(document.get("groups", ())),
-            pinned=tuple(document.get("pinned", ())),
-            subdir=document.get("subdir"),
-            drift=document.get("drift", ""),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise ContractError(f"{VARIABLE} has version {version} but not its shape: {error!r}") from error
-
-
-def _parameter_to_json(parameter: Parameter) -> dict[str, Any]:
-    entry: dict[str, Any] = {"id": parameter.id, "key": parameter.key, "kind": parameter.kind.value}
-    if parameter.kind in (Kind.DOUBLE, Kind.INTEGER):
-        entry |= {"low": parameter.low, "high": parameter.high}
-    else:
-        entry |= {"values": parameter.values, "literals": parameter.literals}
-    if parameter.scale is not None:
-        entry["scale"] = parameter.scale.value
-    if parameter.when is not None:
-        entry["when"] = {"parent": parameter.when.parent, "values": parameter.when.values}
-    return entry
-
-
-def _parameter_from_json(entry: Mapping[str, Any]) -> Parameter:
-    when = entry.get("when")
-    return Parameter(
-        id=entry["id"],
-        key=entry["key"],
-        kind=Kind(entry["kind"]),
-        low=entry.get("low", 0),
-        high=entry.get("high", 0),
-        values=tuple(entry.get("values", ())),
-        literals=tuple(entry.get("literals", ())),
-        scale=Scale(entry["scale"]) if "scale" in entry else None,
-        when=Condition(when["parent"], tuple(when["values"])) if when else None,
-    )
+        return from_document(document)
+    except ValueError as error:
+        raise ContractError(f"{VARIABLE} has version {version} but not its shape: {error}") from error
 
 
 def _number(id: str, rendered: ServiceValue) -> float:

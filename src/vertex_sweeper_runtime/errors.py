@@ -1,9 +1,11 @@
-"""What can go wrong in a container before the training command runs.
+"""What can go wrong in a container apart from the training itself.
 
 TrialError                  the shim stops, and says why on one line
 ├── ContractError           the contract cannot be read here (also a ValueError)
 ├── FlagError               the arguments do not fit the contract (also a ValueError)
+├── ClusterError            CLUSTER_SPEC does not say which replica this is (also a ValueError)
 ├── DriftError              the trial's config is not the one that its sweep composed, and must be
+├── SweepInTrialError       the trial's command started a sweep
 └── MetricError             the command ended well but a metric is missing
 
 Every class carries the exit code of the shim. Vertex runs a container again after exit codes 6, 11, 134 and 139, so none of
@@ -31,10 +33,22 @@ class FlagError(TrialError, ValueError):
     exit_code = 64
 
 
+class ClusterError(TrialError, ValueError):
+    """CLUSTER_SPEC cannot be read, or names no replica: nobody can tell whether this one reports."""
+
+    exit_code = 68
+
+
 class DriftError(TrialError):
     """The task was not started: the image composes another config than the machine that started the sweep."""
 
     exit_code = 66
+
+
+class SweepInTrialError(TrialError):
+    """A sweep was to begin inside a trial: each of its trials would start one too, without end."""
+
+    exit_code = 67
 
 
 class MetricError(TrialError):

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from vertex_sweeper_runtime.checked_json import pack, unpack
+from vertex_sweeper_runtime.errors import ContractError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -126,19 +128,23 @@ def encode(fingerprint: Fingerprint) -> str:
         for position, snapshot in enumerate(fingerprint.snapshots)
     ]
     document = [fingerprint.policy, fingerprint.depth, fingerprint.choices, snapshots]
-    packed = zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 9)
-    return urlsafe_b64encode(packed).decode()
+    return pack(document)
 
 
 def decode(text: str) -> Fingerprint:
-    """The fingerprint that `encode` wrote."""
-    policy, depth, choices, entries = json.loads(zlib.decompress(urlsafe_b64decode(text)))
-    snapshots: list[Snapshot] = []
-    for options, ignored, own, gone in entries:
-        first = snapshots[0].hashes if snapshots else {}
-        merged = {name: value for name, value in {**first, **own}.items() if name not in gone}
-        snapshots.append(Snapshot(tuple(options), tuple(map(tuple, ignored)), merged))
-    return Fingerprint(policy, tuple(choices), tuple(snapshots), depth)
+    """The fingerprint that `encode` wrote. Raises ContractError when it is damaged."""
+    try:
+        policy, depth, choices, entries = unpack(text)
+        if not isinstance(policy, str) or type(depth) is not int:
+            raise TypeError("its policy or depth is of another type")  # noqa: TRY301 - one message for every kind of damage
+        snapshots: list[Snapshot] = []
+        for options, ignored, own, gone in entries:
+            first = snapshots[0].hashes if snapshots else {}
+            merged = {name: value for name, value in {**first, **own}.items() if name not in gone}
+            snapshots.append(Snapshot(tuple(options), tuple(map(tuple, ignored)), merged))
+        return Fingerprint(policy, tuple(choices), tuple(snapshots), depth)
+    except (ValueError, TypeError) as error:
+        raise ContractError(f"the fingerprint of the sweep's config cannot be read ({error})") from error
 
 
 def _leaves(value: Any, path: Path, name: str) -> Iterator[Leaf]:

@@ -2,8 +2,15 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
+
+from vertex_sweeper_runtime.checked_json import Fields, is_text, parse
+from vertex_sweeper_runtime.errors import ClusterError
+
+OWN_PREFIX: Final = "VERTEX_SWEEPER_"
+"""How all variables begin that this package sets for trials; none that users set does."""
 
 SWEEP_DIRECTORY: Final = "VERTEX_SWEEPER_SWEEP_DIR"
 """Set by the local service only: the absolute `hydra.sweep.dir` of the sweep."""
@@ -14,46 +21,113 @@ EARLIER_METRICS: Final = "VERTEX_SWEEPER_EARLIER_METRICS"
 METRIC: Final = "VERTEX_TRIAL_METRIC"
 """Set by users without a contract: the id under which the task's return value is reported."""
 
+RANKS: Final = (
+    "RANK",  # torchrun, accelerate, DeepSpeed; Vertex itself for jobs of several replicas
+    "LOCAL_RANK",  # Lightning sets this one alone
+    "OMPI_COMM_WORLD_RANK",  # Open MPI
+    "PMIX_RANK",  # whoever starts by PMIx: Open MPI 5, srun --mpi=pmix
+    "PMI_RANK",  # MPICH, Intel MPI, Cray, srun --mpi=pmi2
+    "MV2_COMM_WORLD_RANK",  # MVAPICH2
+    "SLURM_PROCID",  # srun; 0 in a batch script, where there is but one process
+    "FLUX_TASK_RANK",  # flux run
+    "PALS_RANKID",  # Cray PALS
+    "ALPS_APP_PE",  # Cray ALPS
+    "JSM_NAMESPACE_RANK",  # LSF's jsrun
+    "HOROVOD_RANK",  # horovodrun
+)
+"""Where launchers of several processes put each one's number, from 0. Where they are nested, the first is 0 by each of them."""
+
+SIZES: Final = (
+    "WORLD_SIZE",
+    "OMPI_COMM_WORLD_SIZE",
+    "PMI_SIZE",
+    "MV2_COMM_WORLD_SIZE",
+    "SLURM_STEP_NUM_TASKS",  # of srun alone: SLURM_NTASKS is what a batch script may still start
+    "JSM_NAMESPACE_SIZE",
+    "HOROVOD_SIZE",
+)
+"""Where they put how many processes there are."""
+
+_TRIAL: Final = "CLOUD_ML_TRIAL_ID"
+_CLUSTER: Final = "CLUSTER_SPEC"
+_PRIMARY_POOL: Final = "workerpool0"
+
 
 class Machine(NamedTuple):
     """One container of a job.
 
     `trial` is the trial's id, None outside a tuning job. `job` is the tuning job's id. `primary` is true for the one replica
     whose metrics count. `sweep_directory` is the folder that holds the folders of all trials, None where nothing but the
-    container's own disk is known.
+    container's own disk is known; any replica but the primary has `own_folder` inside the trial's (`workerpool1-0`).
     """
 
     trial: str | None
     job: str | None
     primary: bool
     sweep_directory: str | None
+    own_folder: str = ""
 
 
 def describe(environment: Mapping[str, str]) -> Machine:
-    """The container that this environment belongs to."""
-    task = _task(environment)
-    trial = environment.get("CLOUD_ML_TRIAL_ID") or str(task.get("trial") or "") or None
+    """The container that this environment belongs to. Raises ClusterError when CLUSTER_SPEC says it in no known way."""
+    try:
+        named, pool, index = _task(environment)
+    except ValueError as error:
+        raise ClusterError(f"{_CLUSTER} does not say which replica this is: {error}") from error
+    trial = environment.get(_TRIAL) or named or None
+    primary = pool == _PRIMARY_POOL and index == 0
+    sweep_directory = environment.get(SWEEP_DIRECTORY) or _output_directory(environment, trial=trial)
     return Machine(
         trial=trial,
         job=environment.get("CLOUD_ML_JOB_ID") or None,
-        primary=task.get("type", "workerpool0") == "workerpool0" and int(task.get("index") or 0) == 0,
-        sweep_directory=environment.get(SWEEP_DIRECTORY) or _output_directory(environment, trial=trial),
+        primary=primary,
+        sweep_directory=sweep_directory,
+        own_folder=f"{pool}-{index}" if sweep_directory and not primary else "",
     )
 
 
 def first_rank(environment: Mapping[str, str]) -> bool:
-    """Whether this process is the first of its node and of its job; launchers such as torchrun start several in a replica."""
-    return all(environment.get(name, "") in ("", "0") for name in ("RANK", "LOCAL_RANK"))
+    """Whether this process is the first of its node and of its job: each rank that is set is 0."""
+    return all(environment.get(name, "") in ("", "0") for name in RANKS)
 
 
-def _task(environment: Mapping[str, str]) -> Mapping[str, Any]:
-    # Without a readable CLUSTER_SPEC there is one replica. Other parts of it vary by kind of job: `trial` may be missing or
-    # empty, `job` may be JSON inside a string.
+def trial_variable(environment: Mapping[str, str]) -> str | None:
+    """The variable by which a process knows that it belongs to a trial, ours or any of Vertex; None outside of trials."""
+    if environment.get(_TRIAL):
+        return _TRIAL
+    own = next((name for name in environment if name.startswith(OWN_PREFIX)), None)
     try:
-        task = json.loads(environment.get("CLUSTER_SPEC", ""))["task"]
-    except (ValueError, KeyError, TypeError):
-        return {}
-    return task if isinstance(task, dict) else {}
+        return own or (_CLUSTER if _task(environment)[0] else None)
+    except ValueError:
+        return None
+
+
+def _task(environment: Mapping[str, str]) -> tuple[str, str, int]:
+    """The trial's id, or nothing, the pool and the index in it, from CLUSTER_SPEC.
+
+    Without it, or where it is no JSON or not Vertex's, there is one replica. Of Vertex's, `trial` may be missing or empty
+    outside of tuning jobs, and other parts vary by kind of job. Raises ValueError for a task that cannot be understood:
+    whoever took it for the primary replica would report what another one has to.
+    """
+    try:
+        task = parse(environment.get(_CLUSTER, ""))["task"]
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return "", _PRIMARY_POOL, 0
+    if not isinstance(task, dict):
+        return "", _PRIMARY_POOL, 0
+    fields = Fields(task, "task")
+    trial = fields.checked("trial", lambda value: value is None or is_text(value) or type(value) is int, "a text", "")
+    pool = fields.checked("type", _is_pool, "the name of a worker pool", _PRIMARY_POOL)
+    index = fields.checked("index", _is_index, "a whole number", 0)
+    return str(trial or ""), pool, int(index)
+
+
+def _is_pool(value: Any) -> bool:
+    return is_text(value) and re.fullmatch(r"[\w-]+", value, re.ASCII) is not None
+
+
+def _is_index(value: Any) -> bool:
+    return re.fullmatch("[0-9]{1,9}", str(value)) is not None
 
 
 def _output_directory(environment: Mapping[str, str], *, trial: str | None) -> str | None:

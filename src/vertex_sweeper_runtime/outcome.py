@@ -1,27 +1,31 @@
-"""What the callback tells the shim: a small file beside the metric file that says why a metric is not in it.
+"""What the app's process tells the shim: a small file beside the metric file that says why a metric is not in it.
 
-Hydra swallows whatever a callback raises, and the shim sees only the app's exit code: this file is the way between the two.
+Hydra swallows whatever a callback raises, and launchers make 1 of every exit code: this file is the way around both.
 """
 
 import json
 import os
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from vertex_sweeper_runtime.checked_json import Fields, is_text, parse
+from vertex_sweeper_runtime.errors import DriftError, SweepInTrialError
 from vertex_sweeper_runtime.regular_files import read_regular
 
 _MOST_BYTES: Final = 1 << 20
+_CODES: Final = (0, DriftError.exit_code, SweepInTrialError.exit_code)
 
 
 class Outcome(NamedTuple):
     """How a task's return value fared: by metric id, why there is no number, and numbers that cannot be reported.
 
-    `stopped` says why the callback did not let the task begin.
+    `stopped` says why the trial was ended, whatever its command made of that, and `code` is then the shim's exit code.
     """
 
     missing: dict[str, str]
     not_finite: dict[str, str]
     stopped: str = ""
+    code: int = 0
 
 
 def outcome_path(metric_path: str) -> str:
@@ -30,7 +34,11 @@ def outcome_path(metric_path: str) -> str:
 
 
 def write_outcome(path: str, outcome: Outcome) -> None:
-    """Writes the file beside its place, and renames it."""
+    """Writes the file beside its place, and renames it. One that says why the trial was ended stays."""
+    with suppress(ValueError):
+        before = read_outcome(path)
+        if before is not None and before.stopped:
+            return
     os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - the runtime does without pathlib
     beside = f"{path}.{os.getpid()}"
     with open(beside, "w", encoding="utf-8") as file:  # noqa: PTH123
@@ -39,11 +47,23 @@ def write_outcome(path: str, outcome: Outcome) -> None:
 
 
 def read_outcome(path: str) -> Outcome | None:
-    """What the callback wrote; None when it did not run."""
+    """What was written; None without a file. Raises ValueError, with one line, when something else is there."""
     try:
-        return Outcome(**json.loads(read_regular(path, most=_MOST_BYTES)))
-    except (OSError, ValueError, TypeError, RecursionError):
+        fields = Fields(parse(read_regular(path, most=_MOST_BYTES)))
+        return Outcome(
+            missing=fields.checked("missing", _is_reasons, "an object of texts"),
+            not_finite=fields.checked("not_finite", _is_reasons, "an object of texts"),
+            stopped=fields.text("stopped", ""),
+            code=fields.checked("code", lambda value: type(value) is int and value in _CODES, "an exit code of the shim", 0),
+        )
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        raise ValueError(error.strerror) from error
+
+
+def _is_reasons(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(is_text, value.values()))
 
 
 def remove_outcome(path: str) -> None:

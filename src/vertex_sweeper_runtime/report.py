@@ -4,6 +4,7 @@ import logging
 import math
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -13,7 +14,7 @@ from omegaconf import DictConfig
 
 from vertex_sweeper_runtime import contract, machine
 from vertex_sweeper_runtime.drift import find_drift
-from vertex_sweeper_runtime.errors import DriftError
+from vertex_sweeper_runtime.errors import ContractError, DriftError
 from vertex_sweeper_runtime.metric_lines import LineReader, Position
 from vertex_sweeper_runtime.metrics import append_metrics, metric_path
 from vertex_sweeper_runtime.outcome import Outcome, outcome_path, write_outcome
@@ -28,8 +29,8 @@ _MOST_KEYS = 20
 class ReportMetrics(Callback):
     """Reports what the task returned: a number, a dict by metric id, or a sequence in the metrics' order.
 
-    One process of a job reports: the primary replica's, with RANK and LOCAL_RANK unset or 0. What the app reported itself in
-    this attempt stays as it is; what it returned counts at the last step that it has reported.
+    One process of a job reports: the primary replica's, with all of `machine.RANKS` unset or 0. What the app reported itself
+    in this attempt stays as it is; what it returned counts at the last step that it has reported.
     """
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
@@ -39,6 +40,9 @@ class ReportMetrics(Callback):
             return
         try:
             drift = find_drift(contract.decode(environment[contract.VARIABLE]), config)
+        except ContractError as error:
+            log.error("Comparing the config with the sweep's failed: %s", error)  # noqa: TRY400 - the line says all
+            return
         except Exception:  # Hydra would say it without the reason; a config that cannot be compared is no reason to stop
             log.exception("Comparing the config with the sweep's failed")
             return
@@ -47,7 +51,9 @@ class ReportMetrics(Callback):
         first = machine.first_rank(environment)
         if drift.fatal:
             if first and machine.describe(environment).primary:
-                write_outcome(outcome_path(metric_path(environment)), Outcome({}, {}, stopped=drift.line))
+                outcome = Outcome({}, {}, stopped=drift.line, code=DriftError.exit_code)
+                with suppress(OSError):  # the exit code says it, too
+                    write_outcome(outcome_path(metric_path(environment)), outcome)
             log.error(drift.line)
             raise SystemExit(DriftError.exit_code)  # Hydra swallows everything else
         if first:

@@ -8,7 +8,7 @@ from typing import Final
 from vertex_sweeper_runtime import child, contract
 from vertex_sweeper_runtime.additions import hydra_overrides
 from vertex_sweeper_runtime.contract import Contract
-from vertex_sweeper_runtime.errors import DriftError, MetricError, TrialError
+from vertex_sweeper_runtime.errors import MetricError, TrialError
 from vertex_sweeper_runtime.machine import EARLIER_METRICS, Machine, describe
 from vertex_sweeper_runtime.metric_lines import Position, find_end
 from vertex_sweeper_runtime.metrics import VARIABLE as METRIC_FILE
@@ -30,14 +30,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one trial; returns its exit code.
 
     That is the command's own (128 + n when signal n ended it), 127 or 126 when it could not be started, 64 when the arguments
-    do not fit the contract, 65 when it ended well without every metric, 66 when its config is not the sweep's and must be.
+    do not fit the contract, 65 when it ended well without every metric, 66 when its config is not the sweep's and must be, 67
+    when it started a sweep, 68 when CLUSTER_SPEC cannot be understood.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments in ([], ["--help"], ["-h"]):
         (sys.stdout if arguments else sys.stderr).write(_USAGE)
         return 0 if arguments else _MISUSED
-    machine = describe(os.environ)
     try:
+        machine = describe(os.environ)
         agreed = contract.decode(os.environ[contract.VARIABLE]) if contract.VARIABLE in os.environ else None
         command = [*_command(agreed, arguments), *hydra_overrides(machine)]
     except TrialError as error:
@@ -61,14 +62,13 @@ def _command(agreed: Contract | None, arguments: Sequence[str]) -> list[str]:
 def _see_through(command: Sequence[str], agreed: Contract | None, machine: Machine, *, mask: Sequence[int]) -> int:
     path = metric_path(os.environ)
     awaited = agreed.metrics if agreed is not None and machine.primary else ()
-    if awaited:
-        remove_outcome(outcome_path(path))
+    remove_outcome(outcome_path(path))
     earlier = find_end(path)  # the container may be run again, and what was reported then does not count now
     code, stopped = _run(command, {**os.environ, EARLIER_METRICS: earlier.to_text(), **_absolute(path)}, mask=mask)
-    outcome = read_outcome(outcome_path(path)) if awaited else None
+    outcome = _read_outcome(path, awaited)
     if outcome is not None and outcome.stopped:
         _say(outcome.stopped)
-        code = DriftError.exit_code  # whatever a launcher in between made of it
+        code = outcome.code  # whatever a launcher in between made of it
     elif code == 0 and awaited:
         code = _check_metrics(awaited, path, outcome, since=earlier)
     if code != 0 and not stopped and agreed is not None and agreed.keep_alive > 0:
@@ -80,14 +80,21 @@ def _see_through(command: Sequence[str], agreed: Contract | None, machine: Machi
 def _run(command: Sequence[str], environment: Mapping[str, str], *, mask: Sequence[int]) -> child.Ending:
     try:
         return child.run(command, environment, mask=mask)
-    except OSError as error:
-        _say(f"{command[0]}: cannot be started: {error.strerror}")
+    except (OSError, ValueError) as error:  # ValueError: a word has a NUL, or characters that this system cannot encode
+        _say(f"{command[0]}: cannot be started: {error.strerror if isinstance(error, OSError) else error}")
         return child.Ending(_NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_STARTED, stopped=False)
 
 
 def _absolute(path: str) -> dict[str, str]:
     # The app may change its directory, and cloudml-hypertune crashes on a path without one.
     return {METRIC_FILE: path} if os.environ.get(METRIC_FILE) else {}
+
+
+def _read_outcome(path: str, awaited: Sequence[str]) -> Outcome | None:
+    try:
+        return read_outcome(outcome_path(path))
+    except ValueError as error:
+        return Outcome(missing=dict.fromkeys(awaited, f"{outcome_path(path)} cannot be read ({error})"), not_finite={})
 
 
 def _check_metrics(metrics: Sequence[str], path: str, outcome: Outcome | None, *, since: Position) -> int:

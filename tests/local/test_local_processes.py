@@ -213,15 +213,32 @@ def test_the_environment_is_the_callers_less_what_belongs_to_another_run(start: 
         "WORLD_SIZE",
         "MASTER_ADDR",
         "MASTER_PORT",
+        "OMPI_COMM_WORLD_RANK",
+        "OMPI_COMM_WORLD_LOCAL_RANK",
+        "PMIX_RANK",
+        "PMIX_NAMESPACE",
+        "PMI_RANK",
+        "PMI_FD",
+        "SLURM_PROCID",
+        "SLURM_STEP_NUM_TASKS",
+        "FLUX_TASK_RANK",
+        "HOROVOD_SIZE",
         "TF_CONFIG",
         "CLOUD_ML_PROJECT_ID",
         "AIP_MODEL_DIR",
     ]
     ours = {"VERTEX_SWEEPER_CONTRACT": "of an outer sweep", "VERTEX_SWEEPER_MARK_1": "of an outer sweep"}
-    caller = {"PATH": os.environ["PATH"], "KEPT": "yes", **dict.fromkeys(foreign, "7"), **ours}
+    kept = {
+        "KEPT": "yes",
+        "SLURM_JOB_ID": "7",
+        "SLURM_TMPDIR": "/scratch/7",
+        "HOROVOD_FUSION_THRESHOLD": "0",
+        "OMPI_MCA_btl": "self",
+    }
+    caller = {"PATH": os.environ["PATH"], **kept, **dict.fromkeys(foreign, "7"), **ours}
     start(environment=caller).create(PARENT, gate.job())
     environ = gate.next().environ
-    assert environ["KEPT"] == "yes"
+    assert {name: environ[name] for name in kept} == kept
     assert not environ.keys() & {*foreign, "VERTEX_SWEEPER_CONTRACT"}
     assert environ["VERTEX_SWEEPER_MARK_1"] == "of an outer sweep"  # whoever ends the outer trial finds this one
 

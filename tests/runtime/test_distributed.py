@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import socket
 import sys
 from collections.abc import Iterator, Sequence
@@ -98,6 +99,16 @@ def test_every_replica_of_every_pool_decodes_the_same_overrides_and_the_primary_
     assert seen(bench) == 4 * [OVERRIDES]
     values = {name: reported(metrics) for name, (_, _, metrics) in ended.items()}
     assert values == {"workerpool0-0": ["0.0"], "workerpool1-0": [], "workerpool1-1": [], "workerpool2-0": []}
+
+
+def test_no_replica_but_the_primary_writes_into_the_trials_own_folder(bench: Bench) -> None:
+    bench.app("logging.info('rank %s', os.environ['RANK'])")
+    ended = run_all(bench, ["python", "train.py"])
+    folder = bench.sweep_directory / "3"
+    folders = {name: folder / ("" if name == "workerpool0-0" else name) for name in ended}
+    assert {path.parent for path in folder.rglob(".hydra")} == set(folders.values())
+    said = {name: re.findall("rank .", (place / "train.log").read_text()) for name, place in folders.items()}
+    assert said == {name: [f"rank {rank}"] for rank, name in enumerate(NAMES)}
 
 
 def test_a_launchers_own_flags_are_not_taken_for_a_trials_and_one_of_its_processes_reports(bench: Bench) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
+import zlib
 from typing import Any
 
 import pytest
 
 from tests.runtime.trials import FIXED, FLAGS, OVERRIDES, Bench, sweep
+from vertex_sweeper_runtime import contract
 
 SHOW = """
 hydra_config = HydraConfig.get()
@@ -176,13 +179,14 @@ def test_only_the_first_process_of_the_primary_replica_reports(bench: Bench, env
     assert not bench.metric_file.exists()
 
 
-def test_ranks_of_one_replica_report_once(bench: Bench) -> None:
-    bench.app("return float(os.environ['RANK'])", name="one.py")
+@pytest.mark.parametrize("names", [("RANK", "LOCAL_RANK"), ("OMPI_COMM_WORLD_RANK", "PMIX_RANK"), ("SLURM_PROCID",)])
+def test_ranks_of_one_replica_report_once(bench: Bench, names: tuple[str, ...]) -> None:
+    bench.app(f"return float(os.environ['{names[0]}'])", name="one.py")
     bench.script(
-        """
+        f"""
         import os, subprocess, sys
         for rank in ("1", "0", "2"):
-            environment = {**os.environ, "RANK": rank, "LOCAL_RANK": rank}
+            environment = {{**os.environ, **dict.fromkeys({names}, rank)}}
             subprocess.run([sys.executable, "one.py", *sys.argv[1:]], env=environment, check=True)
         """,
         name="launch.py",
@@ -249,6 +253,74 @@ def test_arguments_that_do_not_fit_are_64_and_nothing_is_started(bench: Bench) -
 def test_a_contract_that_cannot_be_read_is_64(bench: Bench, text: str) -> None:
     code, _, lines = bench.run("true", environment={"VERTEX_SWEEPER_CONTRACT": text})
     assert (code, len(lines)) == (64, 1)
+
+
+def hostile(**changes: Any) -> str:
+    """A contract of the right version in which some fields are something else."""
+    agreed = contract.encode(sweep("true"))
+    document = json.loads(zlib.decompress(base64.urlsafe_b64decode(agreed))) | changes
+    return base64.urlsafe_b64encode(zlib.compress(json.dumps(document).encode())).decode()
+
+
+@pytest.mark.parametrize(
+    ("environment", "code", "said"),
+    [
+        pytest.param(
+            {contract.VARIABLE: hostile(parameters=7)}, 64, "parameters of the document must be a list", id="parameters"
+        ),
+        pytest.param({contract.VARIABLE: hostile(metrics="loss")}, 64, "metrics of the document must be", id="metrics"),
+        pytest.param({contract.VARIABLE: hostile(keep_alive=2**40)}, 64, "keep_alive of the document must", id="keep alive"),
+        pytest.param({contract.VARIABLE: hostile(sequence=[{"a": 1}])}, 64, "parameter of an item", id="a slot"),
+        pytest.param({"CLUSTER_SPEC": '{"task": {"index": "one"}}'}, 68, "index of task must be", id="an index"),
+        pytest.param(
+            {contract.VARIABLE: hostile(command=["a\0b"], parameters=[], sequence=[])}, 64, "the command must begin", id="NUL"
+        ),
+    ],
+)
+def test_a_hostile_environment_is_one_line_and_an_exit_code_of_the_shims(
+    bench: Bench, environment: dict[str, str], code: int, said: str
+) -> None:
+    found, _, lines = bench.run("true", environment=environment)
+    assert (found, len(lines)) == (code, 1), bench.errors
+    assert said in lines[0]
+    assert "Traceback" not in bench.errors
+
+
+@pytest.mark.parametrize("override", ["+name=a\0b", "+name=\ud800"], ids=["NUL", "half a character"])
+def test_an_override_that_no_process_can_be_given_is_one_line(bench: Bench, override: str) -> None:
+    agreed = sweep("true")._replace(parameters=(), sequence=(override,))
+    code, _, lines = bench.run("true", agreed=agreed)
+    assert (code, len(lines)) == (126, 1), bench.errors
+    assert lines[0].startswith("true: cannot be started: ")
+    assert "Traceback" not in bench.errors
+
+
+STATUS = {
+    "garbage": "printf '\\377\\376 garbage' > {}",
+    "a list": "echo '[1]' > {}",
+    "other types": """echo '{{"missing": ["val_acc"], "not_finite": 7}}' > {}""",
+    "other types inside": """echo '{{"missing": {{"val_acc": 1}}, "not_finite": {{}}}}' > {}""",
+    "a reason that is none": """echo '{{"missing": {{}}, "not_finite": {{}}, "stopped": 1}}' > {}""",
+    "an exit code of its own": """echo '{{"missing": {{}}, "not_finite": {{}}, "stopped": "x", "code": 6}}' > {}""",
+    "deep": "(head -c 200000 /dev/zero | tr '\\0' '[') > {}",
+    "a pipe": "mkfifo {}",
+    "a folder": "mkdir {}",
+    "a device": "ln -s /dev/zero {}",
+}
+
+
+@pytest.mark.parametrize("status", STATUS)
+def test_a_hostile_status_file_is_one_line_and_the_missing_metrics_exit_code(bench: Bench, status: str) -> None:
+    metrics = '"$CLOUD_ML_HP_METRIC_FILE"'
+    leave = f'mkdir -p "$(dirname {metrics})"; {STATUS[status].format(metrics + ".outcome")}'
+    command = ("sh", "-c", leave)
+    code, _, lines = bench.run(*command, *FLAGS, agreed=sweep(*command))
+    assert (code, len(lines)) == (65, 1), bench.errors
+    assert lines[0].startswith(f"val_acc was not reported: {bench.metric_file}.outcome cannot be read (")
+    assert "Traceback" not in bench.errors
+    report = f"""{leave}; echo '{{"val_acc": "0.5"}}' > {metrics}"""
+    code, _, lines = bench.run("sh", "-c", report, *FLAGS, agreed=sweep("sh", "-c", report))
+    assert (code, lines) == (0, []), bench.errors
 
 
 @pytest.mark.parametrize(("arguments", "code"), [([], 64), (["--help"], 0), (["-h"], 0)])

@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-SWEEP_DIR: Final = "VERTEX_SWEEPER_SWEEP_DIR"
-"""The variable that tells a local trial where its sweep keeps its files."""
+from vertex_sweeper_runtime.machine import OWN_PREFIX, RANKS, SIZES, SWEEP_DIRECTORY
 
-MARK_PREFIX: Final = "VERTEX_SWEEPER_MARK_"
+MARK_PREFIX: Final = f"{OWN_PREFIX}MARK_"
 """How the variables begin by which the processes of a trial are found again."""
 
 SHIM: Final = "vertex-trial"
 """The console script of the shim."""
 
-_OWN_NAMES: Final = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "CLUSTER_SPEC", "TF_CONFIG"}
-_OWN_PREFIXES: Final = ("MASTER_", "CLOUD_ML_", "AIP_", "VERTEX_SWEEPER_")
+_OWN_NAMES: Final = {*RANKS, *SIZES, "SLURM_LOCALID", "SLURM_NTASKS", "SLURM_NPROCS", "CLUSTER_SPEC", "TF_CONFIG"}
+# A process that has kept only some of what MPI's launchers set waits for the others, or fails.
+_MPI_PREFIXES: Final = ("OMPI_COMM_WORLD_", "PMIX_", "PMI_", "MV2_COMM_WORLD_", "PALS_", "JSM_NAMESPACE_")
+_OWN_PREFIXES: Final = ("MASTER_", "CLOUD_ML_", "AIP_", OWN_PREFIX, *_MPI_PREFIXES)
 _REFERENCE: Final = re.compile(r"\$?\$\(([^()]*)\)")
 
 
@@ -63,15 +64,15 @@ def build_environment(
         inherited: The environment to start from.
         workplace: The job's place.
         trial: The trial's number.
-        mark: Name and value of the variable by which the trial's processes are found. Marks in `inherited` stay: a sweep
-            inside a trial is a part of that trial.
+        mark: Name and value of the variable by which the trial's processes are found. Marks in `inherited` stay: a job
+            inside a trial, as an emulator runs it there, is a part of that trial.
     """
     environment = {name: value for name, value in inherited.items() if not _is_ours(name)}
     service = _service_variables(workplace, trial)
     entries = workplace.pool["containerSpec"].get("env", ())
     environment |= expand_entries(entries, known=service)
     environment |= service
-    environment[SWEEP_DIR] = str(workplace.folder)
+    environment[SWEEP_DIRECTORY] = str(workplace.folder)
     environment[mark[0]] = mark[1]
     environment["PATH"] = os.pathsep.join([*map(str, workplace.programs), environment.get("PATH", os.defpath)])
     return environment

@@ -1,0 +1,89 @@
+"""A contract as a JSON document, and back: `contract.encode` and `contract.decode` are the way there."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from vertex_sweeper_runtime.checked_json import Fields, is_number, is_text
+from vertex_sweeper_runtime.contract import Condition, Contract, Kind, Parameter, Scale, ServiceValue, Slot
+
+_LONGEST_WAIT: Final = 2**31 - 1
+"""What an alarm of the system takes."""
+
+_KINDS: Final = {kind.value: kind for kind in Kind}
+_SCALES: Final = {scale.value: scale for scale in Scale}
+
+
+def to_document(contract: Contract) -> dict[str, Any]:
+    """All of the contract, in JSON's types."""
+    return {
+        "command": contract.command,
+        "sequence": [item if isinstance(item, str) else {"parameter": item.id} for item in contract.sequence],
+        "parameters": [_parameter_to_json(parameter) for parameter in contract.parameters],
+        "metrics": contract.metrics,
+        "keep_alive": contract.keep_alive,
+        "groups": contract.groups,
+        "pinned": contract.pinned,
+        "subdir": contract.subdir,
+        "drift": contract.drift,
+    }
+
+
+def from_document(document: Fields) -> Contract:
+    """The contract of such a document. Raises ValueError, with one line, where something in it has another type."""
+    return Contract(
+        command=document.texts("command"),
+        sequence=tuple(
+            item if isinstance(item, str) else Slot(Fields(item, "an item of sequence").text("parameter"))
+            for item in document.items("sequence")
+        ),
+        parameters=tuple(_parameter_from_json(Fields(entry, "a parameter")) for entry in document.items("parameters")),
+        metrics=document.texts("metrics"),
+        keep_alive=document.integer("keep_alive", least=0, most=_LONGEST_WAIT),
+        groups=document.texts("groups", ()),
+        pinned=document.texts("pinned", ()),
+        subdir=document.checked("subdir", lambda value: value is None or is_text(value), "a text or null", None),
+        drift=document.text("drift", ""),
+    )
+
+
+def _parameter_to_json(parameter: Parameter) -> dict[str, Any]:
+    entry: dict[str, Any] = {"id": parameter.id, "key": parameter.key, "kind": parameter.kind.value}
+    if parameter.kind in (Kind.DOUBLE, Kind.INTEGER):
+        entry |= {"low": parameter.low, "high": parameter.high}
+    else:
+        entry |= {"values": parameter.values, "literals": parameter.literals}
+    if parameter.scale is not None:
+        entry["scale"] = parameter.scale.value
+    if parameter.when is not None:
+        entry["when"] = {"parent": parameter.when.parent, "values": parameter.when.values}
+    return entry
+
+
+def _parameter_from_json(entry: Fields) -> Parameter:
+    parameter = Parameter(
+        id=entry.text("id"),
+        key=entry.text("key"),
+        kind=_KINDS[entry.checked("kind", lambda value: is_text(value) and value in _KINDS, "one of Vertex's kinds")],
+        scale=_SCALES.get(
+            entry.checked("scale", lambda value: is_text(value) and value in _SCALES, "a scale of Vertex's", None)
+        ),
+        when=_condition_from_json(entry.any("when", None)),
+    )
+    if parameter.kind in (Kind.DOUBLE, Kind.INTEGER):
+        return parameter._replace(low=entry.number("low"), high=entry.number("high"))
+    values: tuple[ServiceValue, ...] = entry.numbers("values") if parameter.kind is Kind.DISCRETE else entry.texts("values")
+    literals = entry.texts("literals")
+    if len(values) != len(literals):
+        raise ValueError(f"a parameter has {len(values)} values and {len(literals)} literals")
+    return parameter._replace(values=values, literals=literals)
+
+
+def _condition_from_json(value: Any) -> Condition | None:
+    if value is None:
+        return None
+    when = Fields(value, "a condition")
+    values = when.items("values")
+    if not all(is_text(item) or is_number(item) for item in values):
+        raise ValueError("values of a condition must be a list of texts and numbers")
+    return Condition(parent=when.text("parent"), values=tuple(values))
