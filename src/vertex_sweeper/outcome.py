@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Any, Final
 
 from vertex_sweeper.service import JobState, TrialState, job_state, trial_state
-from vertex_sweeper_runtime.contract import Contract, ServiceValue, Slot
+from vertex_sweeper_runtime.contract import Contract, Kind, ServiceValue, Slot
 
 
 class Goal(Enum):
@@ -154,10 +154,9 @@ def _outcome(job: Mapping[str, Any], contract: Contract, trials: list[Trial]) ->
 
 def _read_trial(trial: Mapping[str, Any], contract: Contract) -> Trial:
     state = trial_state(trial)
-    values = {
-        str(entry.get("parameterId", "")): entry.get("value", "")  # zeros and empty texts may be left out
-        for entry in _mappings(trial.get("parameters"))
-    }
+    numbers = {parameter.id for parameter in contract.parameters if parameter.kind is not Kind.CATEGORICAL}
+    given = {str(entry.get("parameterId", "")): entry for entry in _mappings(trial.get("parameters"))}
+    values = {id: entry.get("value", 0.0 if id in numbers else "") for id, entry in given.items()}  # JSON may leave zeros out
     reasons = [_explained(str(trial.get("infeasibleReason") or ""))]
     if state is None and trial.get("state"):
         reasons.append(f"state {trial['state']} is not known here")
