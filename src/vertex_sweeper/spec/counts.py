@@ -32,15 +32,19 @@ def count_trials(settings: Settings, space: SearchSpace) -> Counts:
             [f"{key}: a grid cannot go through an interval: use choice() or range(), or algorithm=random" for key in continuous]
         )
     points = None if continuous else grid_size(space)  # counted, never listed: there may be more than anything could hold
-    if given is not None:
-        return _checked(settings, given, _surplus(given, points, grid=grid))
-    if points is None or (points >= DEFAULT_TRIALS and not grid):
-        return _checked(settings, DEFAULT_TRIALS, [])
-    if points > MOST_UNASKED:
+    if given is None and grid and points is not None and points > MOST_UNASKED:
         rule = f"hydra.sweeper.max_trial_count: must be set for a grid of more than {MOST_UNASKED:,} points"
         remedy = "say how many trials are to be paid for, or use algorithm=random"
         raise InvalidSweep([f"{rule}, and this one has {points:,}: {remedy}"])
-    return _followed(settings, points, grid=grid)
+    if given is None:
+        most, notes = _unasked(points, grid=grid)
+    else:
+        most, notes = given, _surplus(given, points, grid=grid)
+    parallel = min(settings.parallel_trial_count or DEFAULT_PARALLEL, most)
+    # Left at zero, Vertex ends a job whose first trial fails, and what follows is unspecified: a number is always sent. One
+    # batch and a few more may fail before the rest of the budget is kept.
+    failed = min(settings.max_failed_trial_count or parallel + 3, most)
+    return Counts(most, parallel, failed, (*notes, *_lowered(settings, most)))
 
 
 def _given(settings: Settings) -> int | None:
@@ -52,49 +56,34 @@ def _given(settings: Settings) -> int | None:
         return settings.max_trial_count
 
 
+def _unasked(points: int | None, *, grid: bool) -> tuple[int, list[str]]:
+    """The number of trials where nobody said one, and a line where it is not the usual one."""
+    if points is None or (points >= DEFAULT_TRIALS and not grid):
+        return DEFAULT_TRIALS, []
+    left_out, trials = "hydra.sweeper.max_trial_count is left out", _named(points, "trial")
+    if grid:
+        return points, [f"{left_out}: {trials}, one for each point of the grid"]
+    why = f"{left_out}, and the search space has {_named(points, 'point')}"
+    return points, [f"{why}: {trials} and not {DEFAULT_TRIALS}; hydra.sweeper.algorithm=grid tries each once"]
+
+
 def _surplus(given: int, points: int | None, *, grid: bool) -> list[str]:
     """A line where more trials are asked for than there are different ones."""
     if points is None or given <= points:
         return []
-    line = f"the search space has {_named(points)}, and max_trial_count is {given}"
+    line = f"the search space has {_named(points, 'point')}, and max_trial_count is {given}"
     if grid:
         return [f"{line}: no more trials than points are to be expected"]
     return [f"{line}: some are tried more than once; hydra.sweeper.algorithm=grid tries each once"]
 
 
-def _checked(settings: Settings, most: int, notes: list[str]) -> Counts:
-    parallel, failed = _others(settings, most)
-    mistakes = [
-        f"hydra.sweeper.{key}: {count} must not be more than max_trial_count, {most}"
-        for key, count in {"parallel_trial_count": parallel, "max_failed_trial_count": failed}.items()
-        if count > most
-    ]
-    if mistakes:
-        raise InvalidSweep(mistakes)
-    return Counts(most, parallel, failed, tuple(notes))
+def _lowered(settings: Settings, most: int) -> list[str]:
+    """A line where a count is set to more than there are trials: the API takes no more of it, and nor is there any use."""
+    counts = {name: getattr(settings, name) for name in ("parallel_trial_count", "max_failed_trial_count")}
+    lowered = [f"{name}={count}" for name, count in counts.items() if count is not None and count > most]
+    verb = "is" if len(lowered) == 1 else "are"
+    return [f"{' and '.join(lowered)} {verb} lowered to {most}: so many trials there are"] if lowered else []
 
 
-def _followed(settings: Settings, points: int, *, grid: bool) -> Counts:
-    """As many trials as points: nobody said so, so the other counts do not argue with it."""
-    left_out, trials = "hydra.sweeper.max_trial_count is left out", _named(points, "trial")
-    if grid:
-        notes = [f"{left_out}: {trials}, one for each point of the grid"]
-    else:
-        why = f"{left_out}, and the search space has {_named(points)}"
-        notes = [f"{why}: {trials} and not {DEFAULT_TRIALS}; hydra.sweeper.algorithm=grid tries each once"]
-    parallel, failed = _others(settings, points)
-    for key, count in {"parallel_trial_count": parallel, "max_failed_trial_count": failed}.items():
-        if count > points:
-            notes.append(f"hydra.sweeper.{key} is {points} and not {count}: there are no more trials")
-    return Counts(points, min(parallel, points), min(failed, points), tuple(notes))
-
-
-def _others(settings: Settings, most: int) -> tuple[int, int]:
-    parallel = settings.parallel_trial_count or min(DEFAULT_PARALLEL, most)
-    # Left at zero, Vertex ends a job whose first trial fails, and what follows is unspecified: a number is always sent. One
-    # batch and a few more may fail before the rest of the budget is kept.
-    return parallel, settings.max_failed_trial_count or min(most, parallel + 3)
-
-
-def _named(count: int, noun: str = "point") -> str:
+def _named(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
