@@ -4,6 +4,7 @@ TrialError                  the shim stops, and says why on one line
 ├── ContractError           the contract cannot be read here (also a ValueError)
 ├── FlagError               the arguments do not fit the contract (also a ValueError)
 ├── DriftError              the trial's config is not the one that its sweep composed, and must be
+├── CannotRunError          a module is missing, or the command ended before its task began
 └── MetricError             the command ended well but a metric is missing
 
 Every class carries the exit code of the shim. Vertex runs a container again after exit codes 6, 11, 134 and 139, so none of
@@ -11,6 +12,21 @@ ours is one of these: a trial that was refused once would be refused again, and 
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PERMANENT: Final[Mapping[int, str]] = {
+    64: "the arguments do not fit the contract, or the contract cannot be read",
+    65: "the command ended well, and a metric is missing",
+    66: "the config is not the one that was composed for the sweep",
+    68: "a module is missing, or the command ended before its task began",
+    126: "the command cannot be started",
+    127: "the command is not there",
+}
+"""The shim's own exit codes, and what each says: what was so in one trial will be so in the next."""
 
 
 class TrialError(Exception):
@@ -35,6 +51,12 @@ class DriftError(TrialError):
     """The task was not started: the image composes another config than the machine that started the sweep."""
 
     exit_code = 66
+
+
+class CannotRunError(TrialError):
+    """The command failed for want of a module, or before its task began: nothing was trained."""
+
+    exit_code = 68
 
 
 class MetricError(TrialError):

@@ -16,17 +16,29 @@ _MOST_BYTES: Final = 1 << 20
 class Outcome(NamedTuple):
     """How a task's return value fared: by metric id, why there is no number, and numbers that cannot be reported.
 
-    `stopped` says why the callback did not let the task begin.
+    `stopped` says why the callback did not let the task begin, `absent` which module the task failed for want of.
     """
 
     missing: dict[str, str]
     not_finite: dict[str, str]
     stopped: str = ""
+    absent: str = ""
 
 
 def outcome_path(metric_path: str) -> str:
     """The outcome file that belongs to a metric file."""
     return f"{metric_path}.outcome"
+
+
+def begun_path(metric_path: str) -> str:
+    """The file that is there as soon as a task has begun."""
+    return f"{metric_path}.begun"
+
+
+def mark_begun(path: str) -> None:
+    """Makes that file."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - the runtime does without pathlib
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666))
 
 
 def write_outcome(path: str, outcome: Outcome) -> None:
