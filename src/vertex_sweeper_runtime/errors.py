@@ -22,7 +22,7 @@ PERMANENT: Final[Mapping[int, str]] = {
     64: "the arguments do not fit the contract, or the contract cannot be read",
     65: "the command ended well, and a metric is missing",
     66: "the config is not the one that was composed for the sweep",
-    68: "a module is missing, or the command ended before its task began",
+    69: "a module is missing, or the command ended before its task began",
     126: "the command cannot be started",
     127: "the command is not there",
 }
@@ -56,7 +56,7 @@ class DriftError(TrialError):
 class CannotRunError(TrialError):
     """The command failed for want of a module, or before its task began: nothing was trained."""
 
-    exit_code = 68
+    exit_code = 69
 
 
 class MetricError(TrialError):

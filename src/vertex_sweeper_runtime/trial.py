@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one trial; returns its exit code.
 
     That is the command's own (128 + n when signal n ended it), 127 or 126 when it could not be started, 64 when the arguments
-    do not fit the contract, 65 when it ended well without every metric, 66 when its config is not the sweep's and must be, 68
+    do not fit the contract, 65 when it ended well without every metric, 66 when its config is not the sweep's and must be, 69
     when it failed for want of a module or before its task began.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)

@@ -1,4 +1,4 @@
-"""A command that could not run is told from one that trained and failed: for want of a module, or before its task, it is 68."""
+"""A command that could not run is told from one that trained and failed: for want of a module, or before its task, it is 69."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if __name__ == "__main__":
 """
 CASES = {
     # What stands at the top of the script, what the task does, the exit code, and a part of what the shim says.
-    "an import that fails": ("import no_such_module", "return 1.0", 68, "ended with 1 before its task began"),
-    "an import in a module of the app's own": ("import own", "return 1.0", 68, "ended with 1 before its task began"),
-    "an exception at the top": ("raise ValueError", "return 1.0", 68, "ended with 1 before its task began"),
-    "a syntax error": ("x = = 1", "return 1.0", 68, "ended with 1 before its task began"),
-    "an import in the task": ("", "import no_such_module", 68, "for want of a module: No module named 'no_such_module'"),
+    "an import that fails": ("import no_such_module", "return 1.0", 69, "ended with 1 before its task began"),
+    "an import in a module of the app's own": ("import own", "return 1.0", 69, "ended with 1 before its task began"),
+    "an exception at the top": ("raise ValueError", "return 1.0", 69, "ended with 1 before its task began"),
+    "a syntax error": ("x = = 1", "return 1.0", 69, "ended with 1 before its task began"),
+    "an import in the task": ("", "import no_such_module", 69, "for want of a module: No module named 'no_such_module'"),
     "a target of a module that is not there": (
         "",
         "hydra.utils.instantiate({'_target_': 'no_such_module.Model'})",
-        68,
+        69,
         "for want of a module: No module named 'no_such_module'",
     ),
     "an exit code of the app's own, at the top": ("import sys; sys.exit(3)", "return 1.0", 3, ""),
     "an error in the task": ("", "raise ValueError('no data')", 1, ""),
     "another import error in the task": ("", "raise ImportError('no such driver')", 1, ""),
-    "a target that is not in its module": ("", "hydra.utils.instantiate({'_target_': 'json.Model'})", 68, "'json.Model'"),
+    "a target that is not in its module": ("", "hydra.utils.instantiate({'_target_': 'json.Model'})", 69, "'json.Model'"),
     "an exit in the task": ("", "raise SystemExit(1)", 1, ""),
     "another exit in the task": ("", "raise SystemExit(2)", 2, ""),
     "a module that the app does without": (
@@ -62,12 +62,12 @@ def test_an_override_that_the_config_does_not_take_is_68(bench: Bench) -> None:
     bench.app("return 1.0")
     agreed = sweep("python", "train.py")._replace(sequence=("no.such.key=1",), parameters=())
     code, _, lines = bench.run("python", "train.py", agreed=agreed)
-    assert (code, len(lines)) == (68, 1), bench.errors
+    assert (code, len(lines)) == (69, 1), bench.errors
 
 
 def test_a_script_that_is_not_there_is_68(bench: Bench) -> None:
     code, _, lines = bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))
-    assert (code, lines[0].partition(":")[0]) == (68, "the command ended with 2 before its task began"), bench.errors
+    assert (code, lines[0].partition(":")[0]) == (69, "the command ended with 2 before its task began"), bench.errors
 
 
 def test_an_app_that_is_started_as_a_module_is_found(bench: Bench) -> None:
@@ -76,11 +76,11 @@ def test_an_app_that_is_started_as_a_module_is_found(bench: Bench) -> None:
     command = ("python", "-m", "package.train")
     path = f"{bench.environment['PYTHONPATH']}:{bench.folder / 'src'}"
     code, _, lines = bench.run(*command, *FLAGS, agreed=sweep(*command), environment={"PYTHONPATH": path})
-    assert (code, len(lines)) == (68, 1), bench.errors
+    assert (code, len(lines)) == (69, 1), bench.errors
 
 
 @pytest.mark.parametrize("rank", ["0", "1"])
-@pytest.mark.parametrize(("top", "code"), [("", 1), ("import no_such_module", 68)])
+@pytest.mark.parametrize(("top", "code"), [("", 1), ("import no_such_module", 69)])
 def test_a_launcher_hides_nothing(bench: Bench, rank: str, top: str, code: int) -> None:
     bench.script(APP.format(top=top, task="raise ValueError('no data')"), name="one.py")
     bench.script(
@@ -100,7 +100,7 @@ def test_a_second_attempt_is_not_taken_in_by_the_first(bench: Bench) -> None:
     bench.script(APP.format(top="", task="raise ValueError"))
     assert bench.run("python", "train.py", *FLAGS, agreed=agreed)[0] == 1
     bench.script(APP.format(top="import no_such_module", task="return 1.0"))
-    assert bench.run("python", "train.py", *FLAGS, agreed=agreed)[0] == 68
+    assert bench.run("python", "train.py", *FLAGS, agreed=agreed)[0] == 69
 
 
 @pytest.mark.parametrize("code", ["1", "2"])
