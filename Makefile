@@ -5,7 +5,7 @@ PYTHON ?= python3
 TRIALS ?= 20
 WORKERS ?= 2
 PARAMETERS ?= 200000
-SEED ?= 0
+SEED ?=
 
 PIP := -m pip install --quiet --disable-pip-version-check
 LINTED := src hydra_plugins tests bench docs example_app setup.py
@@ -36,7 +36,7 @@ help:
 	@echo 'make check   lint, format, strict types, the tests, then those with the lowest versions'
 	@echo 'make docs    write the tables of docs/settings.md anew'
 	@echo 'make record  write the recorded requests under tests/ anew; read what changed'
-	@echo 'make fuzz    $(PARAMETERS) overrides drawn at random, composed by the shim and by Hydra itself'
+	@echo 'make fuzz    new examples for every property test, and $(PARAMETERS) overrides of drawn sweeps; SEED=… repeats a run'
 	@echo 'make bench   what the plugin costs, beside other plugins of Hydra'
 	@echo 'make clean   remove the environments and what was built; multirun/ stays'
 
@@ -61,7 +61,7 @@ test-lowest: $(LOWEST)
 	.venv-lowest/bin/python -m pytest --numprocesses $(WORKERS) $(LOWEST_TESTS)
 
 fuzz: $(DEV)
-	.venv/bin/python -m tests.fidelity.fuzz --parameters $(PARAMETERS) --seed $(SEED)
+	.venv/bin/python -m tests.fidelity.fuzz --parameters $(PARAMETERS) --seed '$(SEED)'
 
 lint: $(DEV)
 	.venv/bin/python -m ruff check $(LINTED)

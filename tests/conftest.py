@@ -1,20 +1,42 @@
-"""A scrubbed environment for every test, and what several tests wait with."""
+"""A scrubbed environment for every test, the same examples in every run, and what several tests wait with."""
 
 from __future__ import annotations
 
+import secrets
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from random import Random
 
+import hypothesis
 import pytest
 
 from vertex_sweeper_runtime.machine import RANKS, SIZES
 
 sys.path.insert(0, str(Path(__file__).parent))  # `support` is imported by name
 
+# `make test` draws the same examples every time; `make fuzz` chooses the other profile, more examples and a seed.
+# How long an example takes belongs to the machine, and is no finding.
+HOWEVER_SLOW = {"deadline": None, "database": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("same", derandomize=True, **HOWEVER_SLOW)  # type: ignore[arg-type]  # keyword arguments
+hypothesis.settings.register_profile("fuzz", max_examples=2000, print_blob=True, **HOWEVER_SLOW)  # type: ignore[arg-type]
+hypothesis.settings.load_profile("same")
+with suppress(ImportError, AttributeError):
+    from hypothesis.internal.conjecture import providers
+
+    # Hypothesis also draws constants from the modules that happen to be loaded by then, which depends on what ran before.
+    providers._get_local_constants = providers.Constants
+
 PREFIXES = ("VERTEX_", "CLOUD_ML_", "AIP_", "HYDRA_", "GOOGLE_")
 NAMES = (*RANKS, *SIZES, "CLUSTER_SPEC", "TF_CONFIG")
+
+
+@pytest.fixture(autouse=True)
+def _same_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Local sweeps that ask for no seed draw one: in each test always the same ones."""
+    monkeypatch.setattr(secrets, "randbits", Random(0).getrandbits)  # noqa: S311 - not a secret here
 
 
 @pytest.fixture(autouse=True)

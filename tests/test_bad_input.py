@@ -91,9 +91,13 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         [SWEPT, "hydra.sweeper.max_trial_count=3", "hydra.sweeper.max_failed_trial_count=4"],
         ["max_failed_trial_count: 4", "max_trial_count, 3"],
     ),
-    "parallel above a grid": (
-        ["n=1,2", "hydra.sweeper.algorithm=grid", "hydra.sweeper.parallel_trial_count=4"],
-        ["parallel_trial_count: 4", "max_trial_count, 2"],
+    "a grid of too many points": (
+        ["n=range(0,40)", "name=range(0,26)", "hydra.sweeper.algorithm=grid"],
+        ["hydra.sweeper.max_trial_count: must be set for a grid of more than 1,000", "1,040", "algorithm=random"],
+    ),
+    "a grid of more points than could be listed": (
+        ["n=int(interval(1, 1000000000))", "name=int(interval(1, 1000000000))", "hydra.sweeper.algorithm=grid"],
+        ["hydra.sweeper.max_trial_count: must be set", "1,000,000,000,000,000,000"],
     ),
     "command of no words": ([SWEPT, "hydra.sweeper.trial.command=[]"], ["trial.command", "[python, train.py]"]),
     "count without an accelerator": (

@@ -145,7 +145,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_change_of_any_key_that_is_not_swept_is_named_and_no_other(
     plan: Plan, trials: list[tuple[dict[str, ServiceValue], DictConfig]], data: st.DataObject

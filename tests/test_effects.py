@@ -87,7 +87,10 @@ def test_one_key_is_not_swept_in_two_spellings(app: App) -> None:
 @pytest.mark.parametrize(
     ("words", "note"),
     [
-        (["note=a,b"], "the search space has 2 points, and max_trial_count is 20: some are tried more than once"),
+        (
+            ["note=a,b", "hydra.sweeper.max_trial_count=20"],
+            "the search space has 2 points, and max_trial_count is 20: some are tried more than once",
+        ),
         (["note=a,b", "opt.steps=range(0,20)"], None),
         (["note=a,b", "opt.lr=interval(0,1)"], None),
         (["note=a,b", "hydra.sweeper.algorithm=grid"], None),

@@ -33,6 +33,7 @@ APP = """
     if __name__ == "__main__":
         main()
 """
+LOCAL = ("hydra/sweeper=vertex", "hydra.sweeper.backend=local")
 CONFIG = "defaults: [{model: linear}, _self_]\nlr: 0.1\nbatch: 8\nname: abc\n"
 
 
@@ -72,7 +73,7 @@ class App:
 
     def sweep(self, *words: str, code: int = 0) -> str:
         """Runs `train.py -m` with backend local into `sweep/`, and returns what it printed."""
-        process = self.start("-m", "hydra/sweeper=vertex", "hydra.sweeper.backend=local", "hydra.sweep.dir=sweep", *words)
+        process = self.start("-m", *LOCAL, "hydra.sweeper.local.seed=0", "hydra.sweep.dir=sweep", *words)
         output, _ = process.communicate()
         assert process.returncode == code, output
         return output

@@ -72,8 +72,12 @@ class Sweep:
             interrupt=self.interrupt,
             react=self.react,
             report=self.reported.append,
+            why_to_cancel=self.why_to_cancel,
         )
         return watch.run()
+
+    def why_to_cancel(self) -> str:
+        return ""
 
     def react(self) -> Reaction:
         if self.reaction is Reaction.WAIT:

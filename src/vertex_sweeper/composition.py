@@ -152,7 +152,7 @@ def _candidates(parameter: Parameter) -> list[ServiceValue]:
     if parameter.kind in (Kind.DISCRETE, Kind.CATEGORICAL):
         return list(parameter.values)
     low, high = parameter.low, parameter.high
-    middle = (low + high) / 2 if parameter.scale is not Scale.LOG else math.exp((math.log(low) + math.log(high)) / 2)
+    middle = low / 2 + high / 2 if parameter.scale is not Scale.LOG else math.exp((math.log(low) + math.log(high)) / 2)
     return list(dict.fromkeys([low, round(middle) if parameter.kind is Kind.INTEGER else middle, high]))
 
 

@@ -184,7 +184,8 @@ def _interval(sweep: IntervalSweep, scale: Scale | None) -> Domain:
     if isinstance(low, int) and isinstance(high, int):
         _check_exact(low, high)
         return Domain(Kind.INTEGER, low=low, high=high, scale=scale)
-    return Domain(Kind.DOUBLE, low=float(low), high=float(high), scale=scale)
+    # Adding zero takes its sign off: an interval has no literals, and of the two zeros trials get one only.
+    return Domain(Kind.DOUBLE, low=float(low) + 0.0, high=float(high) + 0.0, scale=scale)
 
 
 def _is_whole(sweep: RangeSweep) -> bool:

@@ -21,6 +21,7 @@ from vertex_sweeper import directory as sweep_directory
 from vertex_sweeper.errors import ServiceError, SweepDirectoryError, SweepFailed
 from vertex_sweeper.interrupt import EXIT_CODE, Interrupt, Reaction, react, terminal
 from vertex_sweeper.outcome import Outcome, OutcomeReader, Trial
+from vertex_sweeper.permanent_failure import permanent_failure, saved
 from vertex_sweeper.screen import Screen, screen_of_terminal
 from vertex_sweeper.service import Job, JobState
 from vertex_sweeper.services import Address, Opened
@@ -64,6 +65,7 @@ def follow(task: Task, interrupt: Interrupt, *, wait: bool = True) -> Outcome:
         interrupt=interrupt,
         react=lambda: _react(task, interrupt, screen),
         report=reporter.report,
+        why_to_cancel=reporter.why_to_cancel,
     )
     try:
         try:
@@ -109,12 +111,15 @@ class Reporter:
         self._best: tuple[Trial, ...] = ()
         self._tails = 0
         self._job: Job | None = None
+        self._cancelled_for = ""
         self.outcome = Outcome(None, (), {})
         """The sweep as it was last seen."""
 
     def report(self, job: Job) -> None:
         """Takes a snapshot."""
         self._job, self.outcome = job, self._reader.read(job)
+        if self._cancelled_for and self.outcome.state is JobState.CANCELLED:
+            self.outcome = replace(self.outcome, error=self._cancelled_for)
         ended_now = [trial for trial in self.outcome.trials if trial.ended and trial.number not in self._reported]
         if ended_now:
             self._keep_table()
@@ -126,6 +131,12 @@ class Reporter:
             self._show_tail(trial)
         if self._screen is not None and not ended(job):
             self._screen.draw(progress.table_lines(self.outcome, now=datetime.now(timezone.utc)))
+
+    def why_to_cancel(self) -> str:
+        """Why the job that was last seen should not go on, and what that saves; nothing as long as it should."""
+        why = permanent_failure(self.outcome)
+        self._cancelled_for = why or self._cancelled_for
+        return f"{why} ({saved(self.outcome)})" if why else ""
 
     def leave_results(self) -> None:
         """Writes the files, and says on screen what came of the sweep and where it is; nothing if no snapshot was seen.

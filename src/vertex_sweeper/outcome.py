@@ -16,7 +16,8 @@ from enum import Enum
 from typing import Any, Final
 
 from vertex_sweeper.service import JobState, TrialState, job_state, trial_state
-from vertex_sweeper_runtime.contract import Contract, ServiceValue, Slot
+from vertex_sweeper_runtime.contract import Contract, Kind, ServiceValue, Slot
+from vertex_sweeper_runtime.errors import PERMANENT
 
 
 class Goal(Enum):
@@ -37,8 +38,9 @@ class Trial:
     `number` is the trial's id and Hydra's job number. `state` is None when this version does not know it. `literals` holds what
     stands behind `key=` for each tuned Hydra key, in the order of the overrides, without those not active in this trial.
     `overrides` is the complete list that the trial was given, or empty where that cannot be told. `metrics` is the final
-    measurement. `started` is the service's own RFC 3339 text. `reason` says why the trial failed, or what is odd about it.
-    `job` is the name of the job that ran this one trial, where the service has such a thing.
+    measurement. `started` is the service's own RFC 3339 text. `reason` says why the trial failed, or what is odd about it, and
+    `exit_code` is what its command ended with, where the reason names that. `job` is the name of the job that ran this one
+    trial, where the service has such a thing.
     """
 
     number: int
@@ -50,6 +52,7 @@ class Trial:
     seconds: float | None = None
     reason: str = ""
     job: str = ""
+    exit_code: int | None = None
 
     @property
     def ended(self) -> bool:
@@ -63,7 +66,7 @@ class Outcome:
 
     `trials` are sorted by number. `goals` are in the job's order: the first metric decides which trial is best. `error` is why
     the job ended badly. `keys` are all tuned Hydra keys, in the order of the overrides. `planned` is how many trials were asked
-    for.
+    for, `parallel` how many at a time.
     """
 
     state: JobState | None
@@ -72,6 +75,7 @@ class Outcome:
     error: str = ""
     keys: tuple[str, ...] = ()
     planned: int | None = None
+    parallel: int | None = None
 
     @property
     def metric(self) -> str:
@@ -141,7 +145,7 @@ def _outcome(job: Mapping[str, Any], contract: Contract, trials: list[Trial]) ->
     }
     slots = [item.id for item in contract.sequence if isinstance(item, Slot)]
     keys = {parameter.id: parameter.key for parameter in contract.parameters}
-    planned = job.get("maxTrialCount")
+    planned, parallel = job.get("maxTrialCount"), job.get("parallelTrialCount")
     return Outcome(
         state=job_state(job),
         trials=tuple(sorted(trials, key=lambda trial: trial.number)),
@@ -149,15 +153,15 @@ def _outcome(job: Mapping[str, Any], contract: Contract, trials: list[Trial]) ->
         error=_one_line(_explained(str(_mapping(job.get("error")).get("message", "")))),
         keys=tuple(dict.fromkeys(keys[id] for id in slots if id in keys)),
         planned=planned if isinstance(planned, int) else None,
+        parallel=parallel if isinstance(parallel, int) else None,
     )
 
 
 def _read_trial(trial: Mapping[str, Any], contract: Contract) -> Trial:
     state = trial_state(trial)
-    values = {
-        str(entry.get("parameterId", "")): entry.get("value", "")  # zeros and empty texts may be left out
-        for entry in _mappings(trial.get("parameters"))
-    }
+    numbers = {parameter.id for parameter in contract.parameters if parameter.kind is not Kind.CATEGORICAL}
+    given = {str(entry.get("parameterId", "")): entry for entry in _mappings(trial.get("parameters"))}
+    values = {id: entry.get("value", 0.0 if id in numbers else "") for id, entry in given.items()}  # JSON may leave zeros out
     reasons = [_explained(str(trial.get("infeasibleReason") or ""))]
     if state is None and trial.get("state"):
         reasons.append(f"state {trial['state']} is not known here")
@@ -177,6 +181,7 @@ def _read_trial(trial: Mapping[str, Any], contract: Contract) -> Trial:
         seconds=_seconds(trial.get("startTime"), trial.get("endTime")),
         reason="; ".join(_one_line(reason) for reason in reasons if reason),
         job=str(trial.get("customJob") or ""),
+        exit_code=exit_code(str(trial.get("infeasibleReason") or "")),
     )
 
 
@@ -255,22 +260,27 @@ def _moment(text: object) -> datetime | None:
     return moment + timedelta(seconds=float(match[2] or 0))
 
 
-_EXIT: Final = re.compile(r"non-zero status of (\d+)")
-_EXITS: Final = {
-    "64": "the arguments do not fit the contract, or the contract cannot be read",
-    "65": "the command ended well, and a metric is missing",
-    "66": "the config is not the one that was composed for the sweep",
-    "67": "the command started a sweep inside the trial",
-    "68": "CLUSTER_SPEC does not say which replica this is",
-    "126": "the command cannot be started",
-    "127": "the command is not there",
-}
+_EXIT: Final = re.compile(
+    r"""(?<![a-z]) (?:exit|status|code|returned) [a-z_]* \W*
+        (?: (?:a|an|and|the|of|with|was|is|non|zero|exit|exited|status|code|value) (?:\W+|_) )*
+        (?<![\d.-]) (\d{1,3}) (?! \w | [.,/:]\d | \s* (?:%|[kmgt]i?b\b|bytes?\b|m?s\b|sec|min|hour|day) )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def exit_code(reason: str) -> int | None:
+    """The exit code that a service names in a trial's reason; None where it names none, or several.
+
+    How Vertex words it is not documented: a number counts only right behind "exit", "status" or "code".
+    """
+    codes = {int(found) for found in _EXIT.findall(reason)}
+    return codes.pop() if len(codes) == 1 else None
 
 
 def _explained(reason: str) -> str:
     """The service names an exit code; what the shim means by its own codes is added."""
-    code = _EXIT.search(reason)
-    return f"{reason} (vertex-trial: {_EXITS[code[1]]})" if code and code[1] in _EXITS else reason
+    meaning = PERMANENT.get(exit_code(reason) or 0)
+    return f"{reason} (vertex-trial: {meaning})" if meaning else reason
 
 
 def _one_line(text: str) -> str:

@@ -81,7 +81,7 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     compose = composition.composer(config_loader, config.hydra.job.config_name)
     roots = drift.machine_roots(start.directory)
     contract, left_out = _check_compositions(contract, compose, space, files, policy=settings.trial.drift, roots=roots)
-    found = [*unchecked, *left_out, *spec.surplus_notes(settings, space), *([] if place.output else [_LOST])]
+    found = [*unchecked, *left_out, *spec.count_trials(settings, space).notes, *([] if place.output else [_LOST])]
     return Plan(
         settings=settings,
         contract=contract,

@@ -39,6 +39,7 @@ class Watch:
         interrupt: what tells of signals.
         react: what to do about a signal that has come.
         report: sees every snapshot.
+        why_to_cancel: says, of the last snapshot, why the job is to be cancelled; nothing where it is not.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Watch:
         interrupt: Interrupt,
         react: Callable[[], Reaction],
         report: Callable[[Job], None],
+        why_to_cancel: Callable[[], str] = str,
     ) -> None:
         self._service = service
         self._name = name
@@ -57,6 +59,8 @@ class Watch:
         self._interrupt = interrupt
         self._react = react
         self._report = report
+        self._why_to_cancel = why_to_cancel
+        self._told_why = self._given_up = False
         self._seen = False
         self._unseen_for = 0.0
         self._in_vain = False
@@ -76,6 +80,8 @@ class Watch:
             job = self.look(pause) or job
             if job is not None and ended(job):
                 return job
+            if not cancelled:
+                self._give_up()
             if self._interrupt.received and not cancelled:
                 reaction = self._react()
                 if reaction is Reaction.DETACH:
@@ -120,6 +126,20 @@ class Watch:
             log.info(_NOTABLE[state])
         elif state is None and spelling is not None and not ended(job):
             log.info("the job's state %s is not known to this version: it counts as running until it has an end time", spelling)
+
+    def _give_up(self) -> None:
+        """Cancels a job that is worth nothing any more: once, or again where the call failed for the moment only."""
+        why = "" if self._given_up else self._why_to_cancel()
+        if not why:
+            return
+        if not self._told_why:
+            log.warning("%s: cancelling the job", why)
+        self._told_why = self._given_up = True
+        try:
+            self._service.cancel(self._name)
+        except ServiceError as error:
+            log.warning("%s", error)
+            self._given_up = not error.transient
 
     def _cancel(self) -> None:
         assert self._interrupt.received is not None

@@ -84,7 +84,7 @@ class Parameter(NamedTuple):
         """The parameter's own value for whatever a service wrote for it.
 
         Accepts `128`, `128.0` and `1.28E2` alike, and numbers that are off by `TOLERANCE`; snaps them to the value that was
-        meant. Raises ValueError for a value outside the domain: nothing is guessed.
+        meant, or to the bound. A DOUBLE's zero has no sign: `-0.0` is 0.0. Raises ValueError for any other value.
         """
         if self.kind is Kind.CATEGORICAL:
             if rendered in self.values:
@@ -108,14 +108,14 @@ class Parameter(NamedTuple):
         return repr(value)
 
     def _bounded(self, number: Number, rendered: ServiceValue) -> Number:
-        if self.low <= number <= self.high:
-            return number
         if self.kind is Kind.DOUBLE:
-            bound = float(self.low if number < self.low else self.high)
+            within = float(min(max(number, self.low), self.high))  # inside the bounds the very number
             # Round-off is relative to the value on a logarithmic scale, and to the range on any other (its half is a double).
             half = 0.0 if self.scale is Scale.LOG else float(self.high) / 2 - float(self.low) / 2
-            if math.isclose(number, bound, rel_tol=TOLERANCE, abs_tol=TOLERANCE * 2e-3 * half):
-                return bound
+            if math.isclose(number, within, rel_tol=TOLERANCE, abs_tol=max(TOLERANCE * 2e-3 * half, math.ulp(within))):
+                return within + 0.0  # of the two zeros the one without a sign
+        elif self.low <= number <= self.high:
+            return number
         raise ValueError(f"{self.id}: {rendered} is outside [{self.low!r}, {self.high!r}]")
 
 
@@ -225,7 +225,7 @@ def decode(text: str) -> Contract:
 def _number(id: str, rendered: ServiceValue) -> float:
     try:
         number = float(rendered)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(f"{id}: {rendered!r} is not a number") from None
     if not math.isfinite(number):
         raise ValueError(f"{id}: {rendered!r} is not a finite number")

@@ -6,6 +6,7 @@ TrialError                  the shim stops, and says why on one line
 ├── ClusterError            CLUSTER_SPEC does not say which replica this is (also a ValueError)
 ├── DriftError              the trial's config is not the one that its sweep composed, and must be
 ├── SweepInTrialError       the trial's command started a sweep
+├── CannotRunError          a module is missing, or the command ended before its task began
 └── MetricError             the command ended well but a metric is missing
 
 Every class carries the exit code of the shim. Vertex runs a container again after exit codes 6, 11, 134 and 139, so none of
@@ -13,6 +14,23 @@ ours is one of these: a trial that was refused once would be refused again, and 
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PERMANENT: Final[Mapping[int, str]] = {
+    64: "the arguments do not fit the contract, or the contract cannot be read",
+    65: "the command ended well, and a metric is missing",
+    66: "the config is not the one that was composed for the sweep",
+    67: "the command started a sweep inside the trial",
+    68: "CLUSTER_SPEC does not say which replica this is",
+    69: "a module is missing, or the command ended before its task began",
+    126: "the command cannot be started",
+    127: "the command is not there",
+}
+"""The shim's own exit codes, and what each says: what was so in one trial will be so in the next."""
 
 
 class TrialError(Exception):
@@ -49,6 +67,12 @@ class SweepInTrialError(TrialError):
     """A sweep was to begin inside a trial: each of its trials would start one too, without end."""
 
     exit_code = 67
+
+
+class CannotRunError(TrialError):
+    """The command failed for want of a module, or before its task began: nothing was trained."""
+
+    exit_code = 69
 
 
 class MetricError(TrialError):

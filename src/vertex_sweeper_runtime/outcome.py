@@ -19,18 +19,31 @@ _CODES: Final = (0, DriftError.exit_code, SweepInTrialError.exit_code)
 class Outcome(NamedTuple):
     """How a task's return value fared: by metric id, why there is no number, and numbers that cannot be reported.
 
-    `stopped` says why the trial was ended, whatever its command made of that, and `code` is then the shim's exit code.
+    `stopped` says why the trial was ended, whatever its command made of that, and `code` is then the shim's exit code. `absent`
+    says which module the task failed for want of.
     """
 
     missing: dict[str, str]
     not_finite: dict[str, str]
     stopped: str = ""
     code: int = 0
+    absent: str = ""
 
 
 def outcome_path(metric_path: str) -> str:
     """The outcome file that belongs to a metric file."""
     return f"{metric_path}.outcome"
+
+
+def begun_path(metric_path: str) -> str:
+    """The file that is there as soon as a task has begun."""
+    return f"{metric_path}.begun"
+
+
+def mark_begun(path: str) -> None:
+    """Makes that file."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - the runtime does without pathlib
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666))
 
 
 def write_outcome(path: str, outcome: Outcome) -> None:
@@ -55,6 +68,7 @@ def read_outcome(path: str) -> Outcome | None:
             not_finite=fields.checked("not_finite", _is_reasons, "an object of texts"),
             stopped=fields.text("stopped", ""),
             code=fields.checked("code", lambda value: type(value) is int and value in _CODES, "an exit code of the shim", 0),
+            absent=fields.text("absent", ""),
         )
     except FileNotFoundError:
         return None

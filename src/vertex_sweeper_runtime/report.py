@@ -17,7 +17,7 @@ from vertex_sweeper_runtime.drift import find_drift
 from vertex_sweeper_runtime.errors import ContractError, DriftError
 from vertex_sweeper_runtime.metric_lines import LineReader, Position
 from vertex_sweeper_runtime.metrics import append_metrics, metric_path
-from vertex_sweeper_runtime.outcome import Outcome, outcome_path, write_outcome
+from vertex_sweeper_runtime.outcome import Outcome, begun_path, mark_begun, outcome_path, write_outcome
 from vertex_sweeper_runtime.reported import Reported
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ class ReportMetrics(Callback):
         environment = os.environ
         if contract.VARIABLE not in environment:
             return
+        with suppress(OSError):
+            mark_begun(begun_path(metric_path(environment)))
         try:
             drift = find_drift(contract.decode(environment[contract.VARIABLE]), config)
         except ContractError as error:
@@ -62,10 +64,14 @@ class ReportMetrics(Callback):
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:  # noqa: ARG002 - Hydra's signature
         """Called by Hydra after the task, in its process."""
         environment = os.environ
-        reports = machine.describe(environment).primary and machine.first_rank(environment)
-        if not reports or job_return.status is not JobStatus.COMPLETED:
+        if not (machine.describe(environment).primary and machine.first_rank(environment)):
             return
         path = metric_path(environment)
+        if job_return.status is not JobStatus.COMPLETED:
+            absent = _absent_module(job_return._return_value)  # noqa: SLF001 - `return_value` raises and prints what failed
+            if absent and contract.VARIABLE in environment:
+                write_outcome(outcome_path(path), Outcome({}, {}, absent=absent))
+            return
         metrics = _metrics(environment)
         try:
             since = Position.from_text(environment.get(machine.EARLIER_METRICS, ""))
@@ -130,6 +136,17 @@ def _metrics(environment: Mapping[str, str]) -> tuple[str, ...]:
     if text is not None:
         return contract.decode(text).metrics
     return (environment.get(machine.METRIC) or _DEFAULT_METRIC,)
+
+
+def _absent_module(error: object) -> str:
+    """What Python said of the module for want of which the task failed; empty where it failed otherwise."""
+    seen: list[object] = []
+    while isinstance(error, BaseException) and error not in seen:
+        if isinstance(error, ModuleNotFoundError):
+            return str(error)
+        seen.append(error)
+        error = error.__cause__  # Hydra's instantiate() has its own error on top
+    return ""
 
 
 def _is_sequence(value: Any) -> bool:

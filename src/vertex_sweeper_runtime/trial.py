@@ -3,17 +3,18 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 
 from vertex_sweeper_runtime import child, contract
 from vertex_sweeper_runtime.additions import hydra_overrides
 from vertex_sweeper_runtime.contract import Contract
-from vertex_sweeper_runtime.errors import MetricError, TrialError
+from vertex_sweeper_runtime.errors import CannotRunError, MetricError, TrialError
 from vertex_sweeper_runtime.machine import EARLIER_METRICS, Machine, describe
 from vertex_sweeper_runtime.metric_lines import Position, find_end
 from vertex_sweeper_runtime.metrics import VARIABLE as METRIC_FILE
 from vertex_sweeper_runtime.metrics import find_values, metric_path
-from vertex_sweeper_runtime.outcome import Outcome, outcome_path, read_outcome, remove_outcome
+from vertex_sweeper_runtime.outcome import Outcome, begun_path, outcome_path, read_outcome, remove_outcome
 
 _USAGE: Final = """\
 usage: vertex-trial COMMAND... [--parameter=value | --parameter value | override=value]...
@@ -24,6 +25,9 @@ overrides, and the task's return value is reported as its metric.
 _MISUSED: Final = 64
 _NOT_FOUND: Final = 127
 _NOT_STARTED: Final = 126
+_LONGEST_SCRIPT: Final = 1 << 20
+_GENERAL: Final = (1, 2)
+"""What a Python program ends with that nobody gave an exit code: after an exception, and on a wrong command line."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,7 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     That is the command's own (128 + n when signal n ended it), 127 or 126 when it could not be started, 64 when the arguments
     do not fit the contract, 65 when it ended well without every metric, 66 when its config is not the sweep's and must be, 67
-    when it started a sweep, 68 when CLUSTER_SPEC cannot be understood.
+    when it started a sweep, 68 when CLUSTER_SPEC cannot be understood, 69 when it failed for want of a module or before its
+    task began.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments in ([], ["--help"], ["-h"]):
@@ -63,6 +68,8 @@ def _see_through(command: Sequence[str], agreed: Contract | None, machine: Machi
     path = metric_path(os.environ)
     awaited = agreed.metrics if agreed is not None and machine.primary else ()
     remove_outcome(outcome_path(path))
+    if awaited:
+        remove_outcome(begun_path(path))
     earlier = find_end(path)  # the container may be run again, and what was reported then does not count now
     code, stopped = _run(command, {**os.environ, EARLIER_METRICS: earlier.to_text(), **_absolute(path)}, mask=mask)
     outcome = _read_outcome(path, awaited)
@@ -71,6 +78,8 @@ def _see_through(command: Sequence[str], agreed: Contract | None, machine: Machi
         code = outcome.code  # whatever a launcher in between made of it
     elif code == 0 and awaited:
         code = _check_metrics(awaited, path, outcome, since=earlier)
+    elif code in _GENERAL and awaited and not stopped and agreed is not None:
+        code = _check_begun(code, agreed.command, path, outcome)
     if code != 0 and not stopped and agreed is not None and agreed.keep_alive > 0:
         _say(f"exit code {code}; the container stays for {agreed.keep_alive} s for a look inside (SIGTERM ends it)")
         child.linger(agreed.keep_alive)
@@ -123,6 +132,39 @@ def _check_metrics(metrics: Sequence[str], path: str, outcome: Outcome | None, *
         return 0
     _say("\n".join(mistakes))
     return MetricError.exit_code
+
+
+def _check_begun(code: int, command: Sequence[str], path: str, outcome: Outcome | None) -> int:
+    """The exit code of a command that failed with a code that says nothing: whether it could run at all.
+
+    Any other code is the command's own word, and stays.
+    """
+    if outcome is not None and outcome.absent:
+        _say(f"the task failed for want of a module: {outcome.absent}")
+        return CannotRunError.exit_code
+    if os.path.exists(begun_path(path)) or not _is_hydra_app(command):  # noqa: PTH110 - the runtime does without pathlib
+        return code
+    _say(f"the command ended with {code} before its task began: a requirement is missing, or the app or its config is wrong")
+    return CannotRunError.exit_code
+
+
+def _is_hydra_app(command: Sequence[str]) -> bool:
+    """Whether the command's script speaks of Hydra, or is not there. Of other programs nothing shows whether a task began."""
+    scripts = [word for word in command if word.endswith(".py")]
+    folders = ("", "src", *os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    modules = [module.replace(".", "/") for flag, module in pairwise(command) if flag == "-m"]
+    files = [f"{module}{ending}" for module in modules for ending in (".py", "/__main__.py")]
+    for path in [*scripts, *(os.path.join(folder, file) for folder in folders for file in files)]:  # noqa: PTH118
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123
+                if b"hydra" in file.read(_LONGEST_SCRIPT):
+                    return True
+        except FileNotFoundError:
+            if path in scripts:
+                return True
+        except OSError:
+            pass
+    return False
 
 
 def _say(text: str) -> None:

@@ -90,6 +90,7 @@ def parsed(line: str) -> Override:
     return OverridesParser.create().parse_override(line)
 
 
+_AROUND_ZERO = ("interval(-1e-3, 0)", "interval(0, 1)", "interval(-1, 1)", "interval(-0.0, 1e-300)", "interval(-1e300, -0.0)")
 _CHARACTERS = "ab1.-+~=,:;@#%*?/\\'\"()[]{}$ \t\n_\u00e9\u4e16\U0001f600\udcff&|<>!`^"
 _NUMBERS = [
     "1_000",
@@ -255,7 +256,7 @@ class Drawing:
         low = self._dice.randint(1, 9)
         bounds = f"{low},{low + self._dice.randint(1, 90)}"
         forms = ("interval({})", "int(interval({}))", "tag(log,interval({}))", "tag(reverse_log,int(interval({})))")
-        return self._dice.choice((*forms, "tag(log, interval(1e-12,1e-3))", "interval(-1e-3, 0)")).format(bounds)
+        return self._dice.choice((*forms, "tag(log, interval(1e-12,1e-3))", *_AROUND_ZERO)).format(bounds)
 
     # Whole overrides.
 

@@ -1,15 +1,18 @@
-"""`make fuzz`: drawn sweeps composed both ways, on all cores, until so many overrides were compared.
+"""`make fuzz`: every property test with new examples; then drawn sweeps composed both ways, until enough was compared.
 
-    python -m tests.fidelity.fuzz [--parameters 200000] [--seed 0] [--workers 2]
+    python -m tests.fidelity.fuzz [--parameters 200000] [--seed SEED] [--workers 2]
 
-Every case has a seed of its own, `<seed>/<number>`, so that a run can be repeated and one case looked at (`--case`). Exits with
-1 on the first difference, and prints the smallest sweep that still shows it.
+Without a seed it draws one, and prints it: the same seed draws the same again. Every drawn sweep has a seed of its own,
+`<seed>/<number>`, so that one of them can be looked at (`--case`). Exits with 1 where a property test failed or on the first
+difference, and prints the smallest sweep that still shows it.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import secrets
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +27,7 @@ from support import App, app_in
 from tests.fidelity.drawn import CONFIGS, KEYS, Case, Drawing
 from tests.fidelity.oracle import SHIMS_OWN, check_elements_keep_their_values, composed, differences, draw_trial, planned
 
+ROOT = Path(__file__).parents[2]
 CHUNK = 20
 """How many cases a worker composes before it says so."""
 
@@ -71,7 +75,8 @@ def main() -> int:
     """Runs until enough was compared; 1 on a difference."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--parameters", type=int, default=200_000)
-    options.add_argument("--seed", default="0")
+    options.add_argument("--seed", default="")
+    options.add_argument("--tests", default="tests", help="where the property tests are")
     options.add_argument("--workers", type=int, default=multiprocessing.cpu_count())
     options.add_argument("--case", help="the seed of one case, as a failure names it")
     given = options.parse_args()
@@ -79,17 +84,36 @@ def main() -> int:
         _, report = compare([given.case])
         print(report or "no difference")
         return 1 if report else 0
-    print(f"seed {given.seed}: {given.parameters} overrides, on {given.workers} cores", flush=True)
+    seed = given.seed or str(secrets.randbelow(10**9))
+    print(f"seed {seed}; the same examples again: make fuzz SEED={seed}", flush=True)
+    print("every property test, with new examples", flush=True)
+    words = [*properties(seed, given.workers), given.tests]
+    tested = subprocess.run([sys.executable, "-m", "pytest", *words], cwd=ROOT, check=False)
+    code = compare_drawn(given.parameters, seed, given.workers) or int(tested.returncode != 0)
+    if code:
+        print(f"seed {seed} failed; the same examples again: make fuzz SEED={seed}", flush=True)
+    return code
+
+
+def properties(seed: str, workers: int) -> list[str]:
+    """Pytest's arguments: all tests with drawn examples, less those of drawn sweeps, of which there are more below."""
+    drawn = ["-m", "hypothesis", "--hypothesis-profile=fuzz", f"--hypothesis-seed={seed}"]
+    return [*drawn, "--quiet", f"--numprocesses={workers}", "--ignore=tests/fidelity/test_drawn_sweeps.py"]
+
+
+def compare_drawn(parameters: int, seed: str, workers: int) -> int:
+    """Compares so many overrides; 1 on a difference."""
+    print(f"{parameters} overrides of drawn sweeps, on {workers} cores", flush=True)
     done, started = 0, time.monotonic()
-    with multiprocessing.get_context("spawn").Pool(given.workers) as pool:
-        for count, report in pool.imap_unordered(compare, chunks(given.parameters, given.seed)):
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        for count, report in pool.imap_unordered(compare, chunks(parameters, seed)):
             if report:
                 print(f"\n{report}", flush=True)
                 return 1
             done += count
             seconds = time.monotonic() - started
-            print(f"\r{done} of {given.parameters} overrides compared, no difference, {seconds:.0f} s", end="", flush=True)
-            if done >= given.parameters:
+            print(f"\r{done} of {parameters} overrides compared, no difference, {seconds:.0f} s", end="", flush=True)
+            if done >= parameters:
                 break
     print()
     return 0

@@ -94,7 +94,8 @@ def composed(app: App, overrides: Sequence[str]) -> tuple[str, ...]:
 
 def _draw(node: Node, dice: Random) -> ServiceValue:
     if node.kind is Kind.DOUBLE:
-        return dice.choice((float(node.low), float(node.high), dice.uniform(node.low, node.high)))
+        zeros = (0.0, -0.0) if node.low <= 0 <= node.high else ()
+        return dice.choice((float(node.low), float(node.high), dice.uniform(node.low, node.high), *zeros))
     if node.kind is Kind.INTEGER:
         return dice.randint(int(node.low), int(node.high))
     return dice.choice(node.values)
@@ -130,7 +131,7 @@ def _element_text(written: Written, choice: Choice | None) -> str:
         return written.line
     if override.is_interval_sweep():
         assert choice is not None
-        return f"{written.key}={choice.value!r}"
+        return f"{written.key}={choice.value or abs(choice.value)!r}"  # type: ignore[arg-type]  # a number: of zero no sign is kept
     elements = list(dict.fromkeys(_elements(written.line, override)))
     return f"{written.key}={elements[0] if choice is None else _chosen(elements, choice)}"
 

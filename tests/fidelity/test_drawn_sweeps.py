@@ -19,7 +19,7 @@ from tests.fidelity.oracle import SHIMS_OWN, check_elements_keep_their_values, c
 
 PARSED, COMPOSED, PARTS = 200, 75, 4  # parts, so that the workers of one run share them
 # No shrinking: it takes minutes over compositions, and `make fuzz` finds the smallest sweep that still fails.
-DRAWN = {"deadline": None, "suppress_health_check": list(HealthCheck), "database": None, "phases": [Phase.generate]}
+DRAWN = {"suppress_health_check": list(HealthCheck), "phases": [Phase.generate]}
 
 dice = st.randoms(use_true_random=False)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vertex_sweeper.local.nodes import Choice
@@ -52,7 +52,6 @@ def read(argv: list[str]) -> tuple[dict[str, str], list[str]]:
     return flags, others
 
 
-@settings(deadline=None)  # timings belong to the machine
 @given(choices=drawn, seed=st.integers())
 def test_a_hostile_rendering_changes_no_value_and_no_argument(choices: tuple[Choice, ...], seed: int) -> None:
     flags, others = read(HostileRendering(seed).render(choices, ["a=1", "b=2"]))

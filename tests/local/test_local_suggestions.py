@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vertex_sweeper.local.grid import iterate_points
@@ -71,7 +71,6 @@ SCALES = ["UNIT_LINEAR_SCALE", "UNIT_LOG_SCALE", "UNIT_REVERSE_LOG_SCALE"]
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@settings(deadline=None)  # timings belong to the machine
 @given(bounds=st.tuples(st.floats(1e-12, 1e12), st.floats(1e-12, 1e12)), seed=st.integers(0, 2**64))
 def test_a_double_stays_within_its_bounds(scale: str, bounds: tuple[float, float], seed: int) -> None:
     low, high = sorted(bounds)
@@ -82,7 +81,6 @@ def test_a_double_stays_within_its_bounds(scale: str, bounds: tuple[float, float
 
 
 @pytest.mark.parametrize("scale", SCALES)
-@settings(deadline=None)  # timings belong to the machine
 @given(bounds=st.tuples(st.integers(1, 2**62), st.integers(1, 2**62)), seed=st.integers(0, 2**64))
 def test_an_integer_stays_whole_and_within_its_bounds(scale: str, bounds: tuple[int, int], seed: int) -> None:
     low, high = sorted(bounds)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.runtime.trials import FIXED, FLAGS, sweep
@@ -53,7 +53,6 @@ def pack(document: object) -> str:
     return base64.urlsafe_b64encode(zlib.compress(json.dumps(document).encode())).decode()
 
 
-@settings(deadline=None)
 @given(agreed=CONTRACTS)
 def test_what_is_encoded_is_decoded_again_with_every_type(agreed: Contract) -> None:
     decoded = contract.decode(contract.encode(agreed))
@@ -61,7 +60,6 @@ def test_what_is_encoded_is_decoded_again_with_every_type(agreed: Contract) -> N
     assert repr(decoded) == repr(agreed)  # 1 and 1.0 are equal, and not the same override
 
 
-@settings(deadline=None)
 @given(agreed=CONTRACTS)
 def test_nothing_that_a_service_might_expand_or_quote_is_in_the_text(agreed: Contract) -> None:
     assert re.fullmatch("[A-Za-z0-9_=-]+", contract.encode(agreed))

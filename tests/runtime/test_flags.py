@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.runtime.trials import FIXED, FLAGS, OVERRIDES, sweep
@@ -15,7 +15,6 @@ COMMAND = ("torchrun", "--nproc_per_node=4", "train.py", "--config-name", "other
 SWEEP = sweep(*COMMAND)
 
 
-@settings(deadline=None)
 @given(
     groups=st.permutations([*((text,) for text in FIXED), *FLAGS]),
     split=st.lists(st.booleans(), min_size=len(FLAGS), max_size=len(FLAGS)),

@@ -17,7 +17,7 @@ AWKWARD = st.text(alphabet=st.sampled_from(list("\\'\"${}()[],=:. \t\n-+_~@/ab01
 TEXTS = AWKWARD | st.text(max_size=10) | st.from_regex(r"\A[+-]?[0-9_.]*([eE][+-]?[0-9_]*)?\Z", fullmatch=True)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(text=TEXTS)
 @example("\\")
 @example("'")
@@ -30,7 +30,7 @@ def test_a_quoted_text_is_read_as_that_text(text: str) -> None:
     assert override.value() == text
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(text=TEXTS | st.lists(st.sampled_from(["${", "\\", "}", "x", "'", "$"]), max_size=8).map("".join))
 @example("\\${x}")
 @example("\\\\${x}\\")
@@ -44,7 +44,7 @@ def test_a_literal_ends_in_the_config_as_that_text(text: str) -> None:
         assert config.other == f"{text}/3"
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @given(
     text=TEXTS
     | st.sampled_from(["true", "NULL", "nan", "-Inf", "1_000", "1__0", "01", "1.", ".5", "1e5", "inf-1", "true_", "a-b"])

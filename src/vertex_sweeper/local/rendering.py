@@ -18,6 +18,7 @@ from vertex_sweeper_runtime.contract import Kind, Scale, ServiceValue
 
 _ROUND_OFF: Final = 1e-12
 _EXACT: Final = 2**53
+_ZEROS: Final = ("-0.0", "-0", "0.0000", "-0.0000", "0E-7")
 
 
 class Rendering(Protocol):
@@ -80,10 +81,10 @@ def _spell(choice: Choice, dice: random.Random) -> str:
     if choice.domain.kind is Kind.INTEGER and abs(value) >= _EXACT:
         return str(value)  # as a float it would be another number
     number = float(_perturb(choice, dice))
-    spellings = [repr(number), _scientific(number, sign="+"), _scientific(number, sign="")]
+    spellings = [repr(number), _scientific(number, sign="+"), _scientific(number, sign=""), format(Decimal(repr(number)), "f")]
     if number.is_integer() and abs(number) < _EXACT:
         spellings.append(str(int(number)))
-    return dice.choice(spellings)
+    return dice.choice(spellings if number else [*spellings, *_ZEROS])
 
 
 def _scientific(number: float, *, sign: str) -> str:
@@ -92,13 +93,15 @@ def _scientific(number: float, *, sign: str) -> str:
 
 def _perturb(choice: Choice, dice: random.Random) -> ServiceValue:
     domain, value = choice.domain, choice.value
-    off = _ROUND_OFF * abs(float(value)) * dice.choice((-1, 0, 1))
-    if not math.isfinite(float(value) + off):
+    size = abs(float(value))
+    if domain.kind is Kind.DOUBLE and domain.scale is not Scale.LOG:
+        size = max(size, float(domain.high) / 2 - float(domain.low) / 2)
+    off = _ROUND_OFF * size * dice.choice((-1, 0, 1))
+    if not (math.isfinite(float(value) + off) and math.isfinite(float(value) - off)):
         return value  # the largest of doubles
     if domain.kind is Kind.DISCRETE:
         neighbours = [abs(float(other) - float(value)) for other in domain.values if other != value]
         return float(value) + math.copysign(min([abs(off), *(gap / 4 for gap in neighbours)]), off)
-    at_bound = value in (domain.low, domain.high)
-    if domain.kind is Kind.DOUBLE and domain.scale in (Scale.LOG, Scale.REVERSE_LOG) and at_bound:
+    if domain.kind is Kind.DOUBLE and value in (domain.low, domain.high):
         return float(value) + math.copysign(off, -1 if value == domain.low else 1)  # only outwards: a reader can mend that
     return value

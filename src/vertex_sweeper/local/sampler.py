@@ -97,6 +97,8 @@ class OptunaSuggester:
     def _distribution(self, node: Node) -> Any:
         distributions = self._optuna.distributions
         logarithmic = node.scale in (Scale.LOG, Scale.REVERSE_LOG)
+        if _is_extreme(node):
+            return distributions.FloatDistribution(0.0, 1.0)
         if node.kind is Kind.DOUBLE:
             return distributions.FloatDistribution(node.low, node.high, log=logarithmic)
         if node.kind is Kind.INTEGER:
@@ -111,10 +113,22 @@ def _to_service(node: Node, raw: Any) -> ServiceValue:
         return str(raw)
     if node.kind is Kind.DISCRETE:
         return node.values[int(raw)]
-    if node.scale is Scale.REVERSE_LOG:
-        raw = node.low + node.high - raw  # the log scale's mirror image: dense near the upper bound
+    if _is_extreme(node):
+        raw = node.low * (1 - raw) + node.high * raw
+    elif node.scale is Scale.REVERSE_LOG:
+        raw = node.high - (raw - node.low)  # the log scale's mirror image: dense near the upper bound
     clamped = min(max(raw, node.low), node.high)  # exp(log(x)) and the mirror may leave the bounds by a rounding
-    return int(clamped) if node.kind is Kind.INTEGER else float(clamped)
+    return int(clamped) if node.kind is Kind.INTEGER else float(clamped) + 0.0  # as the contract has it: no -0.0
+
+
+def _is_extreme(node: Node) -> bool:
+    """Whether Optuna's models cannot compute with the range itself, because of how wide or narrow it is."""
+    if node.kind is not Kind.DOUBLE or node.low == node.high:
+        return False
+    width, least = node.high - node.low, 1e-9 * max(abs(node.low), abs(node.high))
+    if node.scale in (Scale.LOG, Scale.REVERSE_LOG):
+        return width < least  # so narrow, the scale is a linear one
+    return not max(least, 1e-100) <= width <= 1e100  # noqa: PLR2004 - the square is still a double
 
 
 def _derive_seed(seed: int, trial: int) -> int:

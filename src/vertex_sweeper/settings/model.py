@@ -183,8 +183,11 @@ class Settings:
         "What is optimised, `{id: maximize}` or `{id: minimize}`; the first decides which trial is best.",
         factory=lambda: {"objective": Goal.MINIMIZE},
     )
-    max_trial_count: int | None = setting("How many trials there are: 20, and with `algorithm: grid` the whole grid.")
-    parallel_trial_count: int | None = setting("How many run at a time: 2.")
+    max_trial_count: int | None = setting(
+        "How many trials there are: 20 or, in a smaller search space, as many as it has points; with `algorithm: grid` as many "
+        "as the grid has points. To be set for a grid of more than 1,000."
+    )
+    parallel_trial_count: int | None = setting("How many run at a time: 2, and never more than there are.")
     max_failed_trial_count: int | None = setting(
         "After how many failures the job is given up: three more than run at a time, or when all have failed."
     )

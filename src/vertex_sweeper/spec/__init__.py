@@ -4,13 +4,15 @@ The same document is written to `job.json`, accepted by `gcloud`, parsed into th
 
     places.py     which setting stands where in the job; both directions are read from this one table
     study.py      the search space as a study
+    counts.py     how many trials there are, at a time and failed at most
     trial_job.py  the contract, and the containers and machines of a trial
     overrides.py  what users merge into the job last
     job.py        the whole
 """
 
 from vertex_sweeper.settings import SWEEP_LABEL
-from vertex_sweeper.spec.job import build_job, surplus_notes
+from vertex_sweeper.spec.counts import count_trials
+from vertex_sweeper.spec.job import build_job
 from vertex_sweeper.spec.origins import in_our_words, lines_in_our_words, setting_of
 from vertex_sweeper.spec.trial_job import LONGEST_CONTRACT, SHIM, build_contract
 
@@ -20,8 +22,8 @@ __all__ = [
     "SWEEP_LABEL",
     "build_contract",
     "build_job",
+    "count_trials",
     "in_our_words",
     "lines_in_our_words",
     "setting_of",
-    "surplus_notes",
 ]
