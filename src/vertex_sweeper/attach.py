@@ -20,10 +20,10 @@ from vertex_sweeper.follow import Task, folder_in, follow_to_end
 from vertex_sweeper.interrupt import Interrupt
 from vertex_sweeper.outcome import Outcome
 from vertex_sweeper.service import OUTPUT_FIELDS, Job
-from vertex_sweeper.services import LOCAL_PARENT, Address, Opened, existing_address, reopen_service, vertex_address
+from vertex_sweeper.services import LOCAL_PARENT, SWEEP, Address, Opened, existing_address, reopen_service, vertex_address
 from vertex_sweeper.settings import Backend, OnInterrupt
 from vertex_sweeper.submission import look_for
-from vertex_sweeper.vertex.names import JobName
+from vertex_sweeper.vertex.names import JobName, parse_parent
 from vertex_sweeper_runtime import contract
 from vertex_sweeper_runtime.errors import ContractError
 
@@ -167,6 +167,13 @@ def _target_in(directory: Path, *, endpoint: str | None, impersonate: str | None
             f"{str(directory)!r} is neither a sweep directory nor a job's name, "
             "projects/<project>/locations/<location>/hyperparameterTuningJobs/<id>"
         )
-    address = sweep_directory.read_record(directory).address
+    recorded = sweep_directory.read_record(directory).address
+    address = existing_address(recorded, endpoint, impersonate)
     name = sweep_directory.read_job(directory).get("name")
-    return Target(existing_address(address, endpoint, impersonate), name, directory.absolute())
+    if name is not None and JobName.parse(name).location != parse_parent(address.parent)[1]:
+        raise SweepDirectoryError(
+            f"{directory} says that its job is below {address.parent}, and calls it {name}: was it changed?"
+        )
+    if recorded.impersonate and not impersonate:
+        log.info("acting as %s, as %s says", recorded.impersonate, directory / SWEEP)
+    return Target(address, name, directory.absolute())
