@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import shutil
-import socket
+import stat
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,9 +18,11 @@ from typing import Any, Final, NamedTuple
 from vertex_sweeper.errors import JobsTaken, ServiceError
 from vertex_sweeper.files import write_text
 from vertex_sweeper.local import guard
+from vertex_sweeper.local.lock_owner import LockOwner
 from vertex_sweeper.local.nodes import Node, read_nodes
 from vertex_sweeper.local.study import Study
 from vertex_sweeper.local.trial import Trial
+from vertex_sweeper.stored_json import DamagedDocument
 
 log = logging.getLogger(__name__)
 
@@ -39,31 +42,6 @@ class Origin(NamedTuple):
     seed: int
 
 
-class Keeper(NamedTuple):
-    """The process that has a folder of records."""
-
-    host: str
-    process: int
-
-    @property
-    def here(self) -> bool:
-        """Whether it runs on this machine, so that it can be sent a signal."""
-        return self.host == socket.gethostname()
-
-    @property
-    def alive(self) -> bool:
-        """Whether it runs, as far as can be told: of another machine's the lock alone tells."""
-        if not self.here:
-            return True
-        try:
-            os.kill(self.process, 0)
-        except ProcessLookupError:
-            return False  # killed a moment ago: its guardian is still busy
-        except PermissionError:
-            pass
-        return True
-
-
 class Records:
     """A folder with a folder for each job; one service at a time has it.
 
@@ -78,7 +56,7 @@ class Records:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self.lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)  # others may ask who it is
+        self.lock = _open_lock(folder, os.O_RDWR | os.O_CREAT)
         try:
             self._take()
         except BaseException:
@@ -122,9 +100,9 @@ class Records:
                         f"another process uses the jobs in {self._folder}: end it, or choose another folder"
                     ) from None
                 time.sleep(0.02)  # a lock that tells of its release has no timeout
-        # Of an earlier keeper nothing is left: cut off first, so that nobody takes its process for this one.
+        # Of an earlier owner nothing is left: cut off first, so that nobody takes its process for this one.
         os.ftruncate(self.lock, 0)
-        os.pwrite(self.lock, json.dumps(Keeper(socket.gethostname(), os.getpid())).encode(), 0)
+        os.pwrite(self.lock, LockOwner.of_this_process().to_text().encode(), 0)
 
 
 class JobRecord:
@@ -183,7 +161,7 @@ def _read_trial(path: Path, nodes: Sequence[Node]) -> Trial:
         raise ValueError(f"{path.name}: {error!r}") from error
 
 
-def keeper_of(folder: Path) -> Keeper | None:
+def lock_owner(folder: Path) -> LockOwner | None:
     """Who has the folder; None when nobody has, not even the guardian of one that was killed. Raises ServiceError."""
     try:
         import fcntl
@@ -192,7 +170,7 @@ def keeper_of(folder: Path) -> Keeper | None:
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         try:
-            lock = os.open(folder / LOCK, os.O_RDONLY)
+            lock = _open_lock(folder, os.O_RDONLY)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -206,6 +184,18 @@ def keeper_of(folder: Path) -> Keeper | None:
         finally:
             os.close(lock)
         if said:
-            return Keeper(*json.loads(said))
+            try:
+                return LockOwner.parse(said)
+            except DamagedDocument as error:
+                raise ServiceError(f"{folder / LOCK} is locked, and does not say by whom ({error}): end who did it") from error
         time.sleep(0.01)  # it has just got the lock
-    raise ServiceError(f"{folder / LOCK} is locked, and does not say by whom")
+    raise ServiceError(f"{folder / LOCK} is locked, and does not say by whom: end who did it")
+
+
+def _open_lock(folder: Path, how: int) -> int:
+    """The open file of the folder's lock. Raises OSError; it is no link: it is written to."""
+    lock = os.open(folder / LOCK, how | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)  # others may ask who it is
+    if not stat.S_ISREG(os.fstat(lock).st_mode):
+        os.close(lock)
+        raise OSError(errno.EINVAL, "not a file")
+    return lock
