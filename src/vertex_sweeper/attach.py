@@ -19,7 +19,7 @@ from vertex_sweeper.errors import JobNotFound, JobsTaken, ServiceError, SweepDir
 from vertex_sweeper.follow import Task, folder_in, follow_to_end
 from vertex_sweeper.interrupt import Interrupt
 from vertex_sweeper.outcome import Outcome
-from vertex_sweeper.service import OUTPUT_FIELDS, Job
+from vertex_sweeper.service import specification
 from vertex_sweeper.services import LOCAL_PARENT, SWEEP, Address, Opened, existing_address, reopen_service, vertex_address
 from vertex_sweeper.settings import Backend, OnInterrupt
 from vertex_sweeper.submission import look_for
@@ -59,20 +59,24 @@ def open_target(target: Target, *, join: bool = False) -> Opened:
     return reopen_service(target.address, target.directory or Path(), join=join)
 
 
-def go_on(target: Target, directory: Path | None, *, on_interrupt: OnInterrupt, wait: bool = True) -> Outcome:
+def go_on(
+    target: Target, directory: Path | None, *, on_interrupt: OnInterrupt, wait: bool = True, trust: bool = False
+) -> Outcome:
     """Follows the target's job to its end, or without `wait` for one look, and writes the files of its sweep.
 
-    A sweep of this machine whose process was killed runs on, in this process. A job that was named has its files in
-    `directory`, by default `multirun/<job id>`.
+    A sweep of this machine whose process was killed runs on, in this process; with `trust`, also what another user has put on
+    record. A job that was named has its files in `directory`, by default `multirun/<job id>`.
 
     Raises:
         SweepFailed: The job ended without success, or without a result.
         ServiceError: It is not there, or cannot be watched.
-        SweepDirectoryError: The directory is another job's.
+        SweepDirectoryError: The directory is another job's, or another user's.
         MissingExtra: Something is not installed.
         SystemExit: 130, after an interrupt.
     """
     opened = open_target(target, join=wait)
+    if opened.runs_here and target.directory is not None and not trust:
+        sweep_directory.check_owner(target.directory)
     with Interrupt(opened.kill) as interrupt:
         try:
             pause = partial(interrupt.pause, opened.wait)
@@ -133,11 +137,6 @@ def locate(target: Target, opened: Opened, *, pause: Callable[[float], bool]) ->
         )
     sweep_directory.write_job(target.directory, spec, job["name"])
     return str(job["name"])
-
-
-def specification(job: Mapping[str, Any]) -> Job:
-    """The job without what the service has added to it."""
-    return {key: value for key, value in job.items() if key not in OUTPUT_FIELDS}
 
 
 def contract_of(job: Mapping[str, Any]) -> contract.Contract:

@@ -8,12 +8,13 @@ whoever puts it there has the directory, and as long as there is no `sweep.json`
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,12 +22,14 @@ from vertex_sweeper.errors import JobNotFound, SweepDirectoryError
 from vertex_sweeper.files import BEST_CONFIG, remove_leftovers, write_new, write_text
 from vertex_sweeper.hints import attach_command
 from vertex_sweeper.job_shape import check_job_shape
-from vertex_sweeper.service import Job
+from vertex_sweeper.service import Job, specification
 from vertex_sweeper.services import RECORDS, SWEEP, Address
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.spec import SWEEP_LABEL
-from vertex_sweeper.stored_json import DamagedDocument, check_shape, read_json
+from vertex_sweeper.stored_json import DamagedDocument, check_complete, read_json
 from vertex_sweeper.vertex.names import ACCOUNT, parse_parent
+
+log = logging.getLogger(__name__)
 
 JOB: Final = "job.json"
 CONFIG: Final = "multirun.yaml"
@@ -111,9 +114,15 @@ def write_record(directory: Path, record: Record) -> None:
     _write_json(directory / SWEEP, {**address, "state": record.state, "error": record.error})
 
 
-def write_state(directory: Path, *, state: str | None, error: str) -> None:
-    """Puts down how the job was last seen."""
-    write_record(directory, replace(read_record(directory), state=state, error=error))
+def write_state(directory: Path, address: Address, job: Mapping[str, Any], *, error: str) -> None:
+    """Puts down how the job at the address was last seen. What was deleted or damaged meanwhile is written anew."""
+    if not (directory / JOB).exists():
+        write_job(directory, specification(job), job["name"])
+    try:
+        address = read_record(directory).address
+    except SweepDirectoryError:
+        log.warning("%s was deleted or damaged, and is written anew", directory / SWEEP)
+    write_record(directory, Record(address, job.get("state"), error))
 
 
 def read_record(directory: Path) -> Record:
@@ -134,10 +143,7 @@ def read_job(directory: Path) -> Job:
 
 
 def _check_record(document: dict[str, Any]) -> None:
-    check_shape(document, _RECORD)
-    missing = [key for key in _RECORD if key not in document]
-    if missing:
-        raise DamagedDocument(f"it has no {missing[0]}")
+    check_complete(document, _RECORD)
     if document["backend"] not in [backend.value for backend in Backend]:
         raise DamagedDocument(f"there is no backend {document['backend'][:100]!r}")
     parse_parent(document["parent"])
@@ -153,8 +159,21 @@ def _check_job(document: dict[str, Any]) -> None:
         raise DamagedDocument(f"{label[:100]!r} is no label")
 
 
+def check_owner(directory: Path) -> None:
+    """Raises SweepDirectoryError where the directory, or its record, is another user's: the command there would run as us."""
+    for path in (directory.resolve(), directory / RECORDS, *(directory / RECORDS).rglob("*")):
+        owner = path.lstat().st_uid
+        if owner != os.geteuid():
+            raise SweepDirectoryError(
+                f"{path} belongs to another user ({owner}), and to go on would run the command on record there, as you: look "
+                f"at it, and if you trust it, `{attach_command(directory)} --trust`"
+            )
+
+
 def _tidy(directory: Path) -> None:
-    remove_leftovers(directory, (directory / BEST_CONFIG).parent, *(directory / RECORDS).glob("*"))
+    records = directory / RECORDS
+    below = [(directory / BEST_CONFIG).parent, *(() if records.is_symlink() else records.glob("*"))]
+    remove_leftovers(directory, *(folder for folder in below if not folder.is_symlink()))
 
 
 def _taken(directory: Path) -> SweepDirectoryError:

@@ -141,6 +141,11 @@ class Opened:
     go_on: Callable[[], None] = lambda: None
 
     @property
+    def runs_here(self) -> bool:
+        """Whether `go_on` runs in this process what another one had begun."""
+        return self.abandoned and not self.outlives
+
+    @property
     def goes_on(self) -> bool:
         """Whether somebody runs the job when this process has ended."""
         return self.outlives and not self.abandoned
@@ -171,18 +176,19 @@ def reopen_service(address: Address, directory: Path, *, join: bool = False) -> 
 
 def _reopen_local(directory: Path, *, join: bool) -> Opened:
     from vertex_sweeper.local.onlooker import Onlooker
+    from vertex_sweeper.local.records import job_ids
 
     records = directory / RECORDS
     onlooker = Onlooker(records)
-    names = onlooker.names()
-    if not names:
+    count = len(job_ids(records))
+    if not count:
         raise JobNotFound(
             f"nothing is on record in {records}: the sweep was ended before it ran anything, or its directory was copied "
             "without hidden files; for a new sweep take another directory"
         )
-    if len(names) > 1:
-        raise SweepDirectoryError(f"{records} has {len(names)} jobs, and a sweep has one: take the folders of others away")
-    (name,) = names
+    if count > 1:
+        raise SweepDirectoryError(f"{records} has {count} jobs, and a sweep has one: take the folders of others away")
+    (name,) = onlooker.names()
     abandoned = onlooker.abandoned(name)
     if not abandoned or not join:
         return Opened(onlooker, onlooker.find, onlooker.waiting(name), abandoned=abandoned)

@@ -104,6 +104,14 @@ def read_sealed(path: Path) -> dict[str, Any]:
     return document
 
 
+def check_complete(document: Mapping[str, Any], shape: Mapping[str, Shape]) -> None:
+    """Raises DamagedDocument where the document has not that shape, or not all of its names."""
+    check_shape(document, shape)
+    missing = [name for name in shape if name not in document]
+    if missing:
+        raise DamagedDocument(f"it has no {missing[0]}")
+
+
 def check_shape(value: object, shape: Shape, where: str = "") -> None:
     """Raises DamagedDocument where the value has not that shape; `where` is its place in the document."""
     kinds = shape if isinstance(shape, tuple) else (shape if isinstance(shape, type) else type(shape),)

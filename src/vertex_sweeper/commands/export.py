@@ -8,12 +8,12 @@ import shlex
 from pathlib import Path
 
 from vertex_sweeper import directory as sweep_directory
-from vertex_sweeper.attach import Target, locate, open_target, specification
+from vertex_sweeper.attach import Target, locate, open_target
 from vertex_sweeper.commands.common import add_target, pause, target_of, write_lines
 from vertex_sweeper.documents import yaml_text
 from vertex_sweeper.errors import SweepError
 from vertex_sweeper.files import write_text
-from vertex_sweeper.service import Job
+from vertex_sweeper.service import Job, specification
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.spec import SWEEP_LABEL
 from vertex_sweeper.vertex.names import parse_parent

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 from vertex_sweeper.errors import ServiceError
 from vertex_sweeper.local import guard
-from vertex_sweeper.stored_json import DamagedDocument, check_shape, parse_json
+from vertex_sweeper.stored_json import DamagedDocument, check_complete, parse_json
 
 _PROC: Final = Path("/proc")
 _ENDED: Final = "ended"
@@ -51,10 +51,8 @@ class LockOwner(NamedTuple):
     def parse(cls, content: bytes) -> LockOwner:
         """Reads a lock's text. Raises DamagedDocument for what is none."""
         said = parse_json(content)
-        check_shape(said, {"host": str, "place": str, "process": int, "started": str})
-        if said.keys() != set(cls._fields):
-            raise DamagedDocument(f"it has not just {', '.join(cls._fields)}")
-        owner = cls(**said)
+        check_complete(said, {"host": str, "place": str, "process": int, "started": str})
+        owner = cls(*(said[field] for field in cls._fields))
         if not 1 <= owner.process <= _MOST_PROCESSES:
             raise DamagedDocument(f"{owner.process} is no number of a process")
         if not all(text.isprintable() and len(text) <= _LONGEST for text in (owner.host, owner.place, owner.started)):
@@ -141,7 +139,10 @@ def _holds(process: int, lock: Path) -> bool:
     """Whether the lock is held through a file that the process has open; True on macOS, which does not tell."""
     if sys.platform == "darwin":
         return True
-    wanted = lock.stat()
+    try:
+        wanted = lock.stat()
+    except OSError:
+        return False
     for file in (_PROC / str(process) / "fd").iterdir():
         with suppress(FileNotFoundError):  # closed meanwhile
             if file.readlink().name != lock.name:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import os
+import re
 import shutil
 import stat
 import threading
@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from vertex_sweeper.errors import JobsTaken, ServiceError
-from vertex_sweeper.files import write_text
+from vertex_sweeper.files import make_folder, write_text
+from vertex_sweeper.job_shape import check_job_shape
 from vertex_sweeper.local import guard
 from vertex_sweeper.local.lock_owner import LockOwner
 from vertex_sweeper.local.nodes import Node, read_nodes
 from vertex_sweeper.local.study import Study
 from vertex_sweeper.local.trial import Trial
-from vertex_sweeper.stored_json import DamagedDocument
+from vertex_sweeper.local.validation import check_job
+from vertex_sweeper.stored_json import DamagedDocument, check_complete, check_shape, read_sealed, sealed
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,9 @@ JOB: Final = "job.json"
 
 LOCK: Final = ".lock"
 """The file in the folder that its service keeps locked, and in which it says who it is."""
+
+_NAME: Final = re.compile(r"projects/[^/\s]+/locations/[^/\s]+/hyperparameterTuningJobs/(\d+)")
+"""As wide as the emulator takes names: projects of tests are called all sorts of things."""
 
 _PATIENCE: Final = guard.PATIENCE + 2
 
@@ -54,8 +59,7 @@ class Records:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
+        self._folder = make_folder(folder)
         self.lock = _open_lock(folder, os.O_RDWR | os.O_CREAT)
         try:
             self._take()
@@ -77,9 +81,11 @@ class Records:
         found = []
         for job_id in job_ids(self._folder):
             try:
-                found.append((job_id, *read_job(self._folder, job_id)))
+                origin, study = read_job(self._folder, job_id)
+                check_job(study.spec)
+                found.append((job_id, origin, study))
             except UNREADABLE as error:
-                log.warning("The record %s cannot be read, and its job is left out: %r", self._folder / job_id, error)
+                log.warning("The record %s cannot be read, and its job is left out: %s", self._folder / job_id, error)
         yield from sorted(found, key=lambda entry: entry[2].created)
 
     def of(self, job_id: str, origin: Origin) -> JobRecord:
@@ -126,13 +132,28 @@ class JobRecord:
 
     def _write(self, name: str, record: Mapping[str, Any]) -> None:
         try:
-            write_text(self._folder / name, json.dumps(record, ensure_ascii=True, allow_nan=False))
+            write_text(self._folder / name, sealed(record))
         except OSError as error:
             log.error("%s cannot be written, and a restart would not know of it: %s", self._folder / name, error)  # noqa: TRY400
 
 
-UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError)
-"""What `read_job` raises of a record that is damaged."""
+UNREADABLE: Final = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""What `read_job` raises of a record that is damaged, or of another hand."""
+
+_SHAPE: Final = {
+    "directory": str,
+    "seed": int,
+    "name": str,
+    "state": str,
+    "created": str,
+    "started": str,
+    "ended": str,
+    "updated": str,
+    "error": (dict, type(None)),
+    "stopped": str,
+    "pauses": [[float]],
+    "spec": {},
+}
 
 
 def job_ids(folder: Path) -> list[str]:
@@ -147,18 +168,26 @@ def job_ids(folder: Path) -> list[str]:
 
 def read_job(folder: Path, job_id: str) -> tuple[Origin, Study]:
     """One job on record. Raises one of UNREADABLE."""
-    record = json.loads((folder / job_id / JOB).read_text(encoding="utf-8"))
+    own = folder / job_id
+    if own.is_symlink():
+        raise DamagedDocument("a link")
+    record = read_sealed(own / JOB)
+    check_complete(record, _SHAPE)
+    check_job_shape(record["spec"], "spec")
+    check_shape(record["error"] or {"code": 0, "message": ""}, {"code": int, "message": str}, "error")
+    name = _NAME.fullmatch(record["name"])
+    if name is None or name[1] != job_id or not name[0].isprintable():
+        raise DamagedDocument(f"it is of {record['name'][:200]!r}")
     nodes = read_nodes(record["spec"]["studySpec"]["parameters"])
-    others = (folder / job_id).glob("[0-9]*.json")
-    trials = [_read_trial(one, nodes) for one in others]
-    return Origin(record["directory"], int(record["seed"])), Study.from_record(record, trials)
+    trials = [_read_trial(one, nodes) for one in own.glob("[0-9]*.json")]
+    return Origin(record["directory"], record["seed"]), Study.from_record(record, trials)
 
 
 def _read_trial(path: Path, nodes: Sequence[Node]) -> Trial:
     try:
-        return Trial.from_record(json.loads(path.read_text(encoding="utf-8")), nodes)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path.name}: {error!r}") from error
+        return Trial.from_record(read_sealed(path), nodes)
+    except (ValueError, LookupError, TypeError) as error:
+        raise DamagedDocument(f"{path.name}: {error}") from error
 
 
 def lock_owner(folder: Path) -> LockOwner | None:
