@@ -180,6 +180,10 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         [SWEPT, "hydra.sweeper.vertex.service_account=trainer"],
         ["vertex.service_account", "'trainer'", "iam.gserviceaccount.com"],
     ),
+    "endpoint in another notation": (
+        [SWEPT, *VERTEX, "hydra.sweeper.vertex.endpoint='dns:///private.example'"],
+        ["vertex.endpoint: 'dns:///private.example' must be HOST or HOST:PORT"],
+    ),
     "zone for a region": ([SWEPT, "hydra.sweeper.vertex.location=europe-west4-a"], ["vertex.location", "zone", "europe-west4"]),
     "output on no bucket": ([SWEPT, "hydra.sweeper.vertex.base_output_directory=/tmp/x"], ["base_output_directory", "gs://"]),
     "key of another region": (

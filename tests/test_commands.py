@@ -277,7 +277,9 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
 def test_a_job_without_an_image_is_exported_with_one(local: Path, plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["export", str(local), "--project", "p", "--location", "l"]
     pools = [{"containerSpec": {"command": ["python"]}}, {}, {"containerSpec": {"imageUri": "reducer"}}]
-    sweep_directory.write_job(local, {**plan.job, "trialJobSpec": {"workerPoolSpecs": pools}}, "x")
+    sweep_directory.write_job(
+        local, {**plan.job, "trialJobSpec": {"workerPoolSpecs": pools}}, f"{LOCAL_PARENT}/hyperparameterTuningJobs/1"
+    )
     assert main(command) == 1
     assert "its job has no image: name the training image, --image=" in capsys.readouterr().err
     assert not (local / "gcloud.yaml").exists()

@@ -19,11 +19,11 @@ from vertex_sweeper.errors import JobNotFound, JobsTaken, ServiceError, SweepDir
 from vertex_sweeper.follow import Task, folder_in, follow_to_end
 from vertex_sweeper.interrupt import Interrupt
 from vertex_sweeper.outcome import Outcome
-from vertex_sweeper.service import OUTPUT_FIELDS, Job
-from vertex_sweeper.services import LOCAL_PARENT, Address, Opened, existing_address, reopen_service, vertex_address
+from vertex_sweeper.service import specification
+from vertex_sweeper.services import LOCAL_PARENT, SWEEP, Address, Opened, existing_address, reopen_service, vertex_address
 from vertex_sweeper.settings import Backend, OnInterrupt
 from vertex_sweeper.submission import look_for
-from vertex_sweeper.vertex.names import JobName
+from vertex_sweeper.vertex.names import JobName, parse_parent
 from vertex_sweeper_runtime import contract
 from vertex_sweeper_runtime.errors import ContractError
 
@@ -59,20 +59,24 @@ def open_target(target: Target, *, join: bool = False) -> Opened:
     return reopen_service(target.address, target.directory or Path(), join=join)
 
 
-def go_on(target: Target, directory: Path | None, *, on_interrupt: OnInterrupt, wait: bool = True) -> Outcome:
+def go_on(
+    target: Target, directory: Path | None, *, on_interrupt: OnInterrupt, wait: bool = True, trust: bool = False
+) -> Outcome:
     """Follows the target's job to its end, or without `wait` for one look, and writes the files of its sweep.
 
-    A sweep of this machine whose process was killed runs on, in this process. A job that was named has its files in
-    `directory`, by default `multirun/<job id>`.
+    A sweep of this machine whose process was killed runs on, in this process; with `trust`, also what another user has put on
+    record. A job that was named has its files in `directory`, by default `multirun/<job id>`.
 
     Raises:
         SweepFailed: The job ended without success, or without a result.
         ServiceError: It is not there, or cannot be watched.
-        SweepDirectoryError: The directory is another job's.
+        SweepDirectoryError: The directory is another job's, or another user's.
         MissingExtra: Something is not installed.
         SystemExit: 130, after an interrupt.
     """
     opened = open_target(target, join=wait)
+    if opened.runs_here and target.directory is not None and not trust:
+        sweep_directory.check_owner(target.directory)
     with Interrupt(opened.kill) as interrupt:
         try:
             pause = partial(interrupt.pause, opened.wait)
@@ -135,11 +139,6 @@ def locate(target: Target, opened: Opened, *, pause: Callable[[float], bool]) ->
     return str(job["name"])
 
 
-def specification(job: Mapping[str, Any]) -> Job:
-    """The job without what the service has added to it."""
-    return {key: value for key, value in job.items() if key not in OUTPUT_FIELDS}
-
-
 def contract_of(job: Mapping[str, Any]) -> contract.Contract:
     """The contract that a job carries. Raises ServiceError for a job that has none, or none that is understood here."""
     name = job.get("name", "the job")
@@ -167,6 +166,13 @@ def _target_in(directory: Path, *, endpoint: str | None, impersonate: str | None
             f"{str(directory)!r} is neither a sweep directory nor a job's name, "
             "projects/<project>/locations/<location>/hyperparameterTuningJobs/<id>"
         )
-    address = sweep_directory.read_record(directory).address
+    recorded = sweep_directory.read_record(directory).address
+    address = existing_address(recorded, endpoint, impersonate)
     name = sweep_directory.read_job(directory).get("name")
-    return Target(existing_address(address, endpoint, impersonate), name, directory.absolute())
+    if name is not None and JobName.parse(name).location != parse_parent(address.parent)[1]:
+        raise SweepDirectoryError(
+            f"{directory} says that its job is below {address.parent}, and calls it {name}: was it changed?"
+        )
+    if recorded.impersonate and not impersonate:
+        log.info("acting as %s, as %s says", recorded.impersonate, directory / SWEEP)
+    return Target(address, name, directory.absolute())

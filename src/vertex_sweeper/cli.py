@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments[:1] == [name]:
             importlib.import_module(module).add_arguments(command)
     options = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error does: a name may have bytes that are no text
     _show_log()
     try:
         code: int = importlib.import_module(COMMANDS[options.command][0]).run(options)

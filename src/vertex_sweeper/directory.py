@@ -8,23 +8,40 @@ whoever puts it there has the directory, and as long as there is no `sweep.json`
 from __future__ import annotations
 
 import json
+import logging
+import os
+import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from vertex_sweeper.errors import SweepDirectoryError
+from vertex_sweeper.errors import JobNotFound, SweepDirectoryError
 from vertex_sweeper.files import BEST_CONFIG, remove_leftovers, write_new, write_text
 from vertex_sweeper.hints import attach_command
-from vertex_sweeper.service import Job
-from vertex_sweeper.services import RECORDS, Address
+from vertex_sweeper.job_shape import check_job_shape
+from vertex_sweeper.service import Job, specification
+from vertex_sweeper.services import RECORDS, SWEEP, Address
 from vertex_sweeper.settings import Backend
+from vertex_sweeper.spec import SWEEP_LABEL
+from vertex_sweeper.stored_json import DamagedDocument, check_complete, read_json
+from vertex_sweeper.vertex.names import ACCOUNT, parse_parent
+
+log = logging.getLogger(__name__)
 
 JOB: Final = "job.json"
-SWEEP: Final = "sweep.json"
 CONFIG: Final = "multirun.yaml"
+
+_RECORD: Final = {
+    "backend": str,
+    "parent": str,
+    "endpoint": (str, type(None)),
+    "impersonate": (str, type(None)),
+    "state": (str, type(None)),
+    "error": str,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,33 +114,66 @@ def write_record(directory: Path, record: Record) -> None:
     _write_json(directory / SWEEP, {**address, "state": record.state, "error": record.error})
 
 
-def write_state(directory: Path, *, state: str | None, error: str) -> None:
-    """Puts down how the job was last seen."""
-    write_record(directory, replace(read_record(directory), state=state, error=error))
+def write_state(directory: Path, address: Address, job: Mapping[str, Any], *, error: str) -> None:
+    """Puts down how the job at the address was last seen. What was deleted or damaged meanwhile is written anew."""
+    if not (directory / JOB).exists():
+        write_job(directory, specification(job), job["name"])
+    try:
+        address = read_record(directory).address
+    except SweepDirectoryError:
+        log.warning("%s was deleted or damaged, and is written anew", directory / SWEEP)
+    write_record(directory, Record(address, job.get("state"), error))
 
 
 def read_record(directory: Path) -> Record:
     """What `sweep.json` says. Raises SweepDirectoryError."""
-    if (directory / JOB).exists() and not (directory / SWEEP).exists():
+    if (directory / JOB).exists() and not os.path.lexists(directory / SWEEP):
         raise SweepDirectoryError(
             f"a sweep began in {directory} and was ended before it created its job: it has a {JOB} and no {SWEEP}; to sweep "
             f"there, remove {directory / JOB}"
         )
-    document = _read_json(directory / SWEEP)
-    try:
-        address = Address(Backend(document["backend"]), document["parent"], document["endpoint"], document["impersonate"])
-        return Record(address, document["state"], document["error"])
-    except (KeyError, ValueError) as error:
-        raise SweepDirectoryError(f"{directory / SWEEP} is not what a sweep writes ({error!r}): was it changed?") from error
+    document = _read(directory / SWEEP, _check_record)
+    address = Address(Backend(document["backend"]), document["parent"], document["endpoint"], document["impersonate"])
+    return Record(address, document["state"], document["error"])
 
 
 def read_job(directory: Path) -> Job:
     """The job as it was to be created, with its `name` once that is known. Raises SweepDirectoryError."""
-    return _read_json(directory / JOB)
+    return _read(directory / JOB, _check_job)
+
+
+def _check_record(document: dict[str, Any]) -> None:
+    check_complete(document, _RECORD)
+    if document["backend"] not in [backend.value for backend in Backend]:
+        raise DamagedDocument(f"there is no backend {document['backend'][:100]!r}")
+    parse_parent(document["parent"])
+    account = document["impersonate"]
+    if account is not None and not re.fullmatch(ACCOUNT, account):
+        raise DamagedDocument(f"{account[:100]!r} is no service account's address")
+
+
+def _check_job(document: dict[str, Any]) -> None:
+    check_job_shape(document)
+    label = document.get("labels", {}).get(SWEEP_LABEL, "")
+    if not re.fullmatch(r"[a-z0-9_-]*", label):
+        raise DamagedDocument(f"{label[:100]!r} is no label")
+
+
+def check_owner(directory: Path) -> None:
+    """Raises SweepDirectoryError where the directory, or its record, is another user's: the command there would run as us."""
+    for path in (directory.resolve(), directory / RECORDS, *(directory / RECORDS).rglob("*")):
+        owner = path.lstat().st_uid
+        if owner != os.geteuid():
+            raise SweepDirectoryError(
+                f"{path} belongs to another user ({owner}), and to go on would run the command on record there, as you: look "
+                f"at it, and if you trust it, `{attach_command(directory)} --trust`"
+            )
 
 
 def _tidy(directory: Path) -> None:
-    remove_leftovers(directory, (directory / BEST_CONFIG).parent, *(directory / RECORDS).glob("*"))
+    records = directory / RECORDS
+    below = [(directory / BEST_CONFIG).parent, *(() if records.is_symlink() else records.glob("*"))]
+    remove_leftovers(directory, *(folder for folder in below if not folder.is_symlink()))
 
 
 def _taken(directory: Path) -> SweepDirectoryError:
@@ -159,13 +209,14 @@ def _write_json(path: Path, document: Mapping[str, Any]) -> None:
     write_text(path, _json_text(document))
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read(path: Path, check: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+        document = read_json(path)
+        check(document)
     except FileNotFoundError:
         raise SweepDirectoryError(f"{path.parent} is no sweep directory: it has no {path.name}") from None
-    except (OSError, ValueError) as error:
-        raise SweepDirectoryError(f"{path} cannot be read: {error}") from error
-    if not isinstance(document, dict):
-        raise SweepDirectoryError(f"{path} is not what a sweep writes: was it changed?")
+    except OSError as error:
+        raise SweepDirectoryError(f"{path} cannot be read: {error.strerror}") from error
+    except (DamagedDocument, JobNotFound) as error:
+        raise SweepDirectoryError(f"{path} is not what a sweep writes ({error}): was it changed?") from error
     return document

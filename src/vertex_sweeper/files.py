@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
 import re
@@ -56,6 +57,17 @@ def write_new(path: Path, text: str) -> Path:
     return path
 
 
+def make_folder(path: Path) -> Path:
+    """Makes the folder; returns the path. Who prepared the folder above it may have put a link there, which is not followed.
+
+    Raises OSError.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink():
+        raise NotADirectoryError(errno.ENOTDIR, f"{path} is a link: take it away")
+    return path
+
+
 def remove_leftovers(*folders: Path) -> None:
     """Takes away what killed processes had begun to write in these folders, beside our files.
 
@@ -104,10 +116,15 @@ def write_results(directory: Path, outcome: Outcome, *, best_config: str | None,
             {"number": best.number, "folder": folder, "metrics": dict(best.metrics), "overrides": list(best.overrides)}
         )
         texts[BEST_CONFIG] = best_config
-    for name, text in texts.items():
-        if text is None:
-            (directory / name).unlink(missing_ok=True)
-    return [write_text(directory / name, text) for name, text in texts.items() if text is not None]
+    written = []
+    for path, text in ((directory / name, text) for name, text in texts.items()):
+        if path.parent != directory and (text is not None or path.parent.is_symlink()):
+            make_folder(path.parent)
+        if text is not None:
+            written.append(write_text(path, text))
+        else:
+            path.unlink(missing_ok=True)
+    return written
 
 
 def trials_table(outcome: Outcome) -> str:

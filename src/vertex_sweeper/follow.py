@@ -173,7 +173,7 @@ class Reporter:
             extra = best.left_out(overrides, self._is_group, pinned=pinned)
             folder = task.folder(outcome.best)
         written = files.write_results(task.directory, outcome, best_config=again, folder=folder)
-        sweep_directory.write_state(task.directory, state=job.get("state"), error=outcome.error)
+        sweep_directory.write_state(task.directory, task.address, job, error=outcome.error)
         waits = not ended(job) and not task.opened.goes_on
         command = task.contract.command
         return progress.summary_lines(outcome, task.directory, written, command=command, extra=extra, waits=waits)

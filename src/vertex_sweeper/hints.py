@@ -11,7 +11,7 @@ from typing import Any
 from vertex_sweeper.outcome import Trial
 from vertex_sweeper.services import Address
 from vertex_sweeper.settings import Backend
-from vertex_sweeper.vertex.connection import PLAIN
+from vertex_sweeper.vertex.endpoint import PLAIN
 from vertex_sweeper.vertex.names import JobName
 
 log = logging.getLogger(__name__)

@@ -100,6 +100,11 @@ TOO_MANY_FAILURES: Final = "The job failed: too many trials had failed."
 """Why trials of the local service ended that ended with their job. What Vertex says of such trials is not known."""
 
 
+def specification(job: Mapping[str, Any]) -> Job:
+    """The job without what a service has added to it."""
+    return {key: value for key, value in job.items() if key not in OUTPUT_FIELDS}
+
+
 def job_state(job: Mapping[str, Any]) -> JobState | None:
     """The job's state; None when the service has one that this version does not know, or none yet."""
     try:

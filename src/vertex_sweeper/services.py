@@ -7,19 +7,25 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from vertex_sweeper.errors import JobNotFound, MissingExtra, SweepDirectoryError
+from vertex_sweeper.errors import InvalidSweep, JobNotFound, MissingExtra, SweepDirectoryError
 from vertex_sweeper.service import Job, Service
 from vertex_sweeper.settings import Backend, Settings
-from vertex_sweeper.vertex.connection import EMULATOR, PLAIN
+from vertex_sweeper.vertex.connection import EMULATOR
+from vertex_sweeper.vertex.endpoint import PLAIN, Endpoint
+from vertex_sweeper.vertex.names import format_parent, parse_parent
 
 log = logging.getLogger(__name__)
 
 LOCAL_PARENT: Final = "projects/local/locations/local"
 """What stands for the API's `parent` on this machine."""
+
+SWEEP: Final = "sweep.json"
+"""What says in a sweep's directory where its job is."""
 
 RECORDS: Final = ".records"
 """Where in its directory a sweep of this machine keeps what another process needs to go on with it."""
@@ -55,7 +61,7 @@ def place_of(settings: Settings, directory: Path) -> Place:
     if settings.backend is Backend.LOCAL:
         return Place(Address(Backend.LOCAL, LOCAL_PARENT), str(directory), container=False)
     vertex = settings.vertex
-    parent = f"projects/{vertex.project}/locations/{vertex.location}"
+    parent = format_parent(str(vertex.project), str(vertex.location))
     address = vertex_address(parent, vertex.endpoint, vertex.impersonate_service_account)
     return Place(address, vertex.base_output_directory, container=True)
 
@@ -65,24 +71,51 @@ def vertex_address(parent: str, endpoint: str | None = None, impersonate: str | 
     emulator = _named_emulator()
     if emulator:
         log.info("%s is set: jobs run on the emulator at %s, not on Vertex AI", EMULATOR, emulator.removeprefix(PLAIN))
-    return Address(Backend.VERTEX, parent, emulator or endpoint, impersonate)
+    return Address(Backend.VERTEX, parent, emulator or _named(endpoint), impersonate)
 
 
 def existing_address(recorded: Address, endpoint: str | None = None, impersonate: str | None = None) -> Address:
-    """The address of a job that exists, with what a user says of it now.
+    """The address of a job that exists, from its sweep directory, with what a user says of it now.
 
     A job on Vertex is there whatever VERTEX_EMULATOR_HOST says; an emulator may have been started again on another port.
+    A sweep directory may be of another hand, and credentials go where it points to: so a host that it names is Google's own,
+    or this machine, where no credentials are sent. Any other a user names now.
+
+    Raises SweepDirectoryError for another host.
     """
-    emulator = _named_emulator() if (recorded.endpoint or "").startswith(PLAIN) else None
-    return replace(
-        recorded, endpoint=endpoint or emulator or recorded.endpoint, impersonate=impersonate or recorded.impersonate
+    emulator = _named_emulator() if (recorded.endpoint or "").lower().startswith(PLAIN) else None
+    host = _named(endpoint) or emulator or _harmless(recorded.endpoint)
+    return replace(recorded, endpoint=host, impersonate=impersonate or recorded.impersonate)
+
+
+def _named(endpoint: str | None) -> str | None:
+    """The endpoint that the user names. Raises InvalidSweep where it is none."""
+    return str(Endpoint.parse(endpoint)) if endpoint else None
+
+
+def _harmless(recorded: str | None) -> str | None:
+    """The endpoint that a sweep directory names. Raises SweepDirectoryError where credentials must not go."""
+    if recorded is None:
+        return None
+    with suppress(InvalidSweep):
+        host = Endpoint.parse(recorded)
+        if host.loopback:
+            return str(replace(host, plain=True))
+        if host.google:
+            return str(host)
+    raise SweepDirectoryError(
+        f"{SWEEP} names the endpoint {recorded[:100]!r}, which is neither Google's nor on this machine, and for a file's word "
+        "your credentials are not sent there: if you trust that host, name it: --endpoint, or hydra.sweeper.vertex.endpoint"
     )
 
 
 def _named_emulator() -> str | None:
-    """The endpoint that VERTEX_EMULATOR_HOST names."""
+    """The endpoint that VERTEX_EMULATOR_HOST names. Raises InvalidSweep where it names none."""
     emulator = os.environ.get(EMULATOR)
-    return f"{PLAIN}{emulator.removeprefix(PLAIN)}" if emulator else None
+    try:
+        return _named(f"{PLAIN}{emulator.removeprefix(PLAIN)}" if emulator else None)
+    except InvalidSweep:
+        raise InvalidSweep([f"{EMULATOR}: {emulator!r} must be an emulator's HOST:PORT"]) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +139,11 @@ class Opened:
     outlives: bool = True
     abandoned: bool = False
     go_on: Callable[[], None] = lambda: None
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether `go_on` runs in this process what another one had begun."""
+        return self.abandoned and not self.outlives
 
     @property
     def goes_on(self) -> bool:
@@ -138,18 +176,19 @@ def reopen_service(address: Address, directory: Path, *, join: bool = False) -> 
 
 def _reopen_local(directory: Path, *, join: bool) -> Opened:
     from vertex_sweeper.local.onlooker import Onlooker
+    from vertex_sweeper.local.records import job_ids
 
     records = directory / RECORDS
     onlooker = Onlooker(records)
-    names = onlooker.names()
-    if not names:
+    count = len(job_ids(records))
+    if not count:
         raise JobNotFound(
             f"nothing is on record in {records}: the sweep was ended before it ran anything, or its directory was copied "
             "without hidden files; for a new sweep take another directory"
         )
-    if len(names) > 1:
-        raise SweepDirectoryError(f"{records} has {len(names)} jobs, and a sweep has one: take the folders of others away")
-    (name,) = names
+    if count > 1:
+        raise SweepDirectoryError(f"{records} has {count} jobs, and a sweep has one: take the folders of others away")
+    (name,) = onlooker.names()
     abandoned = onlooker.abandoned(name)
     if not abandoned or not join:
         return Opened(onlooker, onlooker.find, onlooker.waiting(name), abandoned=abandoned)
@@ -167,7 +206,7 @@ def _open_vertex(address: Address) -> Opened:
     require("google.cloud.aiplatform_v1", extra="vertex", purpose="backend vertex")
     from vertex_sweeper.vertex import VertexService
 
-    location = address.parent.split("/")[3]
+    _, location = parse_parent(address.parent)
     vertex = VertexService(location, endpoint=address.endpoint, impersonate=address.impersonate)
     return Opened(vertex, vertex.find)
 

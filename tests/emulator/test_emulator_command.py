@@ -118,9 +118,9 @@ def test_a_sweep_with_backend_vertex_goes_to_the_emulator_that_the_environment_n
 def test_the_variable_comes_before_a_configured_endpoint_of_what_is_new_and_moves_nothing_that_exists(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    on_vertex = vertex_address(PARENT, "https://nobody.invalid")
+    on_vertex = vertex_address(PARENT, "https://restricted.googleapis.com")
     monkeypatch.setenv("VERTEX_EMULATOR_HOST", "127.0.0.1:1")
-    early = vertex_address(PARENT, "https://nobody.invalid")
+    early = vertex_address(PARENT, "https://restricted.googleapis.com")
     assert early.endpoint == "http://127.0.0.1:1"
     with Emulator() as emulator:
         monkeypatch.setenv("VERTEX_EMULATOR_HOST", emulator.address)  # it was started again

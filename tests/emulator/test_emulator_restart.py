@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from tests.emulator.commands import start_emulator
 from tests.local.gate import ACC, PARENT, PATIENCE, Gate, X, is_alive, trials_of, wait_for_death, wait_for_end
 from vertex_sweeper.errors import ServiceError
+from vertex_sweeper.stored_json import read_sealed, sealed
 
 pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
 
@@ -245,8 +245,7 @@ def test_a_failure_that_was_written_without_its_consequence_still_ends_the_job(g
         ended = wait_for_end(emulator.service, name)
     # As a process leaves it that is killed after the trial's end was written, and before the job's.
     record = data / "records" / name.rpartition("/")[2] / "job.json"
-    written = json.loads(record.read_text())
-    record.write_text(json.dumps({**written, "state": "JOB_STATE_RUNNING", "error": None, "ended": ""}))
+    record.write_text(sealed({**read_sealed(record), "state": "JOB_STATE_RUNNING", "error": None, "ended": ""}))
     with Emulator(data=data) as emulator:
         again = wait_for_end(emulator.service, name)
     assert again["error"] == ended["error"]

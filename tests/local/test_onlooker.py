@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -17,6 +16,7 @@ pytest.importorskip("optuna", reason="the local service needs the extra [local]"
 from tests.local.gate import PARENT, Gate, trials_of, wait_for_end
 from vertex_sweeper.errors import JobNotFound, ServiceError
 from vertex_sweeper.local import LocalService
+from vertex_sweeper.local.lock_owner import LockOwner
 from vertex_sweeper.local.onlooker import Onlooker
 from vertex_sweeper.local.records import LOCK, Records
 
@@ -159,8 +159,9 @@ def test_a_process_of_another_machine_is_sent_no_signal(
 ) -> None:
     name = service.create(PARENT, gate.job())["name"]
     gate.next()
-    assert json.loads((records / LOCK).read_text()) == [socket.gethostname(), os.getpid()]
-    (records / LOCK).write_text('["elsewhere", 4711]')
+    owner = LockOwner.parse((records / LOCK).read_bytes())
+    assert (owner.host, owner.process) == (socket.gethostname(), os.getpid())
+    (records / LOCK).write_text(owner._replace(host="elsewhere", process=4711).to_text())
     assert not onlooker.abandoned(name)
     with pytest.raises(ServiceError, match="is run by process 4711 of elsewhere: cancel it there"):
         onlooker.cancel(name)

@@ -206,7 +206,7 @@ def test_a_directory_without_the_jobs_name_finds_it_by_its_label(api: FakeApi, t
 
 
 MISTAKES = {
-    "another job's directory": (["attach", NAME, "--sweep-dir", "taken"], "holds another job, projects/x"),
+    "another job's directory": (["attach", NAME, "--sweep-dir", "taken"], f"holds another job, {NAME}0"),
     "a second directory": (["attach", "taken", "--sweep-dir", "x"], "taken is a sweep directory, and its files stay there"),
     "a job of another hand": (["show", f"{PARENT}/hyperparameterTuningJobs/9"], "was not created by this package"),
 }
@@ -220,7 +220,7 @@ def test_what_cannot_be_done_is_one_line(
     api.jobs[f"{PARENT}/hyperparameterTuningJobs/9"] = HyperparameterTuningJob(name=f"{PARENT}/hyperparameterTuningJobs/9")
     (tmp_path / "taken").mkdir()
     sweep_directory.write_record(tmp_path / "taken", sweep_directory.Record(Address(Backend.VERTEX, PARENT)))
-    sweep_directory.write_job(tmp_path / "taken", SPEC, "projects/x")
+    sweep_directory.write_job(tmp_path / "taken", SPEC, f"{NAME}0")
     words, line = MISTAKES[case]
     assert main([*words, *at(api)]) == 1
     (shown,) = capsys.readouterr().err.splitlines()

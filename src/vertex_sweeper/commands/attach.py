@@ -17,6 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sweep-dir", type=Path, help="where the files go, for a job's name (default: multirun/<job id>)")
     parser.add_argument("--no-wait", action="store_true", help="write the files as things stand, and do not wait for the end")
     parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="go on with a sweep on this machine although its directory is another user's: its command runs as you",
+    )
+    parser.add_argument(
         "--on-interrupt",
         choices=[member.value for member in OnInterrupt],
         default=OnInterrupt.ASK.value,
@@ -29,5 +34,6 @@ def run(options: argparse.Namespace) -> int:
     target = target_of(options)
     if target.directory is not None and options.sweep_dir is not None:
         raise SweepError(f"--sweep-dir={options.sweep_dir}: {options.target} is a sweep directory, and its files stay there")
-    go_on(target, options.sweep_dir, on_interrupt=OnInterrupt(options.on_interrupt), wait=not options.no_wait)
+    on_interrupt = OnInterrupt(options.on_interrupt)
+    go_on(target, options.sweep_dir, on_interrupt=on_interrupt, wait=not options.no_wait, trust=options.trust)
     return 0

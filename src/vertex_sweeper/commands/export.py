@@ -8,15 +8,15 @@ import shlex
 from pathlib import Path
 
 from vertex_sweeper import directory as sweep_directory
-from vertex_sweeper.attach import Target, locate, open_target, specification
+from vertex_sweeper.attach import Target, locate, open_target
 from vertex_sweeper.commands.common import add_target, pause, target_of, write_lines
 from vertex_sweeper.documents import yaml_text
 from vertex_sweeper.errors import SweepError
 from vertex_sweeper.files import write_text
-from vertex_sweeper.service import Job
+from vertex_sweeper.service import Job, specification
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.spec import SWEEP_LABEL
-from vertex_sweeper.vertex.names import JobName
+from vertex_sweeper.vertex.names import parse_parent
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,12 +65,13 @@ def _place(target: Target, options: argparse.Namespace) -> tuple[str, str]:
         raise SweepError(
             f"{options.target} is of a sweep on this machine: say where the job shall run, --project and --location"
         )
-    own = JobName.parse(f"{target.address.parent}/hyperparameterTuningJobs/-")
-    return options.project or own.project, options.location or own.location
+    project, location = parse_parent(target.address.parent)
+    return options.project or project, options.location or location
 
 
 def _settle_image(job: Job, options: argparse.Namespace) -> None:
-    containers = [pool["containerSpec"] for pool in job["trialJobSpec"]["workerPoolSpecs"] if "containerSpec" in pool]
+    pools = job.get("trialJobSpec", {}).get("workerPoolSpecs", [])
+    containers = [pool["containerSpec"] for pool in pools if "containerSpec" in pool]
     without = [container for container in containers if not container.get("imageUri")]
     if options.image and not without:
         raise SweepError(f"--image={options.image}: {options.target} has named its image: leave it out, or edit the file")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import logging
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -12,12 +12,10 @@ from vertex_sweeper.attach import open_target
 from vertex_sweeper.commands.common import add_access, aligned, state_text, target_of, write_lines
 from vertex_sweeper.errors import JobNotFound, SweepDirectoryError, SweepError
 from vertex_sweeper.service import Job
-from vertex_sweeper.services import reopen_service, vertex_address
+from vertex_sweeper.services import SWEEP, reopen_service, vertex_address
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.spec import SWEEP_LABEL
-from vertex_sweeper.vertex.names import JobName
-
-log = logging.getLogger(__name__)
+from vertex_sweeper.vertex.names import JobName, format_parent
 
 HEADER = ("state", "created", "trials", "name", "display name")
 
@@ -55,7 +53,7 @@ def _rows(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
 
 
 def _jobs(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
-    parent = f"projects/{options.project}/locations/{options.location}"
+    parent = format_parent(options.project, options.location)
     address = vertex_address(parent, options.endpoint, options.impersonate_service_account)
     find = reopen_service(address, Path()).find
     return _job_rows(sorted(find(parent, {SWEEP_LABEL: None}), key=lambda job: str(job.get("createTime", "")), reverse=True))
@@ -71,14 +69,15 @@ def _directories(folder: Path) -> Iterator[tuple[str, ...]]:
     if not folder.is_dir():
         raise SweepDirectoryError(f"{folder} is not a folder: name one with sweep directories in it")
     yield ("last seen", "backend", "trials", "sweep directory", "display name")
-    for path in sorted(folder.rglob(sweep_directory.SWEEP)):
+    for directory in sorted(Path(path) for path, folders, files in os.walk(folder) if SWEEP in {*folders, *files}):
         try:
-            yield _directory_row(path.parent)
+            yield _directory_row(directory)
         except SweepError as error:  # one that is broken does not hide the others
-            log.warning("%s", error)
+            yield "damaged", "", "", str(directory), str(error)
 
 
 def _directory_row(directory: Path) -> tuple[str, ...]:
+    """The sweep's row. Raises SweepError where it cannot be told."""
     record, job = sweep_directory.read_record(directory), sweep_directory.read_job(directory)
     state = state_text({"state": record.state or "RUNNING"}) if "name" in job else "not created"
     trials = str(job.get("maxTrialCount", "?"))
@@ -89,9 +88,6 @@ def _directory_row(directory: Path) -> tuple[str, ...]:
                 state, trials = "waiting" if opened.abandoned else state_text(found), _trials(found)
         except JobNotFound:
             pass  # nothing was created, or is on record: it is as we said
-        except SweepError as error:
-            log.warning("%s", error)
-            state = "damaged"
     return state, record.address.backend.value, trials, str(directory), job.get("displayName", "")
 
 

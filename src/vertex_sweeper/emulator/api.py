@@ -126,7 +126,8 @@ class JobApi:
         for name in self._service.names():
             if not name.startswith(f"{parent}/hyperparameterTuningJobs/"):
                 continue
-            with contextlib.suppress(JobNotFound):  # deleted while we were looking
+            # Deleted while we were looking; or a record of another hand has fields that the API has not.
+            with contextlib.suppress(JobNotFound, json_format.ParseError):
                 mirror = self._mirror(name)
                 about = mirror.describe()
                 if matches(about):

@@ -5,16 +5,12 @@ from __future__ import annotations
 import ipaddress
 
 from vertex_sweeper.errors import ServiceError
+from vertex_sweeper.vertex.endpoint import is_loopback_ip
 
 
 def is_loopback(host: str) -> bool:
     """Whether the name or address can only mean this machine."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return host == "localhost" or host.endswith(".localhost") or is_loopback_ip(host)
 
 
 def loopback_address(host: str) -> str:

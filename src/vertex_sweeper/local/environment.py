@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from vertex_sweeper.files import make_folder, write_text
 from vertex_sweeper_runtime.machine import OWN_PREFIX, RANKS, SIZES, SWEEP_DIRECTORY
 
 MARK_PREFIX: Final = f"{OWN_PREFIX}MARK_"
@@ -116,11 +117,10 @@ def provide_interpreter(folder: Path) -> tuple[Path, ...]:
     names = [name for name in ("python", "python3") if not _is_own_interpreter(name)]
     if not names:
         return (own,)
-    programs = folder / "bin"
-    programs.mkdir(parents=True, exist_ok=True)
+    programs = make_folder(folder / "bin")
     for name in names:
         # No symbolic link: by its own place an interpreter finds its virtual environment.
-        (programs / name).write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+        write_text(programs / name, f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
         (programs / name).chmod(0o755)
     return (programs, own)
 

@@ -6,8 +6,6 @@ taken for each other.
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -16,7 +14,7 @@ from typing import Any, Final, NoReturn
 
 from vertex_sweeper.errors import JobNotFound, ServiceError
 from vertex_sweeper.local.moments import format_time
-from vertex_sweeper.local.records import UNREADABLE, Origin, Records, job_ids, keeper_of, read_job
+from vertex_sweeper.local.records import LOCK, UNREADABLE, Origin, Records, job_ids, lock_owner, read_job
 from vertex_sweeper.local.study import CANCELLED_CODE, Study
 from vertex_sweeper.service import CANCELLED, Job, JobState
 
@@ -70,24 +68,24 @@ class Onlooker:
     def cancel(self, name: str) -> None:
         """Asks the process that runs the job to cancel it; a job that nobody runs ends here and now. Raises ServiceError."""
         job_id = self._id(name)
-        keeper = keeper_of(self._records)
+        owner = lock_owner(self._records)
         state = self._study(job_id).state
         if state.ended:
             return
-        if keeper is None or not keeper.alive:
+        if owner is None or not owner.alive:
             self._end(job_id)
         elif state is JobState.CANCELLING:
             return  # once more would not leave it the time
-        elif keeper.here:
+        elif owner.elsewhere:
+            raise ServiceError(f"{name} is run by process {owner.process} of {owner.elsewhere}: cancel it there")
+        else:
             try:
-                os.kill(keeper.process, signal.SIGTERM)
+                owner.terminate(self._records / LOCK)
             except ProcessLookupError:
                 pass  # gone in this moment
             except PermissionError:
-                raise ServiceError(f"{name} is run by process {keeper.process}, which is another user's") from None
+                raise ServiceError(f"{name} is run by process {owner.process}, which is another user's") from None
             self._see_to_it(name)
-        else:
-            raise ServiceError(f"{name} is run by process {keeper.process} of {keeper.host}: cancel it there")
 
     def waiting(self, name: str) -> Callable[[float], None]:
         """Waits for a change of the job, or for so many seconds. Raises ServiceError when nobody runs it any more."""
@@ -119,8 +117,8 @@ class Onlooker:
             raise ServiceError(f"{folder} is gone: {error.strerror}") from error
 
     def _runs(self) -> bool:
-        keeper = keeper_of(self._records)
-        return keeper is not None and keeper.alive
+        owner = lock_owner(self._records)
+        return owner is not None and owner.alive
 
     def _end(self, job_id: str) -> None:
         try:

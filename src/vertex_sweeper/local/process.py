@@ -164,7 +164,8 @@ class Child:
 
 
 def _spawn(command: Sequence[str], *, directory: str, environment: Mapping[str, str], output: Path) -> subprocess.Popen[bytes]:
-    with output.open("wb") as stream:
+    output.unlink(missing_ok=True)  # an earlier attempt's; or a link, which would be written through
+    with output.open("xb") as stream:
         return subprocess.Popen(  # noqa: S603 - running the user's command is the purpose
             list(command),
             cwd=directory,

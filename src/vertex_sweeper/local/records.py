@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import errno
 import logging
 import os
+import re
 import shutil
-import socket
+import stat
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,11 +16,15 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from vertex_sweeper.errors import JobsTaken, ServiceError
-from vertex_sweeper.files import write_text
+from vertex_sweeper.files import make_folder, write_text
+from vertex_sweeper.job_shape import check_job_shape
 from vertex_sweeper.local import guard
+from vertex_sweeper.local.lock_owner import LockOwner
 from vertex_sweeper.local.nodes import Node, read_nodes
 from vertex_sweeper.local.study import Study
 from vertex_sweeper.local.trial import Trial
+from vertex_sweeper.local.validation import check_job
+from vertex_sweeper.stored_json import DamagedDocument, check_complete, check_shape, read_sealed, sealed
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +34,9 @@ JOB: Final = "job.json"
 LOCK: Final = ".lock"
 """The file in the folder that its service keeps locked, and in which it says who it is."""
 
+_NAME: Final = re.compile(r"projects/[^/\s]+/locations/[^/\s]+/hyperparameterTuningJobs/(\d+)")
+"""As wide as the emulator takes names: projects of tests are called all sorts of things."""
+
 _PATIENCE: Final = guard.PATIENCE + 2
 
 
@@ -37,31 +45,6 @@ class Origin(NamedTuple):
 
     directory: str
     seed: int
-
-
-class Keeper(NamedTuple):
-    """The process that has a folder of records."""
-
-    host: str
-    process: int
-
-    @property
-    def here(self) -> bool:
-        """Whether it runs on this machine, so that it can be sent a signal."""
-        return self.host == socket.gethostname()
-
-    @property
-    def alive(self) -> bool:
-        """Whether it runs, as far as can be told: of another machine's the lock alone tells."""
-        if not self.here:
-            return True
-        try:
-            os.kill(self.process, 0)
-        except ProcessLookupError:
-            return False  # killed a moment ago: its guardian is still busy
-        except PermissionError:
-            pass
-        return True
 
 
 class Records:
@@ -76,9 +59,8 @@ class Records:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder = folder
-        self.lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)  # others may ask who it is
+        self._folder = make_folder(folder)
+        self.lock = _open_lock(folder, os.O_RDWR | os.O_CREAT)
         try:
             self._take()
         except BaseException:
@@ -99,9 +81,11 @@ class Records:
         found = []
         for job_id in job_ids(self._folder):
             try:
-                found.append((job_id, *read_job(self._folder, job_id)))
+                origin, study = read_job(self._folder, job_id)
+                check_job(study.spec)
+                found.append((job_id, origin, study))
             except UNREADABLE as error:
-                log.warning("The record %s cannot be read, and its job is left out: %r", self._folder / job_id, error)
+                log.warning("The record %s cannot be read, and its job is left out: %s", self._folder / job_id, error)
         yield from sorted(found, key=lambda entry: entry[2].created)
 
     def of(self, job_id: str, origin: Origin) -> JobRecord:
@@ -122,9 +106,9 @@ class Records:
                         f"another process uses the jobs in {self._folder}: end it, or choose another folder"
                     ) from None
                 time.sleep(0.02)  # a lock that tells of its release has no timeout
-        # Of an earlier keeper nothing is left: cut off first, so that nobody takes its process for this one.
+        # Of an earlier owner nothing is left: cut off first, so that nobody takes its process for this one.
         os.ftruncate(self.lock, 0)
-        os.pwrite(self.lock, json.dumps(Keeper(socket.gethostname(), os.getpid())).encode(), 0)
+        os.pwrite(self.lock, LockOwner.of_this_process().to_text().encode(), 0)
 
 
 class JobRecord:
@@ -148,13 +132,28 @@ class JobRecord:
 
     def _write(self, name: str, record: Mapping[str, Any]) -> None:
         try:
-            write_text(self._folder / name, json.dumps(record, ensure_ascii=True, allow_nan=False))
+            write_text(self._folder / name, sealed(record))
         except OSError as error:
             log.error("%s cannot be written, and a restart would not know of it: %s", self._folder / name, error)  # noqa: TRY400
 
 
-UNREADABLE: Final = (OSError, ValueError, KeyError, TypeError)
-"""What `read_job` raises of a record that is damaged."""
+UNREADABLE: Final = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""What `read_job` raises of a record that is damaged, or of another hand."""
+
+_SHAPE: Final = {
+    "directory": str,
+    "seed": int,
+    "name": str,
+    "state": str,
+    "created": str,
+    "started": str,
+    "ended": str,
+    "updated": str,
+    "error": (dict, type(None)),
+    "stopped": str,
+    "pauses": [[float]],
+    "spec": {},
+}
 
 
 def job_ids(folder: Path) -> list[str]:
@@ -169,21 +168,29 @@ def job_ids(folder: Path) -> list[str]:
 
 def read_job(folder: Path, job_id: str) -> tuple[Origin, Study]:
     """One job on record. Raises one of UNREADABLE."""
-    record = json.loads((folder / job_id / JOB).read_text(encoding="utf-8"))
+    own = folder / job_id
+    if own.is_symlink():
+        raise DamagedDocument("a link")
+    record = read_sealed(own / JOB)
+    check_complete(record, _SHAPE)
+    check_job_shape(record["spec"], "spec")
+    check_shape(record["error"] or {"code": 0, "message": ""}, {"code": int, "message": str}, "error")
+    name = _NAME.fullmatch(record["name"])
+    if name is None or name[1] != job_id or not name[0].isprintable():
+        raise DamagedDocument(f"it is of {record['name'][:200]!r}")
     nodes = read_nodes(record["spec"]["studySpec"]["parameters"])
-    others = (folder / job_id).glob("[0-9]*.json")
-    trials = [_read_trial(one, nodes) for one in others]
-    return Origin(record["directory"], int(record["seed"])), Study.from_record(record, trials)
+    trials = [_read_trial(one, nodes) for one in own.glob("[0-9]*.json")]
+    return Origin(record["directory"], record["seed"]), Study.from_record(record, trials)
 
 
 def _read_trial(path: Path, nodes: Sequence[Node]) -> Trial:
     try:
-        return Trial.from_record(json.loads(path.read_text(encoding="utf-8")), nodes)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path.name}: {error!r}") from error
+        return Trial.from_record(read_sealed(path), nodes)
+    except (ValueError, LookupError, TypeError) as error:
+        raise DamagedDocument(f"{path.name}: {error}") from error
 
 
-def keeper_of(folder: Path) -> Keeper | None:
+def lock_owner(folder: Path) -> LockOwner | None:
     """Who has the folder; None when nobody has, not even the guardian of one that was killed. Raises ServiceError."""
     try:
         import fcntl
@@ -192,7 +199,7 @@ def keeper_of(folder: Path) -> Keeper | None:
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         try:
-            lock = os.open(folder / LOCK, os.O_RDONLY)
+            lock = _open_lock(folder, os.O_RDONLY)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -206,6 +213,18 @@ def keeper_of(folder: Path) -> Keeper | None:
         finally:
             os.close(lock)
         if said:
-            return Keeper(*json.loads(said))
+            try:
+                return LockOwner.parse(said)
+            except DamagedDocument as error:
+                raise ServiceError(f"{folder / LOCK} is locked, and does not say by whom ({error}): end who did it") from error
         time.sleep(0.01)  # it has just got the lock
-    raise ServiceError(f"{folder / LOCK} is locked, and does not say by whom")
+    raise ServiceError(f"{folder / LOCK} is locked, and does not say by whom: end who did it")
+
+
+def _open_lock(folder: Path, how: int) -> int:
+    """The open file of the folder's lock. Raises OSError; it is no link: it is written to."""
+    lock = os.open(folder / LOCK, how | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)  # others may ask who it is
+    if not stat.S_ISREG(os.fstat(lock).st_mode):
+        os.close(lock)
+        raise OSError(errno.EINVAL, "not a file")
+    return lock

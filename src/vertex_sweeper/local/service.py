@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from vertex_sweeper.errors import JobNotFound, ServiceError
+from vertex_sweeper.files import make_folder
 from vertex_sweeper.local.early_stopping import MEDIAN, RULES
 from vertex_sweeper.local.environment import Workplace, provide_interpreter
 from vertex_sweeper.local.grid import GridSuggester
@@ -126,7 +127,11 @@ class LocalService:
         for job_id, origin, study in self._records.read() if self._records is not None else ():
             if not study.state.ended:
                 study.take_up(now=format_time(self._bench.clock()))
-            run = self._prepare(job_id, origin, study)
+            try:
+                run = self._prepare(job_id, origin, study)
+            except OSError as error:
+                log.warning("The job %s is left out: %s", study.name, error.strerror)
+                continue
             with self._changed:
                 self._jobs[study.name] = run
                 if not study.state.ended:
@@ -206,7 +211,7 @@ class LocalService:
 
     def _prepare(self, job_id: str, origin: Origin, study: Study) -> JobRun:
         spec, folder = study.spec, Path(self._workspace(job_id)).absolute()
-        (folder / "logs").mkdir(parents=True, exist_ok=True)
+        make_folder(folder / "logs")
         pools = spec["trialJobSpec"]["workerPoolSpecs"]
         if len(pools) > 1 or int(pools[0].get("replicaCount", 1)) > 1:
             log.info("Only the first worker pool runs here, with one replica: its processes don't find each other locally.")

@@ -97,6 +97,8 @@ class Study:
         study.stopped = record["stopped"]
         study._pauses = [(float(begin), float(end)) for begin, end in record["pauses"]]
         study._failed = sum(trial.outcome.failed for trial in trials)
+        for time in (study.created, study._updated, study._started or study.created, study._ended or study.created):
+            parse_time(time)
         if [trial.number for trial in study.trials] != list(range(1, len(trials) + 1)):
             raise ValueError("trials are missing")
         return study

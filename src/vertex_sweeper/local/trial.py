@@ -4,11 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from vertex_sweeper.local.measurement import Measurement
+from vertex_sweeper.local.moments import parse_time
 from vertex_sweeper.local.nodes import Choice, Node, choose
 from vertex_sweeper.service import TrialState
+from vertex_sweeper.stored_json import check_complete, check_shape
+from vertex_sweeper_runtime.contract import Kind, ServiceValue
+
+_SCALAR: Final = (int, float, str)
+_MEASUREMENT: Final = {
+    "stepCount": str,
+    "elapsedDuration": str,
+    "metrics": [{"metricId": str, "value": float}],
+}
+_RECORD: Final = {
+    "number": int,
+    "values": {str: _SCALAR},
+    "drawn": {},
+    "state": str,
+    "started": str,
+    "ended": str,
+    "measurements": [_MEASUREMENT],
+    "final": (dict, type(None)),
+    "reason": str,
+    "failed": bool,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +75,16 @@ class Trial:
     @classmethod
     def from_record(cls, record: Mapping[str, Any], nodes: Sequence[Node]) -> Trial:
         """What `to_record` gave. Raises KeyError, TypeError or ValueError for anything else."""
+        check_complete(record, _RECORD)
         values, final = record["values"], record["final"]
+        check_shape(final or {}, _MEASUREMENT, "final")
+        for time in (record["started"], record["ended"]):
+            if time:
+                parse_time(time)
         return cls(
-            number=int(record["number"]),
-            choices=tuple(choose(nodes, value_of=lambda node: values[node.id])),
-            drawn=dict(record["drawn"]),
+            number=record["number"],
+            choices=tuple(choose(nodes, value_of=lambda node: _value_of(node, values))),
+            drawn=record["drawn"],
             state=TrialState(record["state"]),
             started=record["started"],
             ended=record["ended"],
@@ -83,3 +110,10 @@ class Trial:
             "infeasibleReason": outcome.reason,
         }
         return {name: value for name, value in entry.items() if value}
+
+
+def _value_of(node: Node, values: Mapping[str, ServiceValue]) -> ServiceValue:
+    value = values[node.id]
+    if isinstance(value, str) is not (node.kind is Kind.CATEGORICAL):
+        raise ValueError(f"{node.id} is {node.kind.name}, and its value is not")
+    return value

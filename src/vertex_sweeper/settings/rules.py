@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.outcome import Goal
 from vertex_sweeper.service import MOST_LABELS, broken_label_rules
 from vertex_sweeper.settings.machines import broken_machines
 from vertex_sweeper.settings.model import DEFAULT_TRIALS, Algorithm, Backend, Settings, VertexSettings
+from vertex_sweeper.vertex.endpoint import Endpoint
+from vertex_sweeper.vertex.names import ACCOUNT, LOCATION, PROJECT
 
 PATH = "hydra.sweeper"
 
@@ -111,8 +114,8 @@ def _broken_stopping(settings: Settings) -> list[str]:
 
 
 _NAMES = {
-    "project": (r"[a-z0-9][a-z0-9.:-]*", "a project's id or number, not its display name"),
-    "location": (r"[a-z][a-z0-9-]*", "a region, such as europe-west4"),
+    "project": (PROJECT, "a project's id or number, not its display name"),
+    "location": (LOCATION, "a region, such as europe-west4"),
     "network": (r"projects/\d+/global/networks/[^/\s]+", "projects/<project number>/global/networks/<name>"),
     "kms_key_name": (
         r"projects/[^/\s]+/locations/[^/\s]+/keyRings/[^/\s]+/cryptoKeys/[^/\s]+",
@@ -123,7 +126,7 @@ _NAMES = {
         "projects/<project>/locations/<location>/tensorboards/<id>",
     ),
     "service_account": (r"[^@\s]+@[^@\s]+", "an address, <name>@<project>.iam.gserviceaccount.com"),
-    "impersonate_service_account": (r"[^@\s]+@[^@\s]+", "an address, <name>@<project>.iam.gserviceaccount.com"),
+    "impersonate_service_account": (ACCOUNT, "an address, <name>@<project>.iam.gserviceaccount.com"),
     "base_output_directory": (r"gs://[^/\s]+\S*", "a folder in a bucket, gs://<bucket>/<folder>"),
 }
 """How the API writes the names of other things."""
@@ -137,6 +140,11 @@ def _broken_names(vertex: VertexSettings) -> list[str]:
         for key, value in given.items()
         if value is not None and not re.fullmatch(_NAMES[key][0], value)
     ]
+    if vertex.endpoint is not None:
+        try:
+            Endpoint.parse(vertex.endpoint)
+        except InvalidSweep as error:
+            mistakes.append(f"{path}.{error}")
     if vertex.location is not None and re.fullmatch(r"[a-z]+-[a-z]+\d+-[a-z]", vertex.location):
         mistakes.append(f"{path}.location: {vertex.location!r} is a zone, and must be a region: {vertex.location[:-2]}")
     if mistakes:

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from vertex_sweeper.errors import ServiceError
+from vertex_sweeper.vertex.endpoint import PLAIN, Endpoint
 from vertex_sweeper.vertex.errors import describe_auth
 from vertex_sweeper.vertex.extra import vertex_extra
 from vertex_sweeper.vertex.names import api_host
 
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
-PLAIN: Final = "http://"
 EMULATOR: Final = "VERTEX_EMULATOR_HOST"
 """The variable that names an emulator's address, `127.0.0.1:PORT`."""
 
@@ -68,9 +68,9 @@ def connect(location: str, *, endpoint: str | None = None, impersonate: str | No
 
     An endpoint that begins with `http://` is an emulator: no credentials are looked for, none are sent.
     """
-    host = endpoint or api_host(location)
-    if host.startswith(PLAIN):
-        return _connect_plain(host.removeprefix(PLAIN).rstrip("/")), None
+    host = Endpoint.parse(endpoint or api_host(location))
+    if host.plain:
+        return _connect_plain(host), None
     # The credentials first: without them there is no need to wait for the client's import.
     credentials = _find_credentials(impersonate)
     with vertex_extra():
@@ -78,27 +78,28 @@ def connect(location: str, *, endpoint: str | None = None, impersonate: str | No
         from google.cloud.aiplatform_v1 import JobServiceClient
         from google.oauth2 import service_account
 
-    options = ClientOptions(api_endpoint=host.removeprefix("https://").rstrip("/"))
+    options = ClientOptions(api_endpoint=host.target)
     client = JobServiceClient(credentials=credentials, client_options=options)
     # A service account's key signs its own tokens in a copy of the credentials that the client keeps: nothing to renew.
     return client, None if isinstance(credentials, service_account.Credentials) else credentials
 
 
-def _connect_plain(host: str) -> Any:
+def _connect_plain(host: Endpoint) -> Any:
     with vertex_extra():
         import grpc
         from google.cloud.aiplatform_v1 import JobServiceClient
         from google.cloud.aiplatform_v1.services.job_service.transports.grpc import JobServiceGrpcTransport
 
-    channel = grpc.insecure_channel(host, options=_CHANNEL_OPTIONS)
+    address = str(host).removeprefix(PLAIN)
+    channel = grpc.insecure_channel(host.target, options=_CHANNEL_OPTIONS)
     try:
         # Asked before any call, so that a wrong address certainly created nothing: afterwards nobody could tell.
         grpc.channel_ready_future(channel).result(timeout=_EMULATOR_PATIENCE)
     except grpc.FutureTimeoutError:
         channel.close()
         raise ServiceError(
-            f"nothing answers at {host}: start it with `vertex-sweeper emulator` (its --data has the jobs of an earlier one, "
-            f"{EMULATOR} says where it is), or to use Vertex AI unset {EMULATOR} and hydra.sweeper.vertex.endpoint",
+            f"nothing answers at {address}: start it with `vertex-sweeper emulator` (its --data has the jobs of an earlier one"
+            f", {EMULATOR} says where it is), or to use Vertex AI unset {EMULATOR} and hydra.sweeper.vertex.endpoint",
             acted=False,
         ) from None
     return JobServiceClient(transport=JobServiceGrpcTransport(channel=channel))
