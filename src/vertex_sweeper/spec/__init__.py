@@ -5,11 +5,13 @@ The same document is written to `job.json`, accepted by `gcloud`, parsed into th
     places.py     which setting stands where in the job; both directions are read from this one table
     study.py      the search space as a study
     trial_job.py  the contract, and the containers and machines of a trial
+    identity.py   what makes the job one sweep's own
     overrides.py  what users merge into the job last
     job.py        the whole
 """
 
 from vertex_sweeper.settings import SWEEP_LABEL
+from vertex_sweeper.spec.identity import identify_anew, output_prefix
 from vertex_sweeper.spec.job import build_job, surplus_notes
 from vertex_sweeper.spec.origins import in_our_words, lines_in_our_words, setting_of
 from vertex_sweeper.spec.trial_job import LONGEST_CONTRACT, SHIM, build_contract
@@ -20,8 +22,10 @@ __all__ = [
     "SWEEP_LABEL",
     "build_contract",
     "build_job",
+    "identify_anew",
     "in_our_words",
     "lines_in_our_words",
+    "output_prefix",
     "setting_of",
     "surplus_notes",
 ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.service import Job
-from vertex_sweeper.settings import DEFAULT_PARALLEL, DEFAULT_TRIALS, SWEEP_LABEL, Algorithm, Settings
+from vertex_sweeper.settings import DEFAULT_PARALLEL, DEFAULT_TRIALS, Algorithm, Settings
 from vertex_sweeper.space import SearchSpace
+from vertex_sweeper.spec.identity import identify
 from vertex_sweeper.spec.overrides import apply_overrides
 from vertex_sweeper.spec.places import put_all
 from vertex_sweeper.spec.study import build_study, continuous_keys, grid_size
@@ -28,7 +29,7 @@ def build_job(settings: Settings, space: SearchSpace, agreed: Contract, *, displ
         raise InvalidSweep(mistakes)
     job: Job = {
         "displayName": display_name,
-        "labels": {**settings.labels, SWEEP_LABEL: sweep_id},
+        "labels": dict(settings.labels),
         "maxTrialCount": most,
         "parallelTrialCount": parallel,
         # Left at zero, Vertex ends a job whose first trial fails, and what follows is unspecified: always say it. One
@@ -38,6 +39,7 @@ def build_job(settings: Settings, space: SearchSpace, agreed: Contract, *, displ
         "trialJobSpec": {"workerPoolSpecs": build_pools(settings.trial, agreed)},
     }
     put_all(job, settings)
+    identify(job, sweep_id, base_output_directory=settings.vertex.base_output_directory)
     return apply_overrides(job, settings.spec_overrides, allow_secrets=settings.trial.allow_secrets)
 
 
