@@ -127,8 +127,9 @@ class Contract(NamedTuple):
     configs (`d.a=5 d={a:9}`), so the shim emits this order whatever the order of its arguments. `keep_alive` is for how many
     seconds a failed container stays up for a look inside.
 
-    The next three are for whoever writes the results and has only the job, not the app: which of the keys are config groups,
-    which of these the app's primary config itself overrides, and `hydra.sweep.subdir` as it is written (None: not known).
+    The next four are for whoever writes the results and has only the job, not the app: which of the keys are config groups,
+    which of these the app's primary config itself overrides, `hydra.sweep.subdir` as it is written (None: not known), and what
+    a rerun by `+best=best` needs beside it on the command line (None: that is not enough, whatever stands there).
     `drift` is the text of a `fingerprint.Fingerprint`, or empty: only the callback in the app's process reads it.
     """
 
@@ -140,6 +141,7 @@ class Contract(NamedTuple):
     groups: tuple[str, ...] = ()
     pinned: tuple[str, ...] = ()
     subdir: str | None = None
+    rerun: tuple[str, ...] | None = ()
     drift: str = ""
 
     def parameter(self, id: str) -> Parameter:
@@ -195,15 +197,9 @@ def encode(contract: Contract) -> str:
     """The contract as the text of an environment variable: letters, digits, `-`, `_` and `=`."""
     document = {
         "version": VERSION,
-        "command": contract.command,
+        **contract._asdict(),
         "sequence": [item if isinstance(item, str) else {"parameter": item.id} for item in contract.sequence],
         "parameters": [_parameter_to_json(parameter) for parameter in contract.parameters],
-        "metrics": contract.metrics,
-        "keep_alive": contract.keep_alive,
-        "groups": contract.groups,
-        "pinned": contract.pinned,
-        "subdir": contract.subdir,
-        "drift": contract.drift,
     }
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode()
@@ -226,6 +222,7 @@ def decode(text: str) -> Contract:
             "upgrade hydra-vertex-sweeper in the training image"
         )
     try:
+        rerun = document.get("rerun", ())
         return Contract(
             command=tuple(document["command"]),
             sequence=tuple(item if isinstance(item, str) else Slot(item["parameter"]) for item in document["sequence"]),
@@ -235,6 +232,7 @@ def decode(text: str) -> Contract:
             groups=tuple(document.get("groups", ())),
             pinned=tuple(document.get("pinned", ())),
             subdir=document.get("subdir"),
+            rerun=None if rerun is None else tuple(rerun),
             drift=document.get("drift", ""),
         )
     except (ValueError, KeyError, TypeError) as error:
