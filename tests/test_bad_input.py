@@ -492,7 +492,7 @@ def test_a_missing_extra_is_named_by_the_command_that_installs_it(
     monkeypatch.setattr(importlib.util, "find_spec", absent)
     settings = Settings(backend=Backend(backend), vertex=VertexSettings(project="my-project", location="europe-west4"))
     with pytest.raises(MissingExtra, match=rf"pip install 'hydra-vertex-sweeper\[{backend}\]'"):
-        open_service(place_of(settings, tmp_path).address, tmp_path)
+        open_service(place_of(settings).address, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vertex_sweeper import composition, drift, entries, spec
+from vertex_sweeper.best import GROUP
 from vertex_sweeper.command import Start, trial_command
 from vertex_sweeper.commit import display_name
 from vertex_sweeper.effects import Effects
@@ -27,6 +28,7 @@ from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.group_files import GroupFiles
 from vertex_sweeper.groups import DEFAULT_GROUP, add_group_spaces
 from vertex_sweeper.process_arguments import refuse_foreign_arguments
+from vertex_sweeper.rerun import RerunNeeds
 from vertex_sweeper.service import Job
 from vertex_sweeper.services import Place, find_mistakes, place_of
 from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, SEARCH_SPACE_KEYS, Drift, Settings, read_settings
@@ -62,7 +64,7 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     with mistakes:
         settings = read_own_settings(config)
     directory = start.directory / str(config.hydra.sweep.dir)
-    place = place_of(settings, directory)
+    place = place_of(settings)
     space = SearchSpace((), ())
     files = GroupFiles(config_loader, config.hydra.job.config_name, given_hydra_overrides(config))
     with mistakes:
@@ -81,7 +83,8 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     compose = composition.composer(config_loader, config.hydra.job.config_name)
     roots = drift.machine_roots(start.directory)
     contract, left_out = _check_compositions(contract, compose, space, files, policy=settings.trial.drift, roots=roots)
-    found = [*unchecked, *left_out, *spec.count_trials(settings, space).notes, *([] if place.output else [_LOST])]
+    lost = [_LOST] if place.container and settings.vertex.base_output_directory is None else []
+    found = [*unchecked, *left_out, *spec.count_trials(settings, space).notes, *lost]
     return Plan(
         settings=settings,
         contract=contract,
@@ -157,9 +160,11 @@ def _check_compositions(
     Raises InvalidSweep with what Hydra refuses, and with what changes nothing.
     """
     recorder, effects = drift.Recorder(contract, files.is_group, roots), Effects(contract, files.is_group)
+    rerun = RerunNeeds(taken=files.has_group(GROUP))
 
     def record(sample: Mapping[str, ServiceValue], config: DictConfig) -> None:
         effects.record(sample, config)
+        rerun.record(config)
         if policy is not Drift.OFF:
             recorder.record(sample, config)
 
@@ -167,6 +172,7 @@ def _check_compositions(
     mistakes = [*checked.mistakes, *effects.mistakes(space.sources)]
     if mistakes:
         raise InvalidSweep(mistakes)
+    contract = contract._replace(rerun=rerun.words)
     notes = []
     if checked.unchecked:
         notes.append(f"{checked.unchecked} values were not composed beforehand: {checked.compositions} configs were")
