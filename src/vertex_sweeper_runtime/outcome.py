@@ -63,7 +63,7 @@ def read_outcome(path: str) -> Outcome | None:
     """What was written; None without a file. Raises ValueError, with one line, when something else is there."""
     try:
         fields = Fields(parse(read_regular(path, most=_MOST_BYTES)))
-        return Outcome(
+        outcome = Outcome(
             missing=fields.checked("missing", _is_reasons, "an object of texts"),
             not_finite=fields.checked("not_finite", _is_reasons, "an object of texts"),
             stopped=fields.text("stopped", ""),
@@ -74,6 +74,9 @@ def read_outcome(path: str) -> Outcome | None:
         return None
     except OSError as error:
         raise ValueError(error.strerror) from error
+    if bool(outcome.stopped) != bool(outcome.code):
+        raise ValueError("a reason to stop and an exit code come together")
+    return outcome
 
 
 def _is_reasons(value: Any) -> bool:

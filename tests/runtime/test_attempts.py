@@ -115,9 +115,9 @@ def test_a_line_that_is_no_report_is_passed_over(bench: Bench, text: str) -> Non
 
 
 @pytest.mark.parametrize("program", ["os.mkfifo(path + '.outcome')", "open(path + '.outcome', 'w').write('[' * 60_000)"])
-def test_a_status_file_of_another_kind_is_none(bench: Bench, program: str) -> None:
+def test_a_status_file_of_another_kind_says_nothing(bench: Bench, program: str) -> None:
     bench.metric_file.parent.mkdir()
     bench.script(f"{PLAIN}\n{program}\n")
     code, _, lines = bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))
     assert (code, len(lines)) == (65, 1)
-    assert "no task returned under Hydra" in lines[0]
+    assert f"{bench.metric_file}.outcome cannot be read (" in lines[0]

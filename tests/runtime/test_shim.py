@@ -301,6 +301,7 @@ STATUS = {
     "other types": """echo '{{"missing": ["val_acc"], "not_finite": 7}}' > {}""",
     "other types inside": """echo '{{"missing": {{"val_acc": 1}}, "not_finite": {{}}}}' > {}""",
     "a reason that is none": """echo '{{"missing": {{}}, "not_finite": {{}}, "stopped": 1}}' > {}""",
+    "no exit code": """echo '{{"missing": {{}}, "not_finite": {{}}, "stopped": "x"}}' > {}""",
     "an exit code of its own": """echo '{{"missing": {{}}, "not_finite": {{}}, "stopped": "x", "code": 6}}' > {}""",
     "deep": "(head -c 200000 /dev/zero | tr '\\0' '[') > {}",
     "a pipe": "mkfifo {}",
