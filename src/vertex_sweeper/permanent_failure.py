@@ -31,9 +31,8 @@ def permanent_failure(outcome: Outcome) -> str:
 
 def saved(outcome: Outcome) -> str:
     """What is saved when the job is cancelled as it stands."""
-    if outcome.planned is None:
-        return "no more trials begin"
-    return f"{max(outcome.planned - len(outcome.trials), 0)} of {outcome.planned} trials do not begin"
+    left = (outcome.planned or 0) - len(outcome.trials)
+    return f"{left} of {outcome.planned} trials do not begin" if left > 0 else "what runs is ended"
 
 
 def _left(outcome: Outcome) -> int | None:
