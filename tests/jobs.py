@@ -146,8 +146,8 @@ def unpacked(text: str) -> Any:
 
 def request_of(plan: Plan) -> dict[str, Any]:
     """The whole request, with the sweep's random id left out and the contracts readable."""
-    job: dict[str, Any] = json.loads(json.dumps(plan.job))
-    job["labels"][SWEEP_LABEL] = "<sweep id>"
+    text = json.dumps(plan.job)
+    job: dict[str, Any] = json.loads(text.replace(plan.job["labels"][SWEEP_LABEL], "<sweep id>"))
     for pool in job["trialJobSpec"]["workerPoolSpecs"]:
         for entry in pool.get("containerSpec", {}).get("env", ()):
             if entry["name"] == contract.VARIABLE:

@@ -16,12 +16,12 @@ from typing import Any
 from vertex_sweeper import directory as sweep_directory
 from vertex_sweeper import hints
 from vertex_sweeper.errors import JobNotFound, JobsTaken, ServiceError, SweepDirectoryError
-from vertex_sweeper.follow import Task, folder_in, follow_to_end
+from vertex_sweeper.follow import Task, folder_in, follow_to_end, output_of
 from vertex_sweeper.interrupt import Interrupt
 from vertex_sweeper.outcome import Outcome
 from vertex_sweeper.service import OUTPUT_FIELDS, Job
 from vertex_sweeper.services import LOCAL_PARENT, Address, Opened, existing_address, reopen_service, vertex_address
-from vertex_sweeper.settings import Backend, OnInterrupt
+from vertex_sweeper.settings import OnInterrupt
 from vertex_sweeper.submission import look_for
 from vertex_sweeper.vertex.names import JobName
 from vertex_sweeper_runtime import contract
@@ -151,14 +151,6 @@ def contract_of(job: Mapping[str, Any]) -> contract.Contract:
                 except ContractError as error:
                     raise ServiceError(f"{name}: {error}") from error
     raise ServiceError(f"{name} was not created by this package: it carries no {contract.VARIABLE}")
-
-
-def output_of(address: Address, job: Mapping[str, Any], directory: Path) -> str | None:
-    """Where the trials' own output goes, if it outlives their containers."""
-    if address.backend is Backend.LOCAL:
-        return str(directory)
-    prefix = job.get("trialJobSpec", {}).get("baseOutputDirectory", {}).get("outputUriPrefix")
-    return str(prefix) if prefix else None
 
 
 def _target_in(directory: Path, *, endpoint: str | None, impersonate: str | None) -> Target:

@@ -26,6 +26,7 @@ from vertex_sweeper.screen import Screen, screen_of_terminal
 from vertex_sweeper.service import Job, JobState
 from vertex_sweeper.services import Address, Opened
 from vertex_sweeper.settings import Backend, OnInterrupt
+from vertex_sweeper.spec import output_prefix
 from vertex_sweeper.watch import Watch, ended
 from vertex_sweeper_runtime.contract import Contract
 
@@ -195,6 +196,11 @@ class Reporter:
         return progress.failure_lines(
             self.outcome, lambda trial: hints.log_command(task.address, task.name, trial, task.directory)
         )
+
+
+def output_of(address: Address, job: Job, directory: Path) -> str | None:
+    """What holds the trials' own folders, if it outlives their containers: the sweep directory, or a `gs://` folder."""
+    return str(directory) if address.backend is Backend.LOCAL else output_prefix(job)
 
 
 def folder_in(output: str | None, contract: Contract, trial: Trial) -> str | None:

@@ -62,7 +62,7 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     with mistakes:
         settings = read_own_settings(config)
     directory = start.directory / str(config.hydra.sweep.dir)
-    place = place_of(settings, directory)
+    place = place_of(settings)
     space = SearchSpace((), ())
     files = GroupFiles(config_loader, config.hydra.job.config_name, given_hydra_overrides(config))
     with mistakes:
@@ -81,7 +81,8 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     compose = composition.composer(config_loader, config.hydra.job.config_name)
     roots = drift.machine_roots(start.directory)
     contract, left_out = _check_compositions(contract, compose, space, files, policy=settings.trial.drift, roots=roots)
-    found = [*unchecked, *left_out, *spec.count_trials(settings, space).notes, *([] if place.output else [_LOST])]
+    lost = [_LOST] if place.container and settings.vertex.base_output_directory is None else []
+    found = [*unchecked, *left_out, *spec.count_trials(settings, space).notes, *lost]
     return Plan(
         settings=settings,
         contract=contract,

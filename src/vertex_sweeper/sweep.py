@@ -24,7 +24,7 @@ from vertex_sweeper.command import Start
 from vertex_sweeper.composition import trial_folder
 from vertex_sweeper.dry_run import dry_run_text
 from vertex_sweeper.errors import ServiceError, SweepError
-from vertex_sweeper.follow import Task, folder_in, follow_to_end
+from vertex_sweeper.follow import Task, folder_in, follow_to_end, output_of
 from vertex_sweeper.interrupt import EXIT_CODE, Interrupt
 from vertex_sweeper.outcome import Outcome, Trial, read_outcome
 from vertex_sweeper.plan import Plan, make_plan, read_own_settings
@@ -83,13 +83,14 @@ def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
         if not plan.settings.wait:
             log.info("not waiting for its end; come back with `%s`", hints.attach_command(directory))
             return read_outcome(job, plan.contract)
+        output = output_of(address, plan.job, directory)
         task = Task(
             opened=opened,
             address=address,
             name=job["name"],
             contract=plan.contract,
             directory=directory,
-            folder=lambda trial: folder_in(plan.place.output, plan.contract, trial) or _composed_folder(plan, trial),
+            folder=lambda trial: folder_in(output, plan.contract, trial) or _composed_folder(plan, trial, output),
             on_interrupt=plan.settings.on_interrupt,
         )
         return follow_to_end(task, interrupt)
@@ -110,8 +111,8 @@ def _go_on(arguments: Sequence[str], config: DictConfig) -> Outcome:
     return attach.go_on(target, directory, on_interrupt=settings.on_interrupt, wait=settings.wait)
 
 
-def _composed_folder(plan: Plan, trial: Trial) -> str | None:
-    return trial_folder(plan.compose, trial, plan.place.output) if plan.place.output else None
+def _composed_folder(plan: Plan, trial: Trial, output: str | None) -> str | None:
+    return trial_folder(plan.compose, trial, output) if output else None
 
 
 @contextmanager

@@ -195,7 +195,8 @@ def test_export_writes_the_job_for_gcloud_under_a_label_of_its_own(
     exported = yaml.safe_load((tmp_path / "a job.yaml").read_text())
     label = exported["labels"].pop("hydra-vertex-sweeper")
     assert label != "a1b2"
-    assert exported == {**SPEC, "labels": {}}
+    place = {"baseOutputDirectory": {"outputUriPrefix": f"gs://bucket/out/{label}"}}
+    assert exported == {**SPEC, "labels": {}, "trialJobSpec": {**SPEC["trialJobSpec"], **place}}
 
 
 def test_a_directory_without_the_jobs_name_finds_it_by_its_label(api: FakeApi, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from google.cloud.aiplatform_v1.types import HyperparameterTuningJob  # noqa: E4
 from google.protobuf.json_format import ParseDict  # noqa: E402
 
 from tests.vertex.tuning import TuningApi, make_app, start  # noqa: E402
+from vertex_sweeper.cli import main  # noqa: E402
 
 
 @pytest.fixture
@@ -62,7 +63,13 @@ def test_with_a_base_output_directory_the_best_trials_folder_is_there(folder: Pa
     process = start(folder, api, "hydra.sweeper.vertex.base_output_directory=gs://my-bucket/digits")
     output, _ = process.communicate()
     assert process.returncode == 0, output
-    assert yaml.safe_load((folder / "sweep" / "best.yaml").read_text())["folder"] == "gs://my-bucket/digits/2"
+    label = json.loads((folder / "sweep" / "job.json").read_text())["labels"]["hydra-vertex-sweeper"]
+    own = f"gs://my-bucket/digits/train-{label}"
+    assert yaml.safe_load((folder / "sweep" / "best.yaml").read_text())["folder"] == f"{own}/2"
+    # Who comes back with nothing but the job's name finds the same folder.
+    (name,) = api.jobs
+    assert main(["attach", name, "--endpoint", f"http://{api.address}", "--sweep-dir", str(folder / "elsewhere")]) == 0
+    assert yaml.safe_load((folder / "elsewhere" / "best.yaml").read_text())["folder"] == f"{own}/2"
 
 
 def test_an_interrupt_cancels_the_job_when_told_to(folder: Path, api: TuningApi) -> None:

@@ -15,7 +15,7 @@ from vertex_sweeper.errors import SweepError
 from vertex_sweeper.files import write_text
 from vertex_sweeper.service import Job
 from vertex_sweeper.settings import Backend
-from vertex_sweeper.spec import SWEEP_LABEL
+from vertex_sweeper.spec import identify_anew
 from vertex_sweeper.vertex.names import JobName
 
 
@@ -34,8 +34,8 @@ def run(options: argparse.Namespace) -> int:
     project, location = _place(target, options)
     job = _job(target)
     _settle_image(job, options)
-    # The same label would make two jobs of one sweep, and neither could be found by it.
-    job["labels"] = {**job.get("labels", {}), SWEEP_LABEL: secrets.token_hex(8)}
+    # The same label would make two jobs of one sweep, and neither could be found by it; and both would write into one folder.
+    identify_anew(job, secrets.token_hex(8))
     path = write_text(options.output or (target.directory or Path()) / "gcloud.yaml", yaml_text(job))
     # The flags repeat what the file says: older releases of gcloud did not read the counts there.
     flags = {

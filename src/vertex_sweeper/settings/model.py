@@ -142,7 +142,8 @@ class VertexSettings:
     network: str | None = setting("The VPC network to peer with: `projects/<number>/global/networks/<name>`.")
     kms_key_name: str | None = setting("The customer-managed key (CMEK) that encrypts what the job stores.")
     base_output_directory: str | None = setting(
-        "A `gs://` folder for what should outlive the containers, the trials' Hydra output included."
+        "A `gs://` folder for what should outlive the containers, the trials' Hydra output included: each sweep has a folder "
+        "of its own in it, `<display name>-<sweep id>`."
     )
     tensorboard: str | None = setting("The TensorBoard instance that shows what trials log, by its full name.")
 

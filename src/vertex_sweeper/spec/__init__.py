@@ -6,12 +6,14 @@ The same document is written to `job.json`, accepted by `gcloud`, parsed into th
     study.py      the search space as a study
     counts.py     how many trials there are, at a time and failed at most
     trial_job.py  the contract, and the containers and machines of a trial
+    identity.py   what makes the job one sweep's own
     overrides.py  what users merge into the job last
     job.py        the whole
 """
 
 from vertex_sweeper.settings import SWEEP_LABEL
 from vertex_sweeper.spec.counts import count_trials
+from vertex_sweeper.spec.identity import identify_anew, output_prefix
 from vertex_sweeper.spec.job import build_job
 from vertex_sweeper.spec.origins import in_our_words, lines_in_our_words, setting_of
 from vertex_sweeper.spec.trial_job import LONGEST_CONTRACT, SHIM, build_contract
@@ -23,7 +25,9 @@ __all__ = [
     "build_contract",
     "build_job",
     "count_trials",
+    "identify_anew",
     "in_our_words",
     "lines_in_our_words",
+    "output_prefix",
     "setting_of",
 ]

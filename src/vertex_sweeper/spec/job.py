@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from vertex_sweeper.service import Job
-from vertex_sweeper.settings import SWEEP_LABEL, Settings
+from vertex_sweeper.settings import Settings
 from vertex_sweeper.space import SearchSpace
 from vertex_sweeper.spec.counts import count_trials
+from vertex_sweeper.spec.identity import identify
 from vertex_sweeper.spec.overrides import apply_overrides
 from vertex_sweeper.spec.places import put_all
 from vertex_sweeper.spec.study import build_study
@@ -18,7 +19,7 @@ def build_job(settings: Settings, space: SearchSpace, agreed: Contract, *, displ
     counts = count_trials(settings, space)
     job: Job = {
         "displayName": display_name,
-        "labels": {**settings.labels, SWEEP_LABEL: sweep_id},
+        "labels": dict(settings.labels),
         "maxTrialCount": counts.most,
         "parallelTrialCount": counts.parallel,
         "maxFailedTrialCount": counts.failed,
@@ -26,4 +27,5 @@ def build_job(settings: Settings, space: SearchSpace, agreed: Contract, *, displ
         "trialJobSpec": {"workerPoolSpecs": build_pools(settings.trial, agreed)},
     }
     put_all(job, settings)
+    identify(job, sweep_id, base_output_directory=settings.vertex.base_output_directory)
     return apply_overrides(job, settings.spec_overrides, allow_secrets=settings.trial.allow_secrets)

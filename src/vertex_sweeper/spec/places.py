@@ -62,7 +62,6 @@ PLACES: Final = (
     Place("trial.enable_web_access", "trialJobSpec.enableWebAccess", _if_true),
     Place("vertex.service_account", "trialJobSpec.serviceAccount", _as_it_is),
     Place("vertex.network", "trialJobSpec.network", _as_it_is),
-    Place("vertex.base_output_directory", "trialJobSpec.baseOutputDirectory.outputUriPrefix", _as_it_is),
     Place("vertex.tensorboard", "trialJobSpec.tensorboard", _as_it_is),
     Place("vertex.kms_key_name", "encryptionSpec.kmsKeyName", _as_it_is),
 )
@@ -93,8 +92,9 @@ ELSEWHERE: Final = {
     "max_trial_count": "maxTrialCount",
     "parallel_trial_count": "parallelTrialCount",
     "max_failed_trial_count": "maxFailedTrialCount",
+    "vertex.base_output_directory": "trialJobSpec.baseOutputDirectory.outputUriPrefix",
 }
-"""Settings whose fields are built from more than one of them, or from the search space."""
+"""Settings whose fields are built from more than one of them, from the search space, or with the sweep's own id."""
 
 CONTAINER_ELSEWHERE: Final = {"command": "containerSpec.command", "env": "containerSpec.env"}
 """The same in a container."""
