@@ -78,10 +78,7 @@ def loader(app: Path, config_dir: Path | None = None) -> ConfigLoaderImpl:
 
 
 def compose(app: Path, overrides: list[str], config_dir: Path | None = None) -> DictConfig:
-    config = loader(app, config_dir).load_configuration("config", overrides=overrides, run_mode=RunMode.RUN)
-    OmegaConf.set_struct(config, value=False)
-    del config["hydra"]
-    return config
+    return loader(app, config_dir).load_configuration("config", overrides=overrides, run_mode=RunMode.RUN)
 
 
 def write_best(app: Path, overrides: list[str], pinned: Collection[str] = ()) -> tuple[Path, list[str]]:
@@ -106,7 +103,19 @@ def typed(value: Any) -> Any:
 
 
 def raw(config: DictConfig) -> Any:
-    return typed(OmegaConf.to_container(config, resolve=False))
+    """All of the config, less what is about the very run that it is of: where it writes, and how it was asked for."""
+    plain = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(plain, dict)
+    hydra = plain["hydra"]
+    for name in ("mode", "overrides"):
+        del hydra[name]
+    del hydra["job"]["override_dirname"], hydra["runtime"]["config_sources"]
+    choices = hydra["runtime"].pop("choices")
+    choices.pop("best", None)
+    # A group that is not there is named with null by one way and not at all by the other; and Hydra 1.4 reads an option in a
+    # folder as another group's.
+    plain["choices"] = {key: name for key, name in choices.items() if name is not None and "/" not in f"{key}{name}"}
+    return typed(plain)
 
 
 SAID = {
@@ -160,7 +169,11 @@ SAID = {
     "an experiment, and a choice against it": ["+experiment=e1", "model=a"],
     "a dict behind a group's name": ["model={C:5}"],
     "what chooses hydra's mode": ["+sweep=all"],
-    "hydra's own": ["hydra.job.chdir=true", "hydra/job_logging=disabled", "++hydra.x.y=1", "lr=3"],
+    "hydra's own": ["hydra.job.chdir=true", "hydra/job_logging=disabled", "hydra.job.name='a b'", "hydra.verbose=true", "lr=3"],
+    "hydra's environment": ["+hydra.job.env_set.A=1", "+hydra.job.env_set.B='1e3'", "hydra.job.env_copy=[HOME]", "lr=3"],
+    "hydra's names": ["hydra.job.name=x_${model.kind}", "hydra.sweep.subdir=${hydra.job.num}/${lr}"],
+    "a null among hydra's": ["hydra.output_subdir=null", "hydra.help.footer=''"],
+    "hydra's callbacks": ["+hydra.callbacks.c={_target_:a.B,n:1}", "hydra.job_logging.root.level=ERROR"],
 }
 
 
@@ -184,6 +197,12 @@ UNSAID = {
     "a part anew": (["d.b=1", "d={b:{x:9},a:2}"], ["d={b:{x:9},a:2}"]),
     "an option in a folder": (["model=nested/deep", "model.kind=x"], ["model=nested/deep"]),
     "a missing value": (["lr=???", "lr=5"], ["lr=???", "lr=5"]),
+    "where configs are": (["hydra.searchpath=[pkg://json]", "lr=5"], ["hydra.searchpath=[pkg://json]"]),
+    "a key that hydra's settings do not have": (["++hydra.x.y=1", "lr=3"], ["++hydra.x.y=1"]),
+    "all of hydra's settings": (["hydra={job:{chdir:true}}", "lr=3"], ["hydra={job:{chdir:true}}"]),
+    "another sweeper": (["hydra/sweeper=basic"], ["hydra/sweeper=basic"]),
+    "settings of a sweeper": (["hydra.sweeper.max_batch_size=3", "lr=3"], ["hydra.sweeper.max_batch_size=3"]),
+    "another launcher": (["hydra/launcher=basic", "lr=3"], ["hydra/launcher=basic"]),
     "a key called defaults": (["+defaults=[1]"], ["+defaults=[1]"]),
     "a line break in what is left out": (["~name", "+name='a\nb'", "seed=2"], ["~name", "+name='a\nb'"]),
 }

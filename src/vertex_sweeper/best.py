@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+from hydra.conf import HydraConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from vertex_sweeper.documents import yaml_text
+from vertex_sweeper.keys import Path, key_path
+
+GROUP: Final = "best"
+"""The config group that `best/best.yaml` makes of a sweep directory, and its one option."""
+
+_COMMAND_LINE_ONLY: Final = (("hydra", "searchpath"), ("hydra", "sweeper"), ("hydra", "launcher"))
+"""What Hydra reads in no appended config, or what would start another kind of sweep where somebody sweeps around the trial."""
 
 
-def best_config(overrides: Sequence[str], is_group: Callable[[Override], bool], *, pinned: Collection[str] = ()) -> str:
+def best_config(
+    overrides: Sequence[str],
+    is_group: Callable[[Override], bool],
+    *,
+    pinned: Collection[str] = (),
+    job: Mapping[str, int | str] | None = None,
+    whole: str = "",
+) -> str:
     """The text of `best/best.yaml`, for `python app.py --config-dir <sweep dir> +best=best`.
 
-    Hydra puts such a config at the end of the defaults list, so its group choices and its values win. `hydra.*` is left out:
-    it is about one run, not about the task. What a config cannot say is named in a comment (see `left_out`).
+    Hydra puts such a config at the end of the defaults list, so its group choices and its values win. What a config cannot say
+    is named in a comment (see `left_out`).
 
     Args:
         overrides: the trial's complete list, in its order.
         is_group: whether Hydra's config repository has a group of the override's `key_or_group`.
         pinned: the groups (`model`, `db@backup`) that the app's primary config itself has in an `override` line: on Hydra 1.3
             such a line wins over ours, though not over the command line.
+        job: what the trial had in `hydra.job` and no override says: its `num` and `id`.
+        whole: the command that runs the trial again, for an app where this config is not enough.
     """
     parts = _Parts.of(overrides, is_group, pinned)
     lines = ["# @package _global_", "# The best trial of a sweep. Use: --config-dir <the sweep's directory> +best=best"]
-    if parts.left_out:
+    if whole:
+        lines += ["# In this sweep that is not the whole trial. This is, in the folder that the sweep was started in:"]
+        lines += [f"#   {whole}"]
+    elif parts.left_out:
         lines.append("# A config cannot say the following: add it to the command line, in this order (see also best.yaml).")
         lines += [f"#   {_printable(line)}" for line in parts.left_out]
     document: dict[str, Any] = {}
@@ -36,7 +57,8 @@ def best_config(overrides: Sequence[str], is_group: Callable[[Override], bool], 
         choices = [{f"override /{key}": option} for key, option in parts.chosen.items()]
         document["defaults"] = [*parts.appended, "_self_", *choices]
     # One run, also where the app's own config or a chosen group says that it is a sweep; `-m` still wins over it.
-    document["hydra"] = {"mode": "RUN"}
+    _merge_into(parts.values, {"hydra": {"mode": "RUN", **({"job": dict(job)} if job else {})}})
+    document["hydra"] = parts.values.pop("hydra")
     return "\n".join(lines) + "\n" + yaml_text(document | parts.values)
 
 
@@ -45,7 +67,8 @@ def left_out(overrides: Sequence[str], is_group: Callable[[Override], bool], *, 
 
     These are choices of `pinned` groups, options in a folder of their group (`model=nested/deep`), deletions of values,
     elements of lists (`a.0=5`), `???`, a dict or list that takes the place of what an earlier override set to something else
-    (`d=null d={a:1}`; configs merge), and whatever follows one of these and touches the same keys.
+    (`d=null d={a:1}`; configs merge), `hydra.searchpath`, keys that Hydra's own settings do not have (`+hydra.new=1`), and
+    whatever follows one of these and touches the same keys.
     """
     return _Parts.of(overrides, is_group, pinned).left_out
 
@@ -58,17 +81,17 @@ class _Parts:
     chosen: dict[str, Any] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
-    _blocked: list[list[str]] = field(default_factory=list)
+    _blocked: list[Path] = field(default_factory=list)
 
     @classmethod
     def of(cls, overrides: Sequence[str], is_group: Callable[[Override], bool], pinned: Collection[str]) -> _Parts:
         parts = cls()
         deleted: dict[str, Any] = {}
         for override in OverridesParser.create().parse_overrides(list(overrides)):
-            if override.is_hydra_override() or _path(override)[:1] == ["hydra"]:
-                continue
             if not _names_group(override, is_group):
                 parts._add_value(override)
+            elif tuple(override.key_or_group.split("/")) in _COMMAND_LINE_ONLY or override.key_or_group == GROUP:
+                parts.left_out.append(override.input_line or "")
             elif override.is_add():
                 parts.appended.append({f"/{_appended_key(override)}": override.value()})
             elif _group_key(override) in pinned or (not override.is_delete() and _in_folder(override)):
@@ -81,23 +104,23 @@ class _Parts:
         return parts
 
     def _add_value(self, override: Override) -> None:
-        path = _path(override)
+        path = key_path(override)
         if any(_overlap(path, blocked) for blocked in self._blocked) or not self._merge(override, path):
             self._blocked.append(path)
             self.left_out.append(override.input_line or "")
 
-    def _merge(self, override: Override, path: list[str]) -> bool:
+    def _merge(self, override: Override, path: Path) -> bool:
         """Adds the override's value to the values as the command line would; False, and no change, if a config can't say it."""
         change = override.is_add() or override.is_force_add() or override.type.name == "CHANGE"  # else a deletion, or 1.4's own
         if not change or override.is_sweep_override() or override.package is not None:
             return False
         # A number in a path may mean a list's element; `defaults` at the top of a file is the defaults list.
-        if path[0] == "defaults" or any(part.lstrip("-").isdigit() for part in path):
+        if path[:1] in ((), ("defaults",)) or any(part.lstrip("-").isdigit() for part in path):
             return False
         value: Any = override.value()
         for part in reversed(path):
             value = {part: value}
-        if not _mergeable(self.values, value):
+        if not _mergeable(self.values, value) or (path[0] == "hydra" and not _fits_hydra(path, value)):
             return False
         _merge_into(self.values, value)
         return True
@@ -107,6 +130,17 @@ def _names_group(override: Override, is_group: Callable[[Override], bool]) -> bo
     # Hydra takes a dict for a value even behind a group's name, and so Hydra 1.4 does for keys with brackets.
     value_path = getattr(override, "is_value_path", False)
     return not value_path and not isinstance(override.value(), dict) and is_group(override)
+
+
+def _fits_hydra(path: Path, value: Mapping[str, Any]) -> bool:
+    """Whether an appended config may say this of Hydra's own settings: only the command line extends their schema."""
+    if path == ("hydra",) or path[:2] in _COMMAND_LINE_ONLY:
+        return False
+    try:
+        OmegaConf.merge(OmegaConf.structured(HydraConf), value["hydra"])
+    except OmegaConfBaseException:
+        return False
+    return True
 
 
 def _group_key(override: Override) -> str:
@@ -126,11 +160,7 @@ def _in_folder(override: Override) -> bool:
     return any("/" in str(option) for option in options)
 
 
-def _path(override: Override) -> list[str]:
-    return re.findall(r"[^.\[\]]+", override.key_or_group)
-
-
-def _overlap(one: list[str], other: list[str]) -> bool:
+def _overlap(one: Path, other: Path) -> bool:
     shorter = min(len(one), len(other))
     return one[:shorter] == other[:shorter]
 
@@ -152,8 +182,9 @@ def _mergeable(into: dict[Any, Any], value: dict[Any, Any]) -> bool:
 def _merge_into(into: dict[Any, Any], value: dict[Any, Any]) -> None:
     for key, new in value.items():
         if isinstance(new, dict):
-            old = into.setdefault(key, {})
-            _merge_into(old, new)
+            if not isinstance(into.get(key), dict):
+                into[key] = {}
+            _merge_into(into[key], new)
         else:
             into[key] = new
 

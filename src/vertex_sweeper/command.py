@@ -53,7 +53,7 @@ def trial_command(given: Sequence[str] | None, start: Start, *, portable: bool) 
     _refuse_multirun(given)
     flags = _hydra_flags(start, portable=portable)
     pairs = zip(flags[::2], flags[1::2], strict=True)
-    return (*given, *(word for pair in pairs if not _has_flag(given, pair[0]) for word in pair))
+    return (*given, *(word for pair in pairs if not has_flag(given, pair[0]) for word in pair))
 
 
 def derive_command(start: Start, *, portable: bool) -> tuple[str, ...]:
@@ -112,7 +112,8 @@ def _hydra_flags(start: Start, *, portable: bool) -> list[str]:
     return flags
 
 
-def _has_flag(command: Sequence[str], name: str) -> bool:
+def has_flag(command: Sequence[str], name: str) -> bool:
+    """Whether one of Hydra's flags that choose the config (`--config-dir`) is among the words."""
     return any(word.partition("=")[0] in (name, _SHORT[name]) for word in command)
 
 

@@ -14,19 +14,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from hydra.core.override_parser.types import Override
-
-from vertex_sweeper import best, files, hints, progress
 from vertex_sweeper import directory as sweep_directory
+from vertex_sweeper import files, hints, progress
 from vertex_sweeper.errors import ServiceError, SweepDirectoryError, SweepFailed
 from vertex_sweeper.interrupt import EXIT_CODE, Interrupt, Reaction, react, terminal
 from vertex_sweeper.outcome import Outcome, OutcomeReader, Trial
 from vertex_sweeper.permanent_failure import permanent_failure, saved
+from vertex_sweeper.rerun import Rerun, rerun_of
 from vertex_sweeper.screen import Screen, screen_of_terminal
 from vertex_sweeper.service import Job, JobState
 from vertex_sweeper.services import Address, Opened
 from vertex_sweeper.settings import Backend, OnInterrupt
 from vertex_sweeper.spec import output_prefix
+from vertex_sweeper.vertex.names import JobName
 from vertex_sweeper.watch import Watch, ended
 from vertex_sweeper_runtime.contract import Contract
 
@@ -167,20 +167,22 @@ class Reporter:
     def _write(self, job: Job) -> list[str]:
         """Writes the files; what is to be said about them."""
         task, outcome = self._task, self.outcome
-        again, extra, folder = None, [], None
-        if outcome.best is not None:
-            overrides, pinned = outcome.best.overrides, task.contract.pinned
-            again = best.best_config(overrides, self._is_group, pinned=pinned)
-            extra = best.left_out(overrides, self._is_group, pinned=pinned)
-            folder = task.folder(outcome.best)
-        written = files.write_results(task.directory, outcome, best_config=again, folder=folder)
+        again = self._rerun(job)
+        config, command = ("", "") if again is None else (again.config, again.command)
+        folder = None if outcome.best is None else task.folder(outcome.best)
+        written = files.write_results(task.directory, outcome, best_config=config or None, folder=folder)
         sweep_directory.write_state(task.directory, state=job.get("state"), error=outcome.error)
         waits = not ended(job) and not task.opened.goes_on
-        command = task.contract.command
-        return progress.summary_lines(outcome, task.directory, written, command=command, extra=extra, waits=waits)
+        return progress.summary_lines(outcome, task.directory, written, again=command, waits=waits)
 
-    def _is_group(self, override: Override) -> bool:
-        return override.key_or_group in self._task.contract.groups
+    def _rerun(self, job: Job) -> Rerun | None:
+        """How the best trial is run again, as long as there is one whose overrides can be told."""
+        task, trial = self._task, self.outcome.best
+        if trial is None or not trial.overrides:
+            return None
+        output = output_of(task.address, job, task.directory)
+        id = JobName.parse(task.name).id
+        return rerun_of(trial, task.contract, job=id, directory=str(task.directory), output=output)
 
     def _show_tail(self, trial: Trial) -> None:
         output = self._task.directory / "logs" / f"{trial.number}.log"

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vertex_sweeper import composition, drift, entries, spec
+from vertex_sweeper.best import GROUP
 from vertex_sweeper.command import Start, trial_command
 from vertex_sweeper.commit import display_name
 from vertex_sweeper.effects import Effects
@@ -27,6 +28,7 @@ from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.group_files import GroupFiles
 from vertex_sweeper.groups import DEFAULT_GROUP, add_group_spaces
 from vertex_sweeper.process_arguments import refuse_foreign_arguments
+from vertex_sweeper.rerun import RerunNeeds
 from vertex_sweeper.service import Job
 from vertex_sweeper.services import Place, find_mistakes, place_of
 from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, SEARCH_SPACE_KEYS, Drift, Settings, read_settings
@@ -158,9 +160,11 @@ def _check_compositions(
     Raises InvalidSweep with what Hydra refuses, and with what changes nothing.
     """
     recorder, effects = drift.Recorder(contract, files.is_group, roots), Effects(contract, files.is_group)
+    rerun = RerunNeeds(taken=files.has_group(GROUP))
 
     def record(sample: Mapping[str, ServiceValue], config: DictConfig) -> None:
         effects.record(sample, config)
+        rerun.record(config)
         if policy is not Drift.OFF:
             recorder.record(sample, config)
 
@@ -168,6 +172,7 @@ def _check_compositions(
     mistakes = [*checked.mistakes, *effects.mistakes(space.sources)]
     if mistakes:
         raise InvalidSweep(mistakes)
+    contract = contract._replace(rerun=rerun.words)
     notes = []
     if checked.unchecked:
         notes.append(f"{checked.unchecked} values were not composed beforehand: {checked.compositions} configs were")

@@ -6,12 +6,12 @@ import os
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from vertex_sweeper.files import BEST_CONFIG, TRIALS
+from vertex_sweeper.files import TRIALS
 from vertex_sweeper.outcome import Outcome, Trial, seconds_between
 from vertex_sweeper.service import CANCELLED, TOO_MANY_FAILURES, JobState, TrialState
 from vertex_sweeper_runtime.regular_files import open_regular
@@ -68,8 +68,7 @@ def summary_lines(
     directory: Path,
     files: Iterable[Path],
     *,
-    command: Sequence[str] = (),
-    extra: Sequence[str] = (),
+    again: str = "",
     waits: bool = False,
 ) -> list[str]:
     """The closing summary: how the trials ended, the best one, how to run it again, and where the files are.
@@ -78,15 +77,13 @@ def summary_lines(
         outcome: the sweep at its end.
         directory: the sweep's directory.
         files: what was written there.
-        command: how the app is started, `python train.py`.
-        extra: overrides that must follow `+best=best` to make it complete.
+        again: the command that runs the best trial again.
         waits: nobody runs the job.
     """
     names = [path.relative_to(directory).as_posix() if path.is_relative_to(directory) else str(path) for path in files]
     lines = overview_lines(outcome, waits=waits)
-    if outcome.best is not None and BEST_CONFIG in names:
-        again = [*command, "--config-dir", str(directory), "+best=best", *extra]
-        lines.append(f"run it again: {_printable(shlex.join(again))}")
+    if again and outcome.best is not None:
+        lines.append(f"run it again: {again}")
     if names:
         lines.append(f"results: {', '.join(names)}")
     lines.append(f"sweep directory: {directory}")

@@ -126,8 +126,9 @@ class Contract(NamedTuple):
     configs (`d.a=5 d={a:9}`), so the shim emits this order whatever the order of its arguments. `keep_alive` is for how many
     seconds a failed container stays up for a look inside.
 
-    The next three are for whoever writes the results and has only the job, not the app: which of the keys are config groups,
-    which of these the app's primary config itself overrides, and `hydra.sweep.subdir` as it is written (None: not known).
+    The next four are for whoever writes the results and has only the job, not the app: which of the keys are config groups,
+    which of these the app's primary config itself overrides, `hydra.sweep.subdir` as it is written (None: not known), and what
+    a rerun by `+best=best` needs beside it on the command line (None: that is not enough, whatever stands there).
     `drift` is the text of a `fingerprint.Fingerprint`, or empty: only the callback in the app's process reads it.
     """
 
@@ -139,6 +140,7 @@ class Contract(NamedTuple):
     groups: tuple[str, ...] = ()
     pinned: tuple[str, ...] = ()
     subdir: str | None = None
+    rerun: tuple[str, ...] | None = ()
     drift: str = ""
 
     def parameter(self, id: str) -> Parameter:

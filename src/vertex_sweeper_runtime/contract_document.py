@@ -25,6 +25,7 @@ def to_document(contract: Contract) -> dict[str, Any]:
         "groups": contract.groups,
         "pinned": contract.pinned,
         "subdir": contract.subdir,
+        "rerun": contract.rerun,
         "drift": contract.drift,
     }
 
@@ -43,6 +44,7 @@ def from_document(document: Fields) -> Contract:
         groups=document.texts("groups", ()),
         pinned=document.texts("pinned", ()),
         subdir=document.checked("subdir", lambda value: value is None or is_text(value), "a text or null", None),
+        rerun=None if document.any("rerun", ()) is None else document.texts("rerun", ()),
         drift=document.text("drift", ""),
     )
 

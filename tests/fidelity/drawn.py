@@ -28,6 +28,7 @@ CONFIGS = {
                 "- _self_",
             ),
             "d: {a: 1, b: {c: [1, 2]}}",
+            "seen: {num: '${hydra:job.num}', id: '${hydra:job.id}', name: '${hydra:job.name}', as: '${hydra:job.config_name}'}",
             "items: [1, 2, 3]",
             *(f"k{number}: null" for number in range(13)),
             *(f"c{number}: null" for number in range(9)),

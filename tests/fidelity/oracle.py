@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 from typing import NamedTuple
 
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.errors import HydraException
@@ -56,11 +57,17 @@ def planned(case: Case, loader: ConfigLoader) -> Sweep:
     assert (reader.mistakes, repeated) == ([], [])
     space = build_space(entries)
     settings = Settings()
-    sent = spec.build_contract(settings, space, command=COMMAND)
+    sent = spec.build_contract(settings, space, command=COMMAND, groups=[key for key in space.keys if is_group(loader, key)])
     job = spec.build_job(settings, space, sent, display_name="drawn", sweep_id="0")
     container = job["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"]
     text = next(entry["value"] for entry in container["env"] if entry["name"] == contracts.VARIABLE)
     return Sweep(case, contracts.decode(text), read_nodes(job["studySpec"]["parameters"]))
+
+
+def is_group(loader: ConfigLoader, key: str) -> bool:
+    """Whether the app has a config group of this name."""
+    assert isinstance(loader, ConfigLoaderImpl)
+    return bool(loader.repository.group_exists(key))
 
 
 def draw_trial(sweep: Sweep, dice: Random) -> Trial:

@@ -1,0 +1,166 @@
+"""The best trial once more: the command that runs it again, and whether `+best=best` is enough for that.
+
+It mostly is. Where it is not, the command is the trial's own: the whole list of overrides, and which trial of which job it was.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hydra.core.override_parser.types import Override
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from vertex_sweeper.best import GROUP, best_config, left_out
+from vertex_sweeper.command import has_flag
+from vertex_sweeper.outcome import Trial
+from vertex_sweeper_runtime.additions import identity, job_id
+from vertex_sweeper_runtime.contract import Contract
+from vertex_sweeper_runtime.machine import SWEEP_DIRECTORY, describe
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """The text of `best/best.yaml`, and the words of the command that runs the trial again."""
+
+    config: str
+    words: tuple[str, ...]
+
+    @property
+    def command(self) -> str:
+        """The words for a shell."""
+        return shell_line(self.words)
+
+
+def rerun_of(trial: Trial, agreed: Contract, *, job: str, directory: str, output: str | None) -> Rerun:
+    """How the trial is run again, with the config that it had, whatever that takes from Hydra.
+
+    Args:
+        trial: the trial, with its complete overrides.
+        agreed: its sweep's contract; nothing else is known of the app.
+        job: the id of its tuning job, the last part of the job's name.
+        directory: the sweep directory, in which `best/best.yaml` is.
+        output: what holds the trials' own folders, the sweep directory or a `gs://` folder, if there is such a thing.
+    """
+    machine = describe(_environment(trial, job, output))
+
+    def is_group(override: Override) -> bool:
+        return override.key_or_group in agreed.groups
+
+    extra = left_out(trial.overrides, is_group, pinned=agreed.pinned)
+    whole = (*agreed.command, *trial.overrides, *identity(machine))
+    enough = agreed.rerun is not None and not _has_overrides(agreed.command) and not has_flag(agreed.command, "--config-dir")
+    short = (*agreed.command, "--config-dir", directory, f"+{GROUP}={GROUP}", *(agreed.rerun or ()), *extra)
+    config = best_config(
+        trial.overrides,
+        is_group,
+        pinned=agreed.pinned,
+        job={"num": trial.number, "id": job_id(machine)},
+        whole="" if enough else shell_line(whole),
+    )
+    return Rerun(config, short if enough else whole)
+
+
+class RerunNeeds:
+    """What a rerun by `+best=best` needs beside it, seen from the configs that are composed to check a sweep."""
+
+    def __init__(self, *, taken: bool) -> None:
+        """`taken`: the app has a config group of the name that ours has."""
+        self._whole = taken
+        self._multirun = False
+
+    def record(self, config: DictConfig) -> None:
+        """Looks at a config that trials may have."""
+        self._multirun = self._multirun or config.hydra.mode is RunMode.MULTIRUN
+        self._whole = self._whole or _takes_unsaid(config)
+
+    @property
+    def words(self) -> tuple[str, ...] | None:
+        """The overrides; None where only the whole list of a trial's own will do."""
+        # Hydra 1.4 asks the primary config and the command line alone whether a run is one or many.
+        return None if self._whole else ("hydra.mode=RUN",) if self._multirun else ()
+
+
+def shell_line(words: Sequence[str]) -> str:
+    r"""The words on one line for a shell, whatever they hold; what cannot be printed is written as escapes (`$'a\x0ab'`)."""
+    return " ".join(map(_quoted, words))
+
+
+def _quoted(word: str) -> str:
+    if word.isprintable():
+        # Hydra's own quotes stay as they are where nothing in the word means something between double quotes.
+        return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
+    # Quotes and backslashes too: a reader that does not know this way of quoting still finds where the word ends.
+    letters = [
+        letter
+        if letter.isprintable() and letter not in "'\\"
+        else "".join(f"\\x{byte:02x}" for byte in letter.encode("utf-8", errors="surrogateescape"))
+        for letter in word
+    ]
+    return f"$'{''.join(letters)}'"
+
+
+def _environment(trial: Trial, job: str, output: str | None) -> dict[str, str]:
+    """What the container's environment said of the trial, as far as its identity depends on it."""
+    variables = {"CLOUD_ML_TRIAL_ID": str(trial.number), "CLOUD_ML_JOB_ID": job}
+    if output is not None:
+        on_vertex = output.startswith("gs://")
+        variables |= {"AIP_MODEL_DIR": f"{output}/{trial.number}/model/"} if on_vertex else {SWEEP_DIRECTORY: output}
+    return variables
+
+
+def _has_overrides(command: Sequence[str]) -> bool:
+    """Whether words of the command may be overrides: these would win over a config, though the trial's own came after them.
+
+    Beside that, Hydra 1.3 takes no flag behind an override.
+    """
+    return any(word.startswith(("+", "~")) or ("=" in word and not word.startswith("-")) for word in command[1:])
+
+
+_FROM_HYDRA: Final = re.compile(r"\$\{\s*(hydra|hydra_override_dirname)\s*[:.]\s*([^}]*)")
+
+_SAID: Final = re.compile(
+    r"job\.(num|id|name|config_name|chdir|(env_set|env_copy|config)(\.[^$]+)?)"
+    r"|runtime\.(cwd|version|version_base|output_dir|choices\.[^$]+)"
+    r"|run(\.dir)?|sweep\.subdir|mode|verbose|output_subdir"
+    r"|(job_logging|hydra_logging|help|hydra_help|sweeper|launcher)(\.[^$]+)?"
+)
+"""What of Hydra's own config is the same in a run by `+best=best`, or is the run's own (`run.dir`). Nothing else is:
+`hydra.overrides` and `hydra.job.override_dirname` are `best=best` there (the latter whatever a config says, on Hydra 1.3), and
+`hydra.sweep.dir` is left to the app, so that a sweep around the best trial does not write into the old one."""
+
+
+def _takes_unsaid(config: DictConfig) -> bool:
+    """Whether the app's config, or what Hydra does around a job, takes something from Hydra that our config cannot say."""
+    plain = {str(key): value for key, value in _plain(config).items()}
+    hydra = plain.pop("hydra", None)
+    if isinstance(hydra, Mapping):
+        plain["hydra.job"] = {key: value for key, value in hydra.get("job", {}).items() if key != "override_dirname"}
+    found = (match for text in _texts(plain) for match in _FROM_HYDRA.finditer(text))
+    return any(match[1] != "hydra" or not _SAID.fullmatch(_dotted(match[2])) for match in found)
+
+
+def _plain(config: DictConfig) -> Mapping[Any, Any]:
+    plain = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(plain, dict)
+    return plain
+
+
+def _dotted(key: str) -> str:
+    """The key with dots alone: `job[num]` is `job.num`."""
+    return re.sub(r"\[(\w+)\]", r".\1", key.strip())
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
