@@ -107,10 +107,9 @@ def _quoted(word: str) -> str:
 def _environment(trial: Trial, job: str, output: str | None) -> dict[str, str]:
     """What the container's environment said of the trial, as far as its identity depends on it."""
     variables = {"CLOUD_ML_TRIAL_ID": str(trial.number), "CLOUD_ML_JOB_ID": job}
-    if output is not None:
-        on_vertex = output.startswith("gs://")
-        variables |= {"AIP_MODEL_DIR": f"{output}/{trial.number}/model/"} if on_vertex else {SWEEP_DIRECTORY: output}
-    return variables
+    if output is not None and output.startswith("gs://"):
+        return variables | {"AIP_MODEL_DIR": f"{output.rstrip('/')}/{trial.number}/model/"}
+    return variables if output is None else variables | {SWEEP_DIRECTORY: output}
 
 
 def _has_overrides(command: Sequence[str]) -> bool:
