@@ -150,9 +150,9 @@ class EntryReader:
                     f"give it its own dotted key, as {key}.name: {text}"
                 )
                 return None
-        return self._fixed_line(key, value, source)
+        return self.fixed_line(key, value, source)
 
-    def _fixed_line(self, key: str, value: Any, source: str) -> str | None:
+    def fixed_line(self, key: str, value: Any, source: str) -> str | None:
         """A YAML value as an override that Hydra reads as this very value; None, and a mistake, where no text is."""
         try:
             text = Transformer.str(_quoted(value))

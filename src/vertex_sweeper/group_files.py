@@ -58,6 +58,18 @@ class GroupFiles:
         """The sweep's own config with these overrides. Raises what Hydra raises."""
         return self.config_loader.load_configuration(self._config_name, [*self._hydra_overrides, *overrides], RunMode.MULTIRUN)
 
+    def compose_job(self, overrides: Sequence[str]) -> DictConfig:
+        """The config of a job of this multirun with these overrides. Raises what Hydra raises."""
+        return self.config_loader.load_configuration(self._config_name, [*self._hydra_overrides, *overrides], RunMode.RUN)
+
+    def composes(self, overrides: Sequence[str]) -> bool:
+        """Whether there is a config with these overrides and no others; what is to be chosen yet may be missing."""
+        try:
+            self.config_loader.load_configuration(self._config_name, list(overrides), RunMode.MULTIRUN)
+        except Exception:  # noqa: BLE001 - Hydra lets YAML's errors, TypeErrors and assertions out for what a user wrote
+            return False
+        return True
+
     def is_group(self, override: Override) -> bool:
         """Whether an override without a dict for a value chooses an option, as Hydra decides it."""
         return not getattr(override, "is_value_path", False) and self.has_group(override.key_or_group)

@@ -21,18 +21,18 @@ from omegaconf.errors import OmegaConfBaseException
 from vertex_sweeper import composition, drift, spec
 from vertex_sweeper.command import Start, trial_command
 from vertex_sweeper.commit import display_name
-from vertex_sweeper.effects import Effects
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.group_files import GroupFiles
 from vertex_sweeper.process_arguments import refuse_foreign_arguments
 from vertex_sweeper.service import Job
 from vertex_sweeper.services import Place, find_mistakes, place_of
-from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, SEARCH_SPACE_KEYS, Drift, Settings, read_settings
+from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, SEARCH_SPACE_KEYS, Settings, read_settings
 from vertex_sweeper.settings.credentials import credentials_among
 from vertex_sweeper.space import SearchSpace
-from vertex_sweeper.travelling import given_hydra_overrides, refuse_absolute_search_paths
+from vertex_sweeper.travelling import given_hydra_overrides, left_behind, refuse_absolute_search_paths
+from vertex_sweeper.trial_configs import TrialConfigCheck
 from vertex_sweeper.written_space import read_space
-from vertex_sweeper_runtime.contract import Contract, ServiceValue
+from vertex_sweeper_runtime.contract import Contract
 from vertex_sweeper_runtime.machine import RANKS, SIZES
 
 _LOST = "hydra.sweeper.vertex.base_output_directory is not set: Hydra's output ends with each container"
@@ -73,18 +73,18 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
         _refuse_credentials(settings, space)
     mistakes.raise_if_any()
 
-    contract = _agree(settings, space, command, config, files)
+    agree = partial(_agree, settings, command=command, config=config, files=files)
     name = settings.display_name or display_name(str(config.hydra.job.name), start.directory, longest=LONGEST_DISPLAY_NAME)
     build = partial(spec.build_job, settings, space, display_name=name, sweep_id=secrets.token_hex(8))
-    unchecked = _check_fields(settings, build(contract))
+    unchecked = _check_fields(settings, build(agree(space)))
     compose = composition.composer(config_loader, config.hydra.job.config_name)
     roots = drift.machine_roots(start.directory)
-    contract, left_out = _check_compositions(contract, compose, space, files, policy=settings.trial.drift, roots=roots)
-    found = [*unchecked, *left_out, *spec.count_trials(settings, space).notes, *([] if place.output else [_LOST])]
+    checked = TrialConfigCheck(settings, files, compose, roots).check(space, agree, left_behind(config))
+    found = [*unchecked, *checked.notes, *spec.count_trials(settings, space).notes, *([] if place.output else [_LOST])]
     return Plan(
         settings=settings,
-        contract=contract,
-        job=build(contract),
+        contract=checked.contract,
+        job=build(checked.contract),
         place=place,
         directory=directory,
         compose=compose,
@@ -116,7 +116,9 @@ def _command_of(
     return command
 
 
-def _agree(settings: Settings, space: SearchSpace, command: Sequence[str], config: DictConfig, files: GroupFiles) -> Contract:
+def _agree(
+    settings: Settings, space: SearchSpace, *, command: Sequence[str], config: DictConfig, files: GroupFiles
+) -> Contract:
     return spec.build_contract(
         settings,
         space,
@@ -140,39 +142,6 @@ def _check_fields(settings: Settings, job: Job) -> list[str]:
     if found is None and settings.spec_overrides:
         return ["spec_overrides is not checked against the API's fields: pip install 'hydra-vertex-sweeper[vertex]' for that"]
     return []
-
-
-def _check_compositions(
-    contract: Contract,
-    compose: composition.Compose,
-    space: SearchSpace,
-    files: GroupFiles,
-    *,
-    policy: Drift,
-    roots: Sequence[str],
-) -> tuple[Contract, list[str]]:
-    """The contract with a fingerprint of what was composed, and a line about what was left out, if anything was.
-
-    Raises InvalidSweep with what Hydra refuses, and with what changes nothing.
-    """
-    recorder, effects = drift.Recorder(contract, files.is_group, roots), Effects(contract, files.is_group)
-
-    def record(sample: Mapping[str, ServiceValue], config: DictConfig) -> None:
-        effects.record(sample, config)
-        if policy is not Drift.OFF:
-            recorder.record(sample, config)
-
-    checked = composition.check_compositions(contract, compose, sources=space.sources, record=record)
-    mistakes = [*checked.mistakes, *effects.mistakes(space.sources)]
-    if mistakes:
-        raise InvalidSweep(mistakes)
-    notes = []
-    if checked.unchecked:
-        notes.append(f"{checked.unchecked} values were not composed beforehand: {checked.compositions} configs were")
-    if policy is Drift.OFF:
-        return contract, notes
-    contract, uncompared = drift.with_drift(contract, recorder, compose, policy)
-    return contract, notes + uncompared
 
 
 class Mistakes:

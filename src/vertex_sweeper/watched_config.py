@@ -66,13 +66,15 @@ class WatchedConfig:
                 return
             node = inner
 
-    def mark_leaves(self, path: Path, kind: Enum) -> None:
-        """Marks every value below the path by its own key; they go on answering."""
+    def mark_leaves(self, path: Path, kind: Enum) -> Iterator[tuple[Mark, tuple[Any, ...]]]:
+        """Marks every value below the path by its own key, and gives each mark with the keys to it; they go on answering."""
         node: Any = self.config
         for name in path:
             node = _raw(node, name)
-        for parent, key, inner in list(_leaves(node, path)):
-            self._put(parent, key, _raw(parent, key), Mark(kind, ".".join(map(str, inner)), answers=True))
+        for parent, key, keys in list(_leaves(node, path)):
+            mark = Mark(kind, ".".join(map(str, keys)), answers=True)
+            self._put(parent, key, _raw(parent, key), mark)
+            yield mark, keys
 
     def mark_differences(self, other: DictConfig, mark: Mark) -> None:
         """Marks what is not the same in another config, as it is written there and here."""
