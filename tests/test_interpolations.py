@@ -381,7 +381,7 @@ REFUSED: dict[str, tuple[str, list[str], list[str]]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_refusal_is_one_line_for_each_value(app: App, case: str) -> None:
+def test_each_value_that_is_refused_is_one_line(app: App, case: str) -> None:
     _, words, expected = REFUSED[case]
     with pytest.raises(InvalidSweep) as caught:
         space_of(app, name_of(case), *words)

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vertex_sweeper.entries import EntryReader
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.settings.credentials import credential_in, refusal
+from vertex_sweeper.settings.credentials import credential_in, exposed_line
 from vertex_sweeper.watched_config import WatchedConfig
 from vertex_sweeper.written_values import Names
 
@@ -84,13 +84,13 @@ class HydraReferences:
         Raises InvalidSweep with what none can say.
         """
         reader = EntryReader(None)
-        mistakes = [self.refusal(path, "it is not the same in every trial") for path in self._wanted if path in self._differing]
+        mistakes = [self.mistake(path, "it is not the same in every trial") for path in self._wanted if path in self._differing]
         lines = []
         for path, value in self._wanted.items():
             # The names of our own settings are known; a launcher's may be anything.
             what = credential_in(str(path[-1]) if path[1] == "launcher" else "", str(value))
             if what is not None and not allow_secrets:
-                mistakes.append(refusal(_name(path), f"{self._by[path]} asks for it, and {what}"))
+                mistakes.append(exposed_line(_name(path), f"{self._by[path]} asks for it, and {what}"))
                 continue
             key, inner = _sayable(path, value)
             line = reader.fixed_line(f"++{key}", inner, self._by[path])
@@ -100,7 +100,7 @@ class HydraReferences:
             raise InvalidSweep(mistakes)
         return lines
 
-    def refusal(self, path: Names, why: str) -> str:
+    def mistake(self, path: Names, why: str) -> str:
         """The line for something that trials cannot be given."""
         rule = "and a trial would not have it as a job of this multirun has"
         remedy = "take it from a key of your own, or set it in the app's config"

@@ -20,7 +20,7 @@ from vertex_sweeper.common_config import CommonConfigs, Kind
 from vertex_sweeper.conditions import decide
 from vertex_sweeper.entries import Entry, When
 from vertex_sweeper.group_files import GroupFiles
-from vertex_sweeper.settings.credentials import credentials_among, refusal
+from vertex_sweeper.settings.credentials import credentials_among, exposed_line
 from vertex_sweeper.written_values import Interpolated, Names, Shape, mark_interpolated
 
 _PLACEHOLDER: Final = "vertex_sweeper_unresolved"
@@ -159,7 +159,9 @@ class Resolution:
                 failed = " ".join(str(error).partition("full_key:")[0].split()) or type(error).__name__
         names = {kind: [mark.name for mark in asked if mark.kind is kind] for kind in Kind}
         if names[Kind.SECRET]:
-            raise _Unknown(refusal(str(name), f"{item.text} reads {names[Kind.SECRET][0]}, which is named like a credential"))
+            raise _Unknown(
+                exposed_line(str(name), f"{item.text} reads {names[Kind.SECRET][0]}, which is named like a credential")
+            )
         if names[Kind.PENDING]:
             raise _Unknown(f"{name}: {item.text} needs {names[Kind.PENDING][0]}, and that needs it", waits=True)
         for kind, why in _NOT_COMMON.items():

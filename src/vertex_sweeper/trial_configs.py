@@ -32,8 +32,8 @@ class TrialConfigs:
 
 
 @dataclass(slots=True)
-class _Look:
-    """One look at the configs of a contract."""
+class _Examined:
+    """What was found in the configs of a contract."""
 
     checked: composition.Checked
     recorder: drift.Recorder
@@ -61,25 +61,25 @@ class TrialConfigCheck:
     def check(self, space: SearchSpace, agree: Agree, left_behind: Sequence[Sequence[str]]) -> TrialConfigs:
         """Raises InvalidSweep with what Hydra refuses, what changes nothing, and what trials cannot be given."""
         contract = agree(space)
-        look = self._look(contract, space)
-        if look.mistakes and (extra := self._needed(space, left_behind)):
+        found = self._examine(contract, space)
+        if found.mistakes and (extra := self._needed(space, left_behind)):
             space = _with_overrides(space, extra)
             contract = agree(space)
-            look = self._look(contract, space)
-        if look.mistakes:
-            raise InvalidSweep(look.mistakes)
-        space, contract = self._with_references(look, space, agree, left_behind)
+            found = self._examine(contract, space)
+        if found.mistakes:
+            raise InvalidSweep(found.mistakes)
+        space, contract = self._with_references(found, space, agree, left_behind)
         notes = []
-        if look.checked.unchecked:
+        if found.checked.unchecked:
             notes.append(
-                f"{look.checked.unchecked} values were not composed beforehand: {look.checked.compositions} configs were"
+                f"{found.checked.unchecked} values were not composed beforehand: {found.checked.compositions} configs were"
             )
         if self._settings.trial.drift is not Drift.OFF:
-            contract, uncompared = drift.with_drift(contract, look.recorder, self._compose, self._settings.trial.drift)
+            contract, uncompared = drift.with_drift(contract, found.recorder, self._compose, self._settings.trial.drift)
             notes += uncompared
         return TrialConfigs(space, contract, tuple(notes))
 
-    def _look(self, contract: Contract, space: SearchSpace) -> _Look:
+    def _examine(self, contract: Contract, space: SearchSpace) -> _Examined:
         recorder = drift.Recorder(contract, self._files.is_group, self._roots)
         effects = Effects(contract, self._files.is_group)
         references = HydraReferences(self._files.compose_job)
@@ -94,7 +94,7 @@ class TrialConfigCheck:
 
         checked = composition.check_compositions(contract, self._compose, sources=space.sources, record=record)
         mistakes = [*checked.mistakes, *effects.mistakes(space.sources)]
-        return _Look(checked, recorder, references, mistakes, samples)
+        return _Examined(checked, recorder, references, mistakes, samples)
 
     def _needed(self, space: SearchSpace, left_behind: Sequence[Sequence[str]]) -> Sequence[str]:
         """The first of these lists with which the fixed overrides compose; none where they do without, or do with none."""
@@ -102,10 +102,10 @@ class TrialConfigCheck:
         return next((extra for extra in ((), *left_behind) if self._files.composes([*extra, *fixed])), ())
 
     def _with_references(
-        self, look: _Look, space: SearchSpace, agree: Agree, left_behind: Sequence[Sequence[str]]
+        self, found: _Examined, space: SearchSpace, agree: Agree, left_behind: Sequence[Sequence[str]]
     ) -> tuple[SearchSpace, Contract]:
         """The search space and contract with what the app's config asks for of the sweeper and the launcher."""
-        lines = look.references.overrides(allow_secrets=self._settings.trial.allow_secrets)
+        lines = found.references.overrides(allow_secrets=self._settings.trial.allow_secrets)
         if not lines:
             return space, agree(space)
         why: list[str] = []
@@ -114,7 +114,7 @@ class TrialConfigCheck:
                 continue
             given = _with_overrides(space, [*extra, *lines])
             contract = agree(given)
-            why = [line for sample in look.samples for line in self._still_missing(look.references, contract, sample)]
+            why = [line for sample in found.samples for line in self._still_missing(found.references, contract, sample)]
             if not why:
                 return given, contract
         raise InvalidSweep(list(dict.fromkeys(why)))
@@ -122,8 +122,8 @@ class TrialConfigCheck:
     def _still_missing(self, references: HydraReferences, contract: Contract, sample: Mapping[str, ServiceValue]) -> list[str]:
         config, error = composition.compose_or_say(self._compose, contract.overrides(sample))
         if config is None:
-            return [references.refusal(path, error) for path in itertools.islice(references.wanted, 1)]
-        return [references.refusal(path, "no override can set it") for path in references.missing(config)]
+            return [references.mistake(path, error) for path in itertools.islice(references.wanted, 1)]
+        return [references.mistake(path, "no override can set it") for path in references.missing(config)]
 
 
 def _with_overrides(space: SearchSpace, lines: Sequence[str]) -> SearchSpace:

@@ -52,7 +52,7 @@ def credential_in(name: str, value: str) -> str | None:
 def credentials_in(env: Mapping[str, str], *, where: str) -> list[str]:
     """A line for each variable of a container that looks like a credential."""
     found = {name: credential_in(name, value) for name, value in env.items()}
-    return [refusal(f"{where}.{name}", what) for name, what in found.items() if what]
+    return [exposed_line(f"{where}.{name}", what) for name, what in found.items() if what]
 
 
 def credentials_among(texts: Iterable[tuple[str, str]]) -> list[str]:
@@ -61,7 +61,7 @@ def credentials_among(texts: Iterable[tuple[str, str]]) -> list[str]:
     The place's own name says nothing here: `model.token=cls` is how apps name their settings.
     """
     found = {where: shape for where, text in texts if (shape := _shape_of(text))}
-    return [refusal(where, f"its value looks like {shape}") for where, shape in found.items()]
+    return [exposed_line(where, f"its value looks like {shape}") for where, shape in found.items()]
 
 
 def holds_credential(name: str, value: str) -> bool:
@@ -78,7 +78,7 @@ def _shape_of(text: str) -> str | None:
     return next((what for what, shape in _SHAPES.items() if re.search(shape, text)), None)
 
 
-def refusal(where: str, what: str) -> str:
+def exposed_line(where: str, what: str) -> str:
     """The line for a place where a credential stands."""
     return (
         f"{where}: {what}, and everybody who may see the job could read it: let hydra.sweeper.vertex.service_account "
