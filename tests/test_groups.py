@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from hydra.core.config_store import ConfigStore
-from omegaconf import OmegaConf
 from support import app_in
 
 from vertex_sweeper.errors import InvalidSweep
@@ -265,20 +264,12 @@ def test_each_file_that_was_used_is_named(tmp_path: Path) -> None:
     assert "model=vit brings search_space/model/vit.yaml: model.heads" in plan.notes
 
 
-def test_an_interpolation_in_a_file_stays_one(tmp_path: Path) -> None:
-    ids = ("model.kind", "model.drop")
-    configs = {**BASE, "search_space/model/vit": "kind: '${lr},${d.x}'\ndrop: ${oc.env:NOT_SET_HERE,1}\n"}
-    plan = plan_of(tmp_path, configs, "model=cnn,vit")
-    config = plan.compose(
-        plan.contract.overrides({"model": "vit", **{id: plan.contract.parameter(id).values[0] for id in ids}})
-    )
-    assert OmegaConf.to_container(config.model, resolve=False) | {"opt": 0, "heads": 0, "gamma": 0} == {
-        "kind": "${lr}",
-        "drop": "${oc.env:NOT_SET_HERE,1}",
-        "opt": 0,
-        "heads": 0,
-        "gamma": 0,
-    }
+def test_what_is_interpolated_in_a_file_is_read_where_its_option_is(tmp_path: Path) -> None:
+    space = "heads: 'range(1, ${.heads})'\nkind: '${lr},${d.x}'\ndrop: ${oc.env:NOT_SET_HERE,1}\n/d.y: ${model.gamma}\n"
+    plan = plan_of(tmp_path, {**BASE, "search_space/model/vit": space}, "model=cnn,vit")
+    lines = plan.contract.overrides({"model": "vit", "model.heads": 2, "model.kind": "1", "model.drop": "1", "d.y": "1.0"})
+    assert lines == ["model=vit", "model.heads=2", "model.kind=1", "model.drop=1", "d.y=1.0"]
+    assert "search_space/model/vit.yaml.model.heads: range(1, ${.heads}) reads range(1, 4)" in plan.notes
 
 
 def sources(folder: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> tuple[dict[str, str], list[str]]:

@@ -182,9 +182,9 @@ def test_a_later_spelling_replaces_the_earlier_one_in_its_place(app: App) -> Non
     assert any("to sweep, write `1,2`" in note for note in plan.notes)
 
 
-def test_an_interpolation_in_params_is_resolved_in_the_trial_and_not_before(app: App) -> None:
-    plan = app.plan("hydra.sweeper.params={name: '${lr}', layers: '${batch},3'}")
-    assert plan.contract.sequence == ("name=${lr}", Slot("layers"))
+def test_an_interpolation_in_params_is_resolved_before_and_one_behind_a_backslash_in_the_trial(app: App) -> None:
+    plan = app.plan(r"hydra.sweeper.params={name: '${lr}', layers: '\${batch},3'}")
+    assert plan.contract.sequence == ("name=0.1", Slot("layers"))
     (parameter,) = plan.contract.parameters
     assert parameter.literals == ("$\\{batch\\}", "3")  # as Hydra prints such an element
     config = app.run(plan.contract.overrides({"layers": parameter.values[0]}))

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import hydra
 from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 # Every setting with its default. Null stands where a default depends on other settings, and for a dict that has one: Hydra
 # would merge the user's dict into it, and the default metric would stay beside the user's own.
@@ -85,7 +86,26 @@ class Placeholder(DictConfig):
     """
 
     def __deepcopy__(self, memo: dict[int, Any]) -> DictConfig:
-        return DictConfig(SETTINGS, flags={"struct": False})
+        if hydra.__version__.startswith("1.3."):
+            _let_hydra_resolve_early()
+        # Hydra 1.3 would read, one by one, what is in the settings, and what is missing there is for the sweep to name.
+        settings: dict[Any, Any] = SETTINGS | {"_recursive_": False}
+        return DictConfig(settings, flags={"struct": False})
+
+
+def _let_hydra_resolve_early() -> None:
+    """Give `${hydra:…}` an answer before there is a job, from the config itself.
+
+    Hydra 1.3 resolves `hydra.sweeper` before it makes the sweeper and has none then, so that the sweep could not say what
+    cannot be resolved and why. This resolves into a copy that nobody reads; in a job Hydra's own answer is the one.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    def answer(path: str, *, _root_: Any) -> Any:
+        config: Any = HydraConfig.get() if HydraConfig.initialized() else _root_.hydra
+        return OmegaConf.select(config, path)
+
+    OmegaConf.register_new_resolver("hydra", answer, replace=True)
 
 
 def store_settings() -> None:

@@ -65,12 +65,16 @@ def best_config(
 def left_out(overrides: Sequence[str], is_group: Callable[[Override], bool], *, pinned: Collection[str] = ()) -> list[str]:
     """The overrides that `best_config` cannot express; given after `+best=best`, in this order, they complete it.
 
-    These are choices of `pinned` groups, options in a folder of their group (`model=nested/deep`), deletions of values,
-    elements of lists (`a.0=5`), `???`, a dict or list that takes the place of what an earlier override set to something else
-    (`d=null d={a:1}`; configs merge), `hydra.searchpath`, keys that Hydra's own settings do not have (`+hydra.new=1`), and
-    whatever follows one of these and touches the same keys.
+    These are what the app's config asks for of the sweeper and the launcher, choices of `pinned` groups, options in a folder of
+    their group (`model=nested/deep`), deletions of values, elements of lists (`a.0=5`), `???`, a dict or list that takes the
+    place of what an earlier override set to something else (`d=null d={a:1}`; configs merge), `hydra.searchpath`, keys that
+    Hydra's own settings do not have (`+hydra.new=1`), and whatever follows one of these and touches the same keys.
     """
     return _Parts.of(overrides, is_group, pinned).left_out
+
+
+_ASKED_FOR = ("hydra.sweeper.", "hydra.launcher.", "hydra/sweeper", "hydra/launcher")
+"""These a trial has only where its app's config asks for them; a config cannot set what Hydra's defaults do not know."""
 
 
 @dataclass(slots=True)
@@ -88,7 +92,9 @@ class _Parts:
         parts = cls()
         deleted: dict[str, Any] = {}
         for override in OverridesParser.create().parse_overrides(list(overrides)):
-            if not _names_group(override, is_group):
+            if override.key_or_group.startswith(_ASKED_FOR):
+                parts.left_out.append(override.input_line or "")
+            elif not _names_group(override, is_group):
                 parts._add_value(override)
             elif tuple(override.key_or_group.split("/")) in _COMMAND_LINE_ONLY or override.key_or_group == GROUP:
                 parts.left_out.append(override.input_line or "")

@@ -71,7 +71,7 @@ def check_compositions(
     while count < most and (count == 0 or any(wanted.values())):
         sample = _sample(contract, wanted)
         count += 1
-        config, error = _composed(compose, contract.overrides(sample))
+        config, error = compose_or_say(compose, contract.overrides(sample))
         if config is not None:
             record(sample, config)
             composed.append(sample)
@@ -145,7 +145,7 @@ def compose_with(
     sample = _sample(
         contract, {parameter.id: [chosen[parameter.id]] if parameter.id in chosen else [] for parameter in contract.parameters}
     )
-    return sample, _composed(compose, contract.overrides(sample))[0]
+    return sample, compose_or_say(compose, contract.overrides(sample))[0]
 
 
 def _candidates(parameter: Parameter) -> list[ServiceValue]:
@@ -212,10 +212,10 @@ def _blame(contract: Contract, sample: Mapping[str, ServiceValue], compose: Comp
 
 def _error(compose: Compose, overrides: Sequence[str]) -> str:
     """Hydra's own message on one line, or nothing."""
-    return _composed(compose, overrides)[1]
+    return compose_or_say(compose, overrides)[1]
 
 
-def _composed(compose: Compose, overrides: Sequence[str]) -> tuple[DictConfig | None, str]:
+def compose_or_say(compose: Compose, overrides: Sequence[str]) -> tuple[DictConfig | None, str]:
     """The config, or Hydra's own message on one line, without its list of places searched."""
     try:
         return compose(overrides), ""

@@ -32,7 +32,7 @@ def decide(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
     Where a condition's parent is not swept but fixed (`model=vit` on the command line), the condition is decided here and now:
     its entries become unconditional, or leave the sweep.
     """
-    fixed = {entry.key: text for entry in entries if not entry.when and (text := _only_value(entry)) is not None}
+    fixed = fixed_values(entries)
     decided, notes = [], []
     for entry in entries:
         false = next((when for when in entry.when if when.key in fixed and fixed[when.key] not in when.texts), None)
@@ -43,7 +43,17 @@ def decide(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
     return decided, notes
 
 
-def _only_value(entry: Entry) -> str | None:
+def fixed_values(entries: Sequence[Entry]) -> dict[str, str]:
+    """The keys that have one value in every trial, with that value as Hydra prints it."""
+    return {entry.key: text for entry in entries if not entry.when and (text := only_value(entry)) is not None}
+
+
+def excludes(one: When, other: When) -> bool:
+    """Whether the two cannot hold in one trial."""
+    return one.key == other.key and not set(one.texts) & set(other.texts)
+
+
+def only_value(entry: Entry) -> str | None:
     """The one value that the entry gives its key; None where there are several, or a mistake that is told elsewhere."""
     if entry.override.is_delete():
         return None
@@ -101,7 +111,7 @@ def _values(parent: Node, when: When) -> tuple[ServiceValue, ...]:
     if domain.kind is Kind.DOUBLE:
         raise ValueError(f"{when.key} is a DOUBLE, and no condition can hang on one: make it a choice or a range of ints")
     # A fixed override under a condition keeps its own spelling (`true`, `[1, 2]`), and texts of conditions are Hydra's.
-    only = _only_value(parent.entry)
+    only = only_value(parent.entry)
     texts = domain.literals if only is None else (only,)
     values: list[ServiceValue] = []
     for text in when.texts:

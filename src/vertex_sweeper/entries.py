@@ -11,7 +11,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -19,6 +19,7 @@ from hydra.core.override_parser.types import Override, Quote, QuotedString, Tran
 from hydra.errors import HydraException
 
 from vertex_sweeper.expressions import elements_of, holds_sweep
+from vertex_sweeper.written_values import Interpolated
 
 PARAMS = "hydra.sweeper.params"
 CONDITIONAL = "hydra.sweeper.conditional"
@@ -62,38 +63,62 @@ class Entry:
         return line
 
 
+class Resolver(Protocol):
+    """Tells what is interpolated in the search space: plain data, or something in its place as long as that is not known."""
+
+    def value(self, item: Interpolated, key: str, source: str, when: tuple[When, ...]) -> Any:
+        """The value of a key."""
+
+    def mapping(self, item: Interpolated, source: str, when: tuple[When, ...]) -> Mapping[str, Any]:
+        """A mapping of values, conditions or parts."""
+
+
 class EntryReader:
     """Parses what the user wrote with Hydra's own parser, and collects the mistakes."""
 
-    def __init__(self, config_loader: ConfigLoader | None) -> None:
+    def __init__(self, config_loader: ConfigLoader | None, resolver: Resolver | None = None) -> None:
         self._parser = OverridesParser.create()
         self._config_loader = config_loader
+        self._resolver = resolver
         self.mistakes: list[str] = []
+        self.notes: list[str] = []
 
-    def params(self, params: Mapping[str, Any], source: str = PARAMS, when: tuple[When, ...] = ()) -> list[Entry]:
+    def params(self, params: Any, source: str = PARAMS, when: tuple[When, ...] = ()) -> list[Entry]:
         """The entries of one `params` mapping; `source` is how messages name it."""
         entries = []
-        for key, value in params.items():
+        for key, value in self._mapping(params, source, when).items():
+            if isinstance(value, Interpolated):
+                assert self._resolver is not None
+                value = self._resolver.value(value, str(key), source, when)  # noqa: PLW2901
+            if isinstance(value, list):
+                # People who know other sweepers may have meant a choice.
+                choice = ",".join(map(str, value))
+                self.notes.append(f"{source}.{key}: a fixed list; to sweep, write `{choice}`")
             line = self._line(str(key), value, source)
             if line is not None:
                 entries += self._entry(line, source, when)
         return entries
 
-    def conditional(
-        self, conditional: Mapping[str, Any], source: str = CONDITIONAL, when: tuple[When, ...] = ()
-    ) -> list[Entry]:
+    def conditional(self, conditional: Any, source: str = CONDITIONAL, when: tuple[When, ...] = ()) -> list[Entry]:
         """The entries of a `conditional` mapping, at any depth."""
         entries: list[Entry] = []
-        for condition, block in conditional.items():
+        for condition, written in self._mapping(conditional, source, when).items():
             where = f"{source}.{condition}"
             parsed = self._condition(str(condition), where)
+            inner = when if parsed is None else (*when, parsed)
+            block = self._mapping(written, f"{where} as a whole", inner)
             if not _is_block(block):
                 self.mistakes.append(f"{where}: must hold `params`, and `conditional` if it goes deeper: {block!r}")
             elif parsed is not None:
-                inner = (*when, parsed)
                 entries += self.params(block.get("params") or {}, where, inner)
                 entries += self.conditional(block.get("conditional") or {}, where, inner)
         return entries
+
+    def _mapping(self, part: Any, source: str, when: tuple[When, ...]) -> Any:
+        if not isinstance(part, Interpolated):
+            return part
+        assert self._resolver is not None
+        return self._resolver.mapping(part, source, when)
 
     def command_line(self, arguments: Iterable[str]) -> list[Entry]:
         """The entries of the sweep's arguments."""
@@ -125,9 +150,9 @@ class EntryReader:
                     f"give it its own dotted key, as {key}.name: {text}"
                 )
                 return None
-        return self._fixed_line(key, value, source)
+        return self.fixed_line(key, value, source)
 
-    def _fixed_line(self, key: str, value: Any, source: str) -> str | None:
+    def fixed_line(self, key: str, value: Any, source: str) -> str | None:
         """A YAML value as an override that Hydra reads as this very value; None, and a mistake, where no text is."""
         try:
             text = Transformer.str(_quoted(value))
@@ -163,7 +188,7 @@ def _is_block(block: Any) -> bool:
     """Whether this can stand under a condition."""
     if not isinstance(block, Mapping) or set(block) - {"params", "conditional"}:
         return False
-    return all(part is None or isinstance(part, Mapping) for part in block.values())
+    return all(part is None or isinstance(part, Mapping | Interpolated) for part in block.values())
 
 
 def merge(*sources: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
@@ -186,15 +211,6 @@ def merge(*sources: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
             fresh = [new for new in fresh if new.key != entry.key]
         merged = kept + fresh
     return merged, mistakes
-
-
-def fixed_list_notes(params: Mapping[str, Any], source: str = PARAMS) -> list[str]:
-    """A line for each list in `params`: people who know other sweepers may have meant a choice."""
-    return [
-        f"{source}.{key}: a fixed list; to sweep, write `{','.join(map(str, value))}`"
-        for key, value in params.items()
-        if isinstance(value, list)
-    ]
 
 
 def _repeated(entries: Sequence[Entry]) -> Iterable[str]:

@@ -15,7 +15,7 @@ from hydra.core.default_element import DefaultsTreeNode, InputDefault
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -53,6 +53,22 @@ class GroupFiles:
         self._hydra_overrides = list(hydra_overrides)
         # The one way, in 1.3 and 1.4, to the repository that a composition uses; the loader's own lacks `hydra.searchpath`.
         _, self._repository = loader._parse_overrides_and_create_caching_repo(config_name, self._hydra_overrides)  # noqa: SLF001
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """The sweep's own config with these overrides. Raises what Hydra raises."""
+        return self.config_loader.load_configuration(self._config_name, [*self._hydra_overrides, *overrides], RunMode.MULTIRUN)
+
+    def compose_job(self, overrides: Sequence[str]) -> DictConfig:
+        """The config of a job of this multirun with these overrides. Raises what Hydra raises."""
+        return self.config_loader.load_configuration(self._config_name, [*self._hydra_overrides, *overrides], RunMode.RUN)
+
+    def composes(self, overrides: Sequence[str]) -> bool:
+        """Whether there is a config with these overrides and no others; what is to be chosen yet may be missing."""
+        try:
+            self.config_loader.load_configuration(self._config_name, list(overrides), RunMode.MULTIRUN)
+        except Exception:  # noqa: BLE001 - Hydra lets YAML's errors, TypeErrors and assertions out for what a user wrote
+            return False
+        return True
 
     def is_group(self, override: Override) -> bool:
         """Whether an override without a dict for a value chooses an option, as Hydra decides it."""

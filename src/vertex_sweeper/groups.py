@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from hydra.core.override_parser.types import Override, QuotedString
 
-from vertex_sweeper.entries import Entry, EntryReader, When, fixed_list_notes
+from vertex_sweeper.conditions import excludes
+from vertex_sweeper.entries import Entry, EntryReader, When
 from vertex_sweeper.expressions import Element, elements_of, merged
 from vertex_sweeper.group_files import GLOBAL, GroupFiles, Placed, SpaceFile
 from vertex_sweeper.keys import key_path, paths_set
+from vertex_sweeper.written_values import Interpolated, Shape, holds_interpolation, mark_interpolated
 
 DEFAULT_GROUP = "search_space"
 
@@ -101,16 +104,18 @@ class _GroupSpaces:
     def _read(self, file: SpaceFile, placed: Placed, when: tuple[When, ...]) -> list[Entry]:
         params = {key: value for key, value in file.content.items() if key != CONDITIONAL}
         conditional = file.content.get(CONDITIONAL) or {}
-        if not isinstance(conditional, Mapping):
+        if not isinstance(conditional, Mapping) and not holds_interpolation(conditional):
             self.reader.mistakes.append(f"{file.name}: {CONDITIONAL}: must be a mapping of conditions: {conditional!r}")
             conditional = {}
         absolute = _absolute(params, placed)
         if len(absolute) < len(params):
             raise ValueError(f"{file.name}: two of its keys mean the same one ({', '.join(params)}): keep one")
-        self.notes.extend(fixed_list_notes(absolute, file.name))
-        entries = self.reader.params(absolute, file.name, when)
+        origin = Interpolated(None, Shape.PARAMS, package=placed.package, absolute=partial(_absolute_part, placed=placed))
+        entries = self.reader.params(mark_interpolated(absolute, Shape.PARAMS, origin), file.name, when)
+        if isinstance(conditional, Mapping):
+            conditional = _absolute_conditions(conditional, placed)
         where = f"{file.name}: {CONDITIONAL}"
-        return entries + self.reader.conditional(_absolute_conditions(conditional, placed), where, when)
+        return entries + self.reader.conditional(mark_interpolated(conditional, Shape.CONDITIONAL, origin), where, when)
 
 
 def _elements(override: Override) -> list[Element]:
@@ -134,20 +139,29 @@ def _absolute(params: Mapping[str, Any], placed: Placed) -> dict[str, Any]:
     return {_absolute_key(str(key), placed, group=not isinstance(value, Mapping)): value for key, value in params.items()}
 
 
+def _absolute_part(shape: Shape, part: Mapping[str, Any], placed: Placed) -> Mapping[str, Any]:
+    """A mapping to which an interpolation has led, with absolute keys."""
+    if shape is Shape.PARAMS:
+        return _absolute(part, placed)
+    return _absolute_conditions(part, placed) if shape is Shape.CONDITIONAL else _absolute_block(part, placed)
+
+
 def _absolute_conditions(conditional: Mapping[str, Any], placed: Placed) -> dict[str, Any]:
     """Conditions with absolute keys; what has not their shape stays as it is, for the reader to name."""
     conditions: dict[str, Any] = {}
     for condition, block in conditional.items():
         key, equals, values = str(condition).partition("=")
-        inner = block
-        if isinstance(block, Mapping):
-            absolute = {"params": _absolute, CONDITIONAL: _absolute_conditions}
-            inner = {
-                name: absolute[name](part, placed) if name in absolute and isinstance(part, Mapping) else part
-                for name, part in block.items()
-            }
+        inner = _absolute_block(block, placed) if isinstance(block, Mapping) else block
         conditions[f"{_absolute_key(key, placed, group=True)}{equals}{values}"] = inner
     return conditions
+
+
+def _absolute_block(block: Mapping[str, Any], placed: Placed) -> dict[str, Any]:
+    absolute = {"params": _absolute, CONDITIONAL: _absolute_conditions}
+    return {
+        name: absolute[name](part, placed) if name in absolute and isinstance(part, Mapping) else part
+        for name, part in block.items()
+    }
 
 
 def _absolute_key(key: str, placed: Placed, *, group: bool) -> str:
@@ -165,7 +179,7 @@ def _absolute_key(key: str, placed: Placed, *, group: bool) -> str:
 
 def _replaces(own: Entry, brought: Entry, files: GroupFiles) -> bool:
     """Whether the sweep itself sets what a file would tune: the same key, or a dict or value that holds it."""
-    if any(_exclude(one, other) for one in own.when for other in brought.when):
+    if any(excludes(one, other) for one in own.when for other in brought.when):
         return False
     if own.key.lstrip("+~") == brought.key.lstrip("+~"):
         return True
@@ -175,10 +189,6 @@ def _replaces(own: Entry, brought: Entry, files: GroupFiles) -> bool:
     chooses = files.is_group(own.override)  # an option, that is, unless the value is a dict
     decided = {path for value in _values(own) if isinstance(value, Mapping) or not chooses for path in paths_set(above, value)}
     return any(below[: len(path)] == path for path in decided)
-
-
-def _exclude(one: When, other: When) -> bool:
-    return one.key == other.key and not set(one.texts) & set(other.texts)
 
 
 def _values(entry: Entry) -> Iterable[Any]:

@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,24 +18,21 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from vertex_sweeper import composition, drift, entries, spec
-from vertex_sweeper.best import GROUP
+from vertex_sweeper import composition, drift, spec
 from vertex_sweeper.command import Start, trial_command
 from vertex_sweeper.commit import display_name
-from vertex_sweeper.effects import Effects
-from vertex_sweeper.entries import Entry, EntryReader
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.group_files import GroupFiles
-from vertex_sweeper.groups import DEFAULT_GROUP, add_group_spaces
 from vertex_sweeper.process_arguments import refuse_foreign_arguments
-from vertex_sweeper.rerun import RerunNeeds
 from vertex_sweeper.service import Job
 from vertex_sweeper.services import Place, find_mistakes, place_of
-from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, SEARCH_SPACE_KEYS, Drift, Settings, read_settings
+from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, SEARCH_SPACE_KEYS, Settings, read_settings
 from vertex_sweeper.settings.credentials import credentials_among
-from vertex_sweeper.space import SearchSpace, build_space, misread
-from vertex_sweeper.travelling import aliased, given_hydra_overrides, refuse_absolute_search_paths, travelling_overrides
-from vertex_sweeper_runtime.contract import Contract, ServiceValue
+from vertex_sweeper.space import SearchSpace
+from vertex_sweeper.travelling import given_hydra_overrides, left_behind, refuse_absolute_search_paths
+from vertex_sweeper.trial_configs import TrialConfigCheck
+from vertex_sweeper.written_space import read_space
+from vertex_sweeper_runtime.contract import Contract
 from vertex_sweeper_runtime.machine import RANKS, SIZES
 
 _LOST = "hydra.sweeper.vertex.base_output_directory is not set: Hydra's output ends with each container"
@@ -68,7 +65,7 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     space = SearchSpace((), ())
     files = GroupFiles(config_loader, config.hydra.job.config_name, given_hydra_overrides(config))
     with mistakes:
-        space = _read_space(section, arguments, config, EntryReader(config_loader), files)
+        space = read_space(arguments, config, files, allow_secrets=settings.trial.allow_secrets)
     command: Sequence[str] = ()
     with mistakes:
         command = _command_of(settings, config, start, config_loader, portable=place.container)
@@ -76,19 +73,19 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
         _refuse_credentials(settings, space)
     mistakes.raise_if_any()
 
-    contract = _agree(settings, space, command, config, files)
+    agree = partial(_agree, settings, command=command, config=config, files=files)
     name = settings.display_name or display_name(str(config.hydra.job.name), start.directory, longest=LONGEST_DISPLAY_NAME)
     build = partial(spec.build_job, settings, space, display_name=name, sweep_id=secrets.token_hex(8))
-    unchecked = _check_fields(settings, build(contract))
+    unchecked = _check_fields(settings, build(agree(space)))
     compose = composition.composer(config_loader, config.hydra.job.config_name)
     roots = drift.machine_roots(start.directory)
-    contract, left_out = _check_compositions(contract, compose, space, files, policy=settings.trial.drift, roots=roots)
+    checked = TrialConfigCheck(settings, files, compose, roots).check(space, agree, left_behind(config))
     lost = [_LOST] if place.container and settings.vertex.base_output_directory is None else []
-    found = [*unchecked, *left_out, *spec.count_trials(settings, space).notes, *lost]
+    found = [*unchecked, *checked.notes, *spec.count_trials(settings, space).notes, *lost]
     return Plan(
         settings=settings,
-        contract=contract,
-        job=build(contract),
+        contract=checked.contract,
+        job=build(checked.contract),
         place=place,
         directory=directory,
         compose=compose,
@@ -120,7 +117,9 @@ def _command_of(
     return command
 
 
-def _agree(settings: Settings, space: SearchSpace, command: Sequence[str], config: DictConfig, files: GroupFiles) -> Contract:
+def _agree(
+    settings: Settings, space: SearchSpace, *, command: Sequence[str], config: DictConfig, files: GroupFiles
+) -> Contract:
     return spec.build_contract(
         settings,
         space,
@@ -144,42 +143,6 @@ def _check_fields(settings: Settings, job: Job) -> list[str]:
     if found is None and settings.spec_overrides:
         return ["spec_overrides is not checked against the API's fields: pip install 'hydra-vertex-sweeper[vertex]' for that"]
     return []
-
-
-def _check_compositions(
-    contract: Contract,
-    compose: composition.Compose,
-    space: SearchSpace,
-    files: GroupFiles,
-    *,
-    policy: Drift,
-    roots: Sequence[str],
-) -> tuple[Contract, list[str]]:
-    """The contract with a fingerprint of what was composed, and a line about what was left out, if anything was.
-
-    Raises InvalidSweep with what Hydra refuses, and with what changes nothing.
-    """
-    recorder, effects = drift.Recorder(contract, files.is_group, roots), Effects(contract, files.is_group)
-    rerun = RerunNeeds(taken=files.has_group(GROUP))
-
-    def record(sample: Mapping[str, ServiceValue], config: DictConfig) -> None:
-        effects.record(sample, config)
-        rerun.record(config)
-        if policy is not Drift.OFF:
-            recorder.record(sample, config)
-
-    checked = composition.check_compositions(contract, compose, sources=space.sources, record=record)
-    mistakes = [*checked.mistakes, *effects.mistakes(space.sources)]
-    if mistakes:
-        raise InvalidSweep(mistakes)
-    contract = contract._replace(rerun=rerun.words)
-    notes = []
-    if checked.unchecked:
-        notes.append(f"{checked.unchecked} values were not composed beforehand: {checked.compositions} configs were")
-    if policy is Drift.OFF:
-        return contract, notes
-    contract, uncompared = drift.with_drift(contract, recorder, compose, policy)
-    return contract, notes + uncompared
 
 
 class Mistakes:
@@ -220,57 +183,13 @@ def _settings_section(section: DictConfig) -> dict[str, Any]:
     return plain
 
 
-def _read_space(
-    section: DictConfig, arguments: Sequence[str], config: DictConfig, reader: EntryReader, files: GroupFiles
-) -> SearchSpace:
-    written = reader.params(_unresolved(section, "params")) + reader.conditional(_unresolved(section, "conditional"))
-    given = reader.command_line(arguments)
-    merged, repeated = entries.merge(written, given)
-    own, notes = _with_group_spaces(merged, reader, section.get("search_space"), files)
-    twice = [*repeated, *entries.rivals(own, files.has_group)]
-    mistakes = [*reader.mistakes, *twice, *aliased(own, config, files.config_loader)]
-    if mistakes:
-        raise InvalidSweep([*mistakes, *misread(own)])
-    travelling = reader.command_line(travelling_overrides(config))
-    space = build_space([*travelling, *own])
-    if not space.parameters:
-        raise InvalidSweep(["nothing to tune: sweep at least one key, as in lr='interval(1e-4, 1e-1)' or model=cnn,vit"])
-    return replace(space, notes=(*notes, *space.notes))
-
-
-def _with_group_spaces(own: list[Entry], reader: EntryReader, group: Any, files: GroupFiles) -> tuple[list[Entry], list[str]]:
-    """The entries with those that options of swept groups bring, and a line for each file that was used."""
-    key = "hydra.sweeper.search_space"
-    if group is None:
-        return own, []
-    if not isinstance(group, str) or not group.strip("/"):
-        raise InvalidSweep([f"{key}: {group!r} must be the name of a config group, or null for none"])
-    if not files.has_group(group):
-        if group == DEFAULT_GROUP:
-            return own, []
-        raise InvalidSweep([f"{key}: there is no config group {group!r} among this app's configs: name one, or null"])
-    return add_group_spaces(own, group=group, files=files, reader=reader)
-
-
 def _as_written(section: DictConfig, key: str) -> str | None:
     value = OmegaConf.to_container(section, resolve=False)
     return str(value[key]) if isinstance(value, dict) and value.get(key) is not None else None
 
 
-def _unresolved(section: DictConfig, key: str) -> Mapping[str, Any]:
-    """A part of the search space as it was written, interpolations and all."""
-    value = section._get_node(key) if key in section else None  # noqa: SLF001 - reading it would resolve it
-    if value is None or (isinstance(value, DictConfig) and value._is_none()):  # noqa: SLF001
-        return {}
-    if not isinstance(value, DictConfig):
-        raise InvalidSweep([f"hydra.sweeper.{key}: {value} must be a mapping of keys to expressions"])
-    plain = OmegaConf.to_container(value, resolve=False)
-    assert isinstance(plain, dict)
-    return {str(name): item for name, item in plain.items()}
-
-
 def _notes(section: DictConfig, config: DictConfig) -> list[str]:
-    notes = entries.fixed_list_notes(_unresolved(section, "params"))
+    notes = []
     if section.get("metrics") is None:
         notes.append("hydra.sweeper.metrics is left out: the task's return value is minimized, as `objective`")
     launcher = config.hydra.runtime.choices.get("hydra/launcher")

@@ -39,6 +39,20 @@ def travelling_overrides(config: DictConfig) -> list[str]:
     return [line for line in lines if not any(keys[line] == name or keys[line].startswith(f"{name}.") for name in _STAYS_HERE)]
 
 
+def left_behind(config: DictConfig) -> list[list[str]]:
+    """What trials could be given besides, where their config does not compose without the sweep's choices: the least first.
+
+    Settings for the sweeper or the launcher that stand in the app's config fit into none other. A trial has our sweeper; its
+    image may not have the launcher, and without any there is a place for its settings.
+    """
+    parser = OverridesParser.create()
+    given = {parser.parse_override(line).key_or_group: line for line in given_hydra_overrides(config)}
+    extra = [[given["hydra/sweeper"]]] if "hydra/sweeper" in given else []
+    if "hydra/launcher" in given:
+        extra += [["~hydra/launcher"], *([*lines, "~hydra/launcher"] for lines in extra)]
+    return extra
+
+
 def refuse_absolute_search_paths(config: DictConfig, *, portable: bool) -> None:
     """Raises InvalidSweep where `hydra.searchpath` names a folder that a container would not have."""
     parser = OverridesParser.create()

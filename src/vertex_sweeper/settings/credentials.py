@@ -52,7 +52,7 @@ def credential_in(name: str, value: str) -> str | None:
 def credentials_in(env: Mapping[str, str], *, where: str) -> list[str]:
     """A line for each variable of a container that looks like a credential."""
     found = {name: credential_in(name, value) for name, value in env.items()}
-    return [_refusal(f"{where}.{name}", what) for name, what in found.items() if what]
+    return [exposed_line(f"{where}.{name}", what) for name, what in found.items() if what]
 
 
 def credentials_among(texts: Iterable[tuple[str, str]]) -> list[str]:
@@ -61,7 +61,12 @@ def credentials_among(texts: Iterable[tuple[str, str]]) -> list[str]:
     The place's own name says nothing here: `model.token=cls` is how apps name their settings.
     """
     found = {where: shape for where, text in texts if (shape := _shape_of(text))}
-    return [_refusal(where, f"its value looks like {shape}") for where, shape in found.items()]
+    return [exposed_line(where, f"its value looks like {shape}") for where, shape in found.items()]
+
+
+def holds_credential(name: str, value: str) -> bool:
+    """Whether this variable of our own environment is none to read into a job, whatever it is set to."""
+    return _named_like_one(name, value) or _shape_of(value) is not None
 
 
 def shown(value: Any, name: str = "") -> str:
@@ -73,7 +78,8 @@ def _shape_of(text: str) -> str | None:
     return next((what for what, shape in _SHAPES.items() if re.search(shape, text)), None)
 
 
-def _refusal(where: str, what: str) -> str:
+def exposed_line(where: str, what: str) -> str:
+    """The line for a place where a credential stands."""
     return (
         f"{where}: {what}, and everybody who may see the job could read it: let hydra.sweeper.vertex.service_account "
         "have the access, or the app read it from Secret Manager; to insist: hydra.sweeper.trial.allow_secrets=true"

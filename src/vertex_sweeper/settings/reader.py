@@ -21,7 +21,7 @@ def read_settings(section: Mapping[str, Any]) -> Settings:
 
     Raises InvalidSweep with every mistake.
     """
-    known = {key: value for key, value in section.items() if key not in (*SEARCH_SPACE_KEYS, "_target_")}
+    known = {key: value for key, value in section.items() if key not in (*SEARCH_SPACE_KEYS, "_target_", "_recursive_")}
     mistakes: list[str] = []
     settings: Settings = _read(Settings, known, "hydra.sweeper", mistakes, extra=SEARCH_SPACE_KEYS)
     mistakes += broken_rules(settings)
