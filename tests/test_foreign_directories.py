@@ -429,13 +429,10 @@ def test_what_was_written_is_read_back_and_nothing_else_is(tmp_path: Path) -> No
     assert read_sealed(path) == document
     text = path.read_bytes()
     for position in range(len(text)):
-        for byte in (text[position] ^ 1, text[position] ^ 64):
-            path.write_bytes(text[:position] + bytes([byte]) + text[position + 1 :])
+        for damaged in (text[:position] + bytes([text[position] ^ 1]) + text[position + 1 :], text[:position]):
+            path.write_bytes(damaged)
             with pytest.raises(DamagedDocument):
                 read_sealed(path)
-        path.write_bytes(text[:position])
-        with pytest.raises(DamagedDocument):
-            read_sealed(path)
 
 
 def test_any_damage_to_a_document_is_one_error() -> None:

@@ -168,9 +168,8 @@ def test_no_value_in_a_trials_record_is_a_traceback(sweep: Path, capsys: pytest.
     assert "0.05" in capsys.readouterr().out
     for value in (None, True, 7, 1.5, "x", [], [1], {}, {"x": "a"}, {"metrics": [{"metricId": 1}]}):
         trial.write_text(sealed({**TRIAL_RECORD, key: value}))
-        for command in ("show", "list"):
-            code = main([command, str(sweep)])
-            assert len(capsys.readouterr().err.splitlines()) == code, (command, value)
+        code = main(["show", str(sweep)])
+        assert len(capsys.readouterr().err.splitlines()) == code, value
 
 
 def test_a_digit_that_was_flipped_is_told(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,7 +178,7 @@ def test_a_digit_that_was_flipped_is_told(sweep: Path, capsys: pytest.CaptureFix
         record = sweep / RECORDS / "7" / file
         text = record.read_text()
         digits = [match.start() for match in re.finditer(r"\d", text)]
-        for position in digits[:: len(digits) // 12]:
+        for position in digits[:: len(digits) // 5]:
             record.write_text(f"{text[:position]}{(int(text[position]) + 1) % 10}{text[position + 1 :]}")
             assert main(["show", str(sweep)]) == 1
             assert "it was changed" in capsys.readouterr().err
@@ -202,20 +201,21 @@ def test_a_lock_of_garbage_is_one_line(sweep: Path, capsys: pytest.CaptureFixtur
         records.close()
 
 
-@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-def test_a_service_takes_up_all_jobs_but_the_damaged_one(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], object]
-) -> None:
+def test_a_service_takes_up_all_jobs_but_the_damaged_ones(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = tmp_path / "data" / RECORDS
-    record = abandoned(tmp_path / "data", job())
-    shutil.copytree(record.parent, folder / "9")
-    forge(folder / "9" / "job.json", name=f"{NAME[:-1]}9")
-    damage(record)
+    good = abandoned(tmp_path / "data", job())
+    for number, damage in enumerate(DAMAGE.values(), 10):
+        shutil.copytree(good.parent, folder / str(number))
+        record = folder / str(number) / "job.json"
+        forge(record, name=f"{NAME[:-1]}{number}")
+        damage(record)
     with LocalService(lambda job_id: tmp_path / "jobs" / job_id, records=folder) as service:
         service.resume()
-        assert service.names() == [f"{NAME[:-1]}9"]
-        assert wait_for_end(service, f"{NAME[:-1]}9")["state"] == "JOB_STATE_SUCCEEDED"
-    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+        assert service.names() == [NAME]
+        assert wait_for_end(service, NAME)["state"] == "JOB_STATE_SUCCEEDED"
+    left_out = [record.getMessage() for record in caplog.records if record.levelname != "INFO"]
+    assert len(left_out) == len(DAMAGE)
+    assert all("its job is left out" in line and line.isprintable() for line in left_out)
 
 
 def test_the_emulator_lists_the_jobs_beside_one_with_fields_that_the_api_has_not(tmp_path: Path) -> None:
