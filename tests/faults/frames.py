@@ -119,6 +119,8 @@ class FrameProxy:
         self._stop: asyncio.Event
         self._writers: set[asyncio.StreamWriter] = set()
         self.address = ""
+        self.held = threading.Event()
+        """An answer is held back until the client gives the call up."""
         self.received: list[Verb] = []
         """The calls that clients have made."""
         self.headers: list[dict[str, str]] = []
@@ -229,6 +231,7 @@ class FrameProxy:
         connection.writer.write(instead)
         if fault.then is Then.WAIT:
             await connection.writer.drain()
+            self.held.set()
             await connection.given_up.wait()
             connection.given_up.clear()
             whole = b"".join(answer)

@@ -75,6 +75,7 @@ class End(Enum):
     UNCLEAR = ("whether the job was created is not known, and it is not created a second time", "ATTACH")
     REFUSED = ("cannot create a tuning job in PARENT",)
     """And the directory is free."""
+    LOOKED_AGAIN = ("looking again in 5 s, with fresh credentials", "the service answers again")
     DETACHED = ("the job goes on, and so does the watch", "the job goes on without this process", "ATTACH")
     """It would have watched on, and was told to end."""
     LOST = ("cannot read JOB", "the job JOB may go on", "ATTACH", "CANCEL")
@@ -112,7 +113,7 @@ def creations() -> Iterator[Cell]:
 def reads() -> Iterator[Cell]:
     for fault in (*BEFORE.values(), DROPPED, LATE):
         denied = fault.kind == "PERMISSION_DENIED"
-        yield Cell(Verb.GET, fault, "once", End.LOST if denied else End.UNNOTICED, 1)
+        yield Cell(Verb.GET, fault, "once", End.LOOKED_AGAIN if denied else End.UNNOTICED, 1)
         yield Cell(Verb.GET, fault, "lasting", End.LOST if denied else End.DETACHED, 1)
 
 

@@ -130,7 +130,9 @@ def unpacked(agreed: Contract) -> Any:
 @pytest.mark.parametrize("value", VALUES)
 def test_whatever_stands_anywhere_in_a_contract_it_is_read_or_refused_in_one_line(value: str) -> None:
     log = Parameter(id="log", key="log", kind=Kind.DOUBLE, low=0.1, high=1, scale=Scale.LOG)
-    agreed = sweep("python", "train.py", keep_alive=5, groups=("model",), pinned=("model",), subdir="x", rerun=("a",), drift="y")
+    agreed = sweep(
+        "python", "train.py", keep_alive=5, groups=("model",), pinned=("model",), subdir="x", rerun=("a",), drift="y"
+    )
     document = unpacked(agreed._replace(sequence=(*agreed.sequence, Slot("log")), parameters=(*agreed.parameters, log)))
     said = [refusal(pack(with_value(document, place, VALUES[value]))) for place in places(document)]
     refused = [line for line in said if line]

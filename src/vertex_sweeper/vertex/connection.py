@@ -70,6 +70,11 @@ class Connection:
                 raise describe_auth(error, impersonate=self._impersonate) from error
         return client
 
+    def renew(self) -> None:
+        """Opens anew at the next call. Calls that wait on the old client go on."""
+        with self._lock:
+            self._opened = None
+
 
 def connect(location: str, *, endpoint: str | None = None, impersonate: str | None = None) -> Opened:
     """Opens the real service with the application default credentials.
