@@ -20,6 +20,8 @@ TEST = [
     "hypothesis>=6.100",
     "hydra-joblib-launcher>=1.2",
     "hydra-zen>=0.13",
+    "hyperframe>=6",
+    "hpack>=4",
     "build>=1.2",
     "setuptools>=69",
     "wheel",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping
+from enum import Enum
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from vertex_sweeper.errors import JobNotFound, ServiceError
 from vertex_sweeper.interrupt import Interrupt, Reaction, react
 from vertex_sweeper.service import Job, JobState
 from vertex_sweeper.settings import OnInterrupt
-from vertex_sweeper.watch import APPEARANCE, LONGEST_PAUSE, Watch, ended
+from vertex_sweeper.vertex.errors import MEANINGS
+from vertex_sweeper.watch import APPEARANCE, LONGEST_PAUSE, LOOKS, Watch, ended
 
 NAME = "projects/p/locations/l/hyperparameterTuningJobs/1"
 GONE = ServiceError("cannot read the job: the service cannot be reached", code="UNAVAILABLE", acted=False, transient=True)
@@ -63,6 +65,7 @@ class Sweep:
         self.interrupt = Interrupt(lambda: None)
         self.signals = dict(signals or {})
         self.reaction = Reaction.DETACH
+        self.renewed = 0
 
     def run(self) -> Job | None:
         watch = Watch(
@@ -73,6 +76,7 @@ class Sweep:
             react=self.react,
             report=self.reported.append,
             why_to_cancel=self.why_to_cancel,
+            renew=self.renew,
         )
         return watch.run()
 
@@ -83,6 +87,9 @@ class Sweep:
         if self.reaction is Reaction.WAIT:
             self.interrupt.forget()
         return self.reaction
+
+    def renew(self) -> None:
+        self.renewed += 1
 
     def wait(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -147,12 +154,96 @@ def test_a_service_that_cannot_be_reached_for_hours_does_not_end_the_watch(caplo
     assert told == [f"{GONE}; the job goes on, and so does the watch", "the service answers again"]
 
 
-def test_what_waiting_does_not_mend_ends_it() -> None:
-    sweep = Sweep(job(), DENIED)
+class Patience(Enum):
+    """What a watch does about an error; the value is how long it looks on when the error stays."""
+
+    AS_LONG_AS_IT_TAKES = None
+    A_FEW_LOOKS = sum(LOOKS)
+    THE_TIME_TO_APPEAR = APPEARANCE
+    NONE = 0.0
+
+
+LONG, FEW, APPEARS, NONE = Patience
+BEFORE_AND_AFTER = {
+    "CANCELLED": (LONG, LONG),
+    "UNKNOWN": (LONG, LONG),
+    "INVALID_ARGUMENT": (NONE, FEW),
+    "DEADLINE_EXCEEDED": (LONG, LONG),
+    "NOT_FOUND": (APPEARS, FEW),
+    "ALREADY_EXISTS": (NONE, FEW),
+    "PERMISSION_DENIED": (FEW, FEW),
+    "RESOURCE_EXHAUSTED": (LONG, LONG),
+    "FAILED_PRECONDITION": (NONE, FEW),
+    "ABORTED": (LONG, LONG),
+    "OUT_OF_RANGE": (NONE, FEW),
+    "UNIMPLEMENTED": (NONE, FEW),
+    "INTERNAL": (LONG, LONG),
+    "UNAVAILABLE": (LONG, LONG),
+    "DATA_LOSS": (FEW, FEW),
+    "UNAUTHENTICATED": (FEW, FEW),
+    None: (FEW, FEW),  # no answer of the API: a login that has expired
+}
+"""What a code means before the service has shown the job, and after."""
+CELLS = [
+    (code, seen, patience)
+    for code, both in BEFORE_AND_AFTER.items()
+    for seen, patience in zip((False, True), both, strict=True)
+]
+IDS = [f"{code or 'login'}, {'seen' if seen else 'not seen'}" for code, seen, _ in CELLS]
+
+
+def failing(code: str | None) -> ServiceError:
+    """As the service translates it."""
+    if code == "NOT_FOUND":
+        return JobNotFound(f"there is no tuning job {NAME}", code=code)
+    return ServiceError(
+        f"cannot read it ({code})", code=code, acted=False, transient=code is not None and MEANINGS[code].transient
+    )
+
+
+def test_the_table_has_every_code() -> None:
+    assert set(BEFORE_AND_AFTER) == {*MEANINGS, None}
+
+
+@pytest.mark.parametrize(("code", "seen", "patience"), CELLS, ids=IDS)
+def test_one_error_ends_a_watch_only_where_it_leaves_no_doubt(code: str | None, seen: bool, patience: Patience) -> None:  # noqa: FBT001
+    sweep = Sweep(*[job()] * seen, failing(code), job(SUCCEEDED))
+    if patience is NONE:
+        with pytest.raises(ServiceError, match="cannot read it"):
+            sweep.run()
+        return
+    assert sweep.run() == job(SUCCEEDED)
+    assert sweep.renewed == (patience is FEW)
+
+
+@pytest.mark.parametrize(("code", "seen", "patience"), CELLS, ids=IDS)
+def test_an_error_that_stays_ends_it_after_a_while(code: str | None, seen: bool, patience: Patience) -> None:  # noqa: FBT001
+    sweep = Sweep(*[job()] * seen, failing(code), signals={200: signal.SIGTERM})
+    if patience is LONG:
+        assert sweep.run() == (job() if seen else None)
+        return
     with pytest.raises(ServiceError) as caught:
         sweep.run()
-    assert caught.value is DENIED
-    assert sweep.reported == [job()]
+    assert ("was deleted while it was watched" in str(caught.value)) is (code == "NOT_FOUND" and seen)
+    waited = sum(sweep.pauses) - 2.0 * seen
+    assert patience.value is not None
+    assert patience.value <= waited <= 2 * patience.value
+    assert sweep.reported == [job()] * seen
+
+
+def test_each_doubt_is_told_and_the_end_of_them(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    denied = failing("PERMISSION_DENIED")
+    Sweep(job(), denied, denied, job(), denied, job(SUCCEEDED)).run()
+    told = [record.message.removeprefix(f"{denied}; ") for record in caplog.records]
+    first, second = (f"looking again in {seconds:g} s, with fresh credentials" for seconds in LOOKS[:2])
+    assert told == [first, second, "the service answers again", first, "the service answers again"]
+
+
+def test_doubts_among_other_errors_come_to_an_end() -> None:
+    sweep = Sweep(job(), *[failing("UNAVAILABLE"), failing("PERMISSION_DENIED")] * len(LOOKS), failing("UNAUTHENTICATED"))
+    with pytest.raises(ServiceError, match="UNAUTHENTICATED"):
+        sweep.run()
 
 
 def test_a_new_job_may_take_a_minute_to_be_known() -> None:
@@ -161,18 +252,31 @@ def test_a_new_job_may_take_a_minute_to_be_known() -> None:
     assert 40 < sum(sweep.pauses) <= 2 * APPEARANCE
 
 
-@pytest.mark.parametrize("looks", [[MISSING], [job(), MISSING]], ids=["it never was", "it is no more"])
-def test_a_job_that_is_not_there_ends_the_watch(looks: list[Look]) -> None:
-    sweep = Sweep(*looks)
-    with pytest.raises(JobNotFound):
-        sweep.run()
-    assert sum(sweep.pauses) <= 2 * APPEARANCE
-
-
 def test_detached_from_the_job_is_left_alone() -> None:
     sweep = Sweep(job(), signals={3: signal.SIGINT})
     assert sweep.run() == job()
     assert (sweep.service.cancelled, len(sweep.pauses)) == ([], 3)
+
+
+def test_detached_there_is_a_last_look() -> None:
+    sweep = Sweep(job(), job(RUNNING, "SUCCEEDED"), signals={1: signal.SIGINT})
+    assert sweep.run() == job(RUNNING, "SUCCEEDED")
+    assert len(sweep.reported) == 2
+
+
+@pytest.mark.parametrize("error", [GONE, DENIED, MISSING], ids=["gone", "denied", "missing"])
+def test_detached_an_error_of_the_last_look_is_none(error: ServiceError) -> None:
+    sweep = Sweep(job(), error, signals={1: signal.SIGINT})
+    assert sweep.run() == job()
+
+
+def test_a_signal_that_came_before_the_first_look_is_heeded_first() -> None:
+    sweep = Sweep(job())
+    sweep.interrupt.received = signal.SIGINT
+    sweep.reaction = Reaction.CANCEL
+    sweep.service.after_cancel = job("JOB_STATE_CANCELLED")
+    assert sweep.run() == job("JOB_STATE_CANCELLED")
+    assert sweep.reported == [job("JOB_STATE_CANCELLED")]
 
 
 def test_detached_before_the_first_look_came_there_is_no_snapshot() -> None:

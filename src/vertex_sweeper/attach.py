@@ -17,7 +17,8 @@ from vertex_sweeper import directory as sweep_directory
 from vertex_sweeper import hints
 from vertex_sweeper.errors import JobNotFound, JobsTaken, ServiceError, SweepDirectoryError
 from vertex_sweeper.follow import Task, folder_in, follow_to_end, output_of
-from vertex_sweeper.interrupt import Interrupt
+from vertex_sweeper.interrupt import Interrupt, ending
+from vertex_sweeper.interruptible import interruptible
 from vertex_sweeper.outcome import Outcome
 from vertex_sweeper.service import specification
 from vertex_sweeper.services import LOCAL_PARENT, SWEEP, Address, Opened, existing_address, reopen_service, vertex_address
@@ -78,15 +79,12 @@ def go_on(
     if opened.runs_here and target.directory is not None and not trust:
         sweep_directory.check_owner(target.directory)
     with Interrupt(opened.kill) as interrupt:
-        try:
+        with ending(interrupt, opened.kill):
             pause = partial(interrupt.pause, opened.wait)
             try:
-                task = prepare(target, opened, directory, on_interrupt=on_interrupt, pause=pause)
+                task = prepare(target, interruptible(opened, interrupt), directory, on_interrupt=on_interrupt, pause=pause)
             except JobsTaken:  # by somebody who was faster, and is followed
                 task = prepare(target, open_target(target), directory, on_interrupt=on_interrupt, pause=pause)
-        except BaseException:
-            opened.kill()
-            raise
         return follow_to_end(task, interrupt, wait=wait)
 
 

@@ -7,6 +7,7 @@ SweepError                      what went wrong, on one line each; Hydra prints 
 ├── SweepFailed                 the job ended without a usable result; the results so far are written
 └── ServiceError                the service refused or could not be reached
     ├── JobNotFound             no job of that name (also a KeyError)
+    ├── Unanswered              a call was given up because a signal came
     ├── JobsTaken               another process on this machine runs the jobs of a folder
     └── InvalidJob              the service does not accept the specification (also a ValueError)
 """
@@ -70,6 +71,10 @@ class JobNotFound(ServiceError, KeyError):
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message, code=code, acted=False)
+
+
+class Unanswered(ServiceError):
+    """A signal came, and the service did not answer the call that was under way in the little time that was left to it."""
 
 
 class JobsTaken(ServiceError):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from vertex_sweeper import directory as sweep_directory
 from vertex_sweeper import files, hints, progress
-from vertex_sweeper.errors import ServiceError, SweepDirectoryError, SweepFailed
+from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError, SweepFailed
 from vertex_sweeper.interrupt import EXIT_CODE, Interrupt, Reaction, react, terminal
 from vertex_sweeper.outcome import Outcome, OutcomeReader, Trial
 from vertex_sweeper.permanent_failure import permanent_failure, saved
@@ -67,6 +67,7 @@ def follow(task: Task, interrupt: Interrupt, *, wait: bool = True) -> Outcome:
         react=lambda: _react(task, interrupt, screen),
         report=reporter.report,
         why_to_cancel=reporter.why_to_cancel,
+        renew=task.opened.renew,
     )
     try:
         try:
@@ -76,7 +77,7 @@ def follow(task: Task, interrupt: Interrupt, *, wait: bool = True) -> Outcome:
             task.opened.kill()
     except ServiceError as error:
         reporter.leave_results()
-        raise _lost(error, task) from error
+        raise _lost(error, task, deleted=watch.seen and isinstance(error, JobNotFound)) from error
     if job is None or not ended(job):
         stays = "goes on without this process; come back" if task.opened.goes_on else "waits for somebody who runs it; go on"
         log.info("the job %s with `%s`", stays, hints.attach_command(task.directory))
@@ -232,6 +233,8 @@ def _react(task: Task, interrupt: Interrupt, screen: Screen | None) -> Reaction:
     reaction = react(interrupt, setting, answer=terminal())
     if reaction is Reaction.WAIT:
         log.info("the watch goes on")
+    elif reaction is Reaction.DETACH and interrupt.received is not None:
+        log.info("%s: letting go of the job", interrupt.received.name)
     return reaction
 
 
@@ -242,7 +245,9 @@ def _unwritten(error: OSError, task: Task) -> SweepDirectoryError:
     )
 
 
-def _lost(error: ServiceError, task: Task) -> ServiceError:
+def _lost(error: ServiceError, task: Task, *, deleted: bool) -> ServiceError:
+    if deleted:
+        return JobNotFound(f"{error}; what was seen of it is in {task.directory}", code=error.code)
     line = (
         f"{error}; {_back(task)} with `{hints.attach_command(task.directory)}`, or end it with "
         f"`{hints.cancel_command(task.directory)}`"

@@ -1,25 +1,39 @@
 """Ctrl-C, SIGTERM and a hang-up, as something a sweep can ask about, and what is to be done then.
 
-The first signal is remembered, and wakes a waiting sweep; the second ends the process at once, if it is no hang-up. In
-between, files are written and calls are made undisturbed.
+The first signal is remembered, and wakes a sweep that waits, for a change or for an answer; the second ends the process at
+once, if it is no hang-up. In between, files are written undisturbed.
 """
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from enum import Enum, auto
 from types import FrameType, TracebackType
+from typing import TypeVar
 
+from vertex_sweeper.errors import ServiceError, Unanswered
 from vertex_sweeper.settings import OnInterrupt
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 EXIT_CODE = 130
 """What shells report for a program ended by Ctrl-C."""
 
 QUESTION = "\nThe job runs on without this process. (d)etach, (c)ancel it, or (w)ait on? "
+
+GLANCE = 0.2
+"""Seconds for which the main thread waits at a time: a signal that came to another thread, or just before, does not wake it."""
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -42,11 +56,17 @@ class Interrupt:
     def __init__(self, kill: Callable[[], None]) -> None:
         self._kill = kill
         self._waiting = False
-        self._news = False
+        self._again = False
         self._asking = False
+        self._settled = False
         self._previous: dict[int, object] = {}
         self.received: signal.Signals | None = None
         """The first signal, once there was one."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether a signal has come, and nobody has done yet what it asks for."""
+        return self.received is not None and not self._settled
 
     def __enter__(self) -> Interrupt:  # noqa: PYI034 - typing.Self is of Python 3.11
         # Python allows handlers in the main thread only; started elsewhere, a sweep leaves signals to its host. One that is
@@ -62,17 +82,36 @@ class Interrupt:
             signal.signal(number, previous)  # type: ignore[arg-type]  # what signal.signal itself gave us
 
     def pause(self, wait: Callable[[float], None], seconds: float) -> bool:
-        """Calls `wait(seconds)`, and returns at once when a signal comes; False once one has come."""
-        self._wake_from(lambda: wait(seconds))
-        return self.received is None
+        """Calls `wait(seconds)`, and returns at once when a signal comes or is pending; False if one is."""
+        self._wake_from(lambda: wait(seconds), lambda: self.pending)
+        return not self.pending
+
+    def call(self, function: Callable[[], T], *, patience: float, what: str) -> T:
+        """What the function returns, on a thread of its own; when a signal comes or is pending, within `patience` seconds.
+
+        The signal is acknowledged at once, by a line that says `what` is waited for. Raises Unanswered for a function that has
+        not returned by then: it is left alone.
+        """
+        answer: Future[T] = Future()
+        threading.Thread(target=_answer, args=(answer, function), daemon=True).start()
+        told = self.pending
+        self._wake_from(lambda: _wait_for(answer, math.inf), lambda: self.pending)
+        if self.pending and not answer.done():
+            assert self.received is not None
+            name = self.received.name
+            if not told:
+                log.info("%s: waiting for %s, %g s at most; once more ends this process at once", name, what, patience)
+            if not _wait_for(answer, patience):
+                raise Unanswered(f"{name} came before {what}", transient=True)
+        return answer.result()
 
     def ask(self, answer: Callable[[], str]) -> str:
         """What a person answers to the first signal; nothing if another one comes meanwhile."""
         answers: list[str] = []
-        self._news = False  # the signal that is asked about is none
+        self._again = False
         self._asking = True
         try:
-            self._wake_from(lambda: answers.append(answer()))
+            self._wake_from(lambda: answers.append(answer()), lambda: self._again)
         finally:
             self._asking = False
         return answers[0] if answers else ""
@@ -81,17 +120,20 @@ class Interrupt:
         """Makes the next signal the first one again."""
         self.received = None
 
-    def _wake_from(self, wait: Callable[[], None]) -> None:
+    def settle(self) -> None:
+        """What the signal asks for is being done: waiting is as it was before, and the next one ends the process."""
+        self._settled = True
+
+    def _wake_from(self, wait: Callable[[], object], awake: Callable[[], bool]) -> None:
         try:
             self._waiting = True
             try:
-                if not self._news:  # it came between the caller's last look and here
+                if not awake():  # the signal came between the caller's last look and here
                     wait()
             finally:
                 self._waiting = False
         except _Woken:
             pass
-        self._news = False
 
     def _receive(self, number: int, _: FrameType | None) -> None:
         if self.received is not None and number == getattr(signal, "SIGHUP", None):
@@ -103,14 +145,54 @@ class Interrupt:
             killer.join(timeout=5)
             os._exit(EXIT_CODE)
         self.received = self.received or signal.Signals(number)
+        self._again = self._asking
         self._asking = False
-        self._news = True
         if self._waiting:
             raise _Woken
 
 
 class _Woken(BaseException):
-    """Raised by the signal handler, and only inside `Interrupt.pause` and `Interrupt.ask`."""
+    """Raised by the signal handler, and only while `Interrupt` waits for something."""
+
+
+def _answer(answer: Future[T], function: Callable[[], T]) -> None:
+    try:
+        answer.set_result(function())
+    except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+        answer.set_exception(error)
+
+
+def _wait_for(answer: Future[T], seconds: float) -> bool:
+    done = threading.Event()
+    answer.add_done_callback(lambda _: done.set())
+    end = time.monotonic() + seconds
+    while not done.wait(min(GLANCE, max(0.0, end - time.monotonic()))):
+        if time.monotonic() >= end:
+            return False
+    return True
+
+
+def sleep(seconds: float) -> None:
+    """Waits, and lets signals be seen meanwhile, whichever thread they came to."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(GLANCE, left))
+
+
+@contextmanager
+def ending(interrupt: Interrupt, kill: Callable[[], None]) -> Iterator[None]:
+    """Kills what this process runs when something goes wrong inside; after a signal, an error of the service is the end of it.
+
+    Raises SystemExit(130) then.
+    """
+    try:
+        yield
+    except BaseException as error:
+        kill()
+        if interrupt.received and isinstance(error, ServiceError):
+            log.warning("%s", error)
+            raise SystemExit(EXIT_CODE) from error
+        raise
 
 
 def react(interrupt: Interrupt, on_interrupt: OnInterrupt, *, answer: Callable[[], str] | None) -> Reaction:

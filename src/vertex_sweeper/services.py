@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from vertex_sweeper.errors import InvalidSweep, JobNotFound, MissingExtra, SweepDirectoryError
+from vertex_sweeper.interrupt import sleep
 from vertex_sweeper.service import Job, Service
 from vertex_sweeper.settings import Backend, Settings
 from vertex_sweeper.vertex.connection import EMULATOR
@@ -126,15 +126,20 @@ class Opened:
         outlives: Whether a job goes on without this process.
         abandoned: Whether the job was left by a process that was killed, and waits for somebody to go on with it.
         go_on: Does that, in this process.
+        be_brief_when: Takes what says whether somebody waits for this process to end: then no call is made again. None where
+            there is no network on the way.
+        renew: Makes the next call on a new connection, with credentials that are looked for anew.
     """
 
     service: Service
     find: Callable[[str, Mapping[str, str | None]], list[Job]]
-    wait: Callable[[float], None] = time.sleep
+    wait: Callable[[float], None] = sleep
     kill: Callable[[], None] = lambda: None
     outlives: bool = True
     abandoned: bool = False
     go_on: Callable[[], None] = lambda: None
+    be_brief_when: Callable[[Callable[[], bool]], None] | None = None
+    renew: Callable[[], None] = lambda: None
 
     @property
     def runs_here(self) -> bool:
@@ -204,7 +209,7 @@ def _open_vertex(address: Address) -> Opened:
 
     _, location = parse_parent(address.parent)
     vertex = VertexService(location, endpoint=address.endpoint, impersonate=address.impersonate)
-    return Opened(vertex, vertex.find)
+    return Opened(vertex, vertex.find, be_brief_when=vertex.be_brief_when, renew=vertex.renew)
 
 
 def check_job(address: Address, spec: Job) -> None:

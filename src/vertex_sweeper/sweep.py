@@ -12,6 +12,7 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import hydra
@@ -23,9 +24,10 @@ from vertex_sweeper import directory as sweep_directory
 from vertex_sweeper.command import Start
 from vertex_sweeper.composition import trial_folder
 from vertex_sweeper.dry_run import dry_run_text
-from vertex_sweeper.errors import ServiceError, SweepError
+from vertex_sweeper.errors import SweepError
 from vertex_sweeper.follow import Task, folder_in, follow_to_end, output_of
-from vertex_sweeper.interrupt import EXIT_CODE, Interrupt
+from vertex_sweeper.interrupt import EXIT_CODE, Interrupt, ending
+from vertex_sweeper.interruptible import interruptible
 from vertex_sweeper.outcome import Outcome, Trial, read_outcome
 from vertex_sweeper.plan import Plan, make_plan, read_own_settings
 from vertex_sweeper.services import check_job, open_service
@@ -71,14 +73,9 @@ def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
             sweep_directory.withdraw(directory)
             log.warning("%s: nothing was created", interrupt.received.name)
             raise SystemExit(EXIT_CODE)
-        try:
-            job = submit(opened, address.parent, plan.job, directory=directory, pause=lambda s: interrupt.pause(opened.wait, s))
-        except BaseException as error:
-            opened.kill()
-            if interrupt.received and isinstance(error, ServiceError):
-                log.warning("%s", error)
-                raise SystemExit(EXIT_CODE) from error
-            raise
+        opened = interruptible(opened, interrupt)
+        with ending(interrupt, opened.kill):
+            job = submit(opened, address.parent, plan.job, directory=directory, pause=partial(interrupt.pause, opened.wait))
         hints.announce(address, job, directory)
         if not plan.settings.wait:
             log.info("not waiting for its end; come back with `%s`", hints.attach_command(directory))

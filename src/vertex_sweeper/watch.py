@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from vertex_sweeper.errors import JobNotFound, ServiceError
+from vertex_sweeper.errors import JobNotFound, ServiceError, Unanswered
 from vertex_sweeper.interrupt import Interrupt, Reaction
 from vertex_sweeper.service import Job, JobState, Service, job_state
 
@@ -20,6 +20,16 @@ GROWTH: Final = 1.5
 
 APPEARANCE: Final = 60.0
 """For how many seconds a job that was just created may be unknown to the service: how soon a read sees it is not documented."""
+
+LOOKS: Final = (5.0, 15.0, 40.0, 60.0, 60.0)
+"""Seconds before each further look at a job that the service does not show any more: three minutes in all.
+
+Days of watching are not given up for one answer: a login is renewed, a role is given back, a service that has lost its mind
+finds it again.
+"""
+
+_AT_ONCE: Final = ("INVALID_ARGUMENT", "ALREADY_EXISTS", "FAILED_PRECONDITION", "OUT_OF_RANGE", "UNIMPLEMENTED")
+"""What is believed of a service that has never shown the job: it is another one, or has never heard of such jobs."""
 
 _NOTHING: Final = object()
 _NOTABLE: Final = {
@@ -40,6 +50,10 @@ class Watch:
         react: what to do about a signal that has come.
         report: sees every snapshot.
         why_to_cancel: says, of the last snapshot, why the job is to be cancelled; nothing where it is not.
+        renew: makes the next look on a new connection, with credentials that are looked for anew.
+
+    Attributes:
+        seen: whether the service has shown the job.
     """
 
     def __init__(
@@ -52,6 +66,7 @@ class Watch:
         react: Callable[[], Reaction],
         report: Callable[[Job], None],
         why_to_cancel: Callable[[], str] = str,
+        renew: Callable[[], None] = lambda: None,
     ) -> None:
         self._service = service
         self._name = name
@@ -61,8 +76,10 @@ class Watch:
         self._report = report
         self._why_to_cancel = why_to_cancel
         self._told_why = self._given_up = False
-        self._seen = False
+        self._renew = renew
+        self.seen = False
         self._unseen_for = 0.0
+        self._looks = iter(LOOKS)
         self._in_vain = False
         self._state: object = None
 
@@ -70,36 +87,41 @@ class Watch:
         """The job's last snapshot, ended or as it stands when it is let go of; None if there was none by then.
 
         A service that cannot be reached does not end the watch, since the job goes on. Raises ServiceError for what waiting
-        does not mend.
+        does not mend, and JobNotFound for a job that was deleted.
         """
         pause = 0.0
         previous: Any = _NOTHING
         job: Job | None = None
-        cancelled = False
         while True:
-            job = self.look(pause) or job
-            if job is not None and ended(job):
-                return job
-            if not cancelled:
+            again = None
+            if not self._interrupt.pending:
+                try:
+                    job = self.look(pause) or job
+                except ServiceError as error:
+                    again = self._doubt(error)
+                if job is not None and ended(job):
+                    return job
+            if self._interrupt.received is None:
                 self._give_up()
-            if self._interrupt.received and not cancelled:
+            if self._interrupt.pending:
                 reaction = self._react()
                 if reaction is Reaction.DETACH:
-                    return job
+                    return self._last_look() or job
                 if reaction is Reaction.CANCEL:
                     self._cancel()
-                    cancelled = True
             current = _digest(job)
             pause = FIRST_PAUSE if current != previous else min(pause * GROWTH, LONGEST_PAUSE)
             previous = current
-            self._interrupt.pause(self._wait, pause)
+            self._interrupt.pause(self._wait, again or pause)
 
     def look(self, paused: float = 0.0) -> Job | None:
-        """A new snapshot, reported; None when there is none to be had for the moment."""
+        """A new snapshot, reported; None when there is none to be had for the moment. Raises ServiceError."""
         try:
             job = self._service.get(self._name)
+        except Unanswered:
+            return None
         except JobNotFound:
-            if self._seen or self._unseen_for >= APPEARANCE:
+            if self.seen or self._unseen_for >= APPEARANCE:
                 raise
             self._unseen_for += paused
             return None
@@ -112,10 +134,30 @@ class Watch:
             return None
         if self._in_vain:
             log.info("the service answers again")
-        self._seen, self._in_vain = True, False
+        self.seen, self._in_vain, self._looks = True, False, iter(LOOKS)
         self._tell_state(job)
         self._report(job)
         return job
+
+    def _doubt(self, error: ServiceError) -> float:
+        """Seconds to the next look. Raises the error when there have been enough of them, or it leaves no doubt."""
+        seconds = next(self._looks, None)
+        if seconds is None and self.seen and isinstance(error, JobNotFound):
+            raise JobNotFound(f"the job {self._name} was deleted while it was watched", code=error.code) from error
+        if seconds is None or (not self.seen and (isinstance(error, JobNotFound) or error.code in _AT_ONCE)):
+            raise error
+        log.warning("%s; looking again in %g s, with fresh credentials", error, seconds)
+        self._in_vain = True
+        self._renew()
+        return seconds
+
+    def _last_look(self) -> Job | None:
+        """How the job stands when it is let go of, if that can be had."""
+        try:
+            return self.look()
+        except ServiceError as error:
+            log.debug("%s", error)
+            return None
 
     def _tell_state(self, job: Job) -> None:
         spelling, state = job.get("state"), job_state(job)
@@ -143,6 +185,7 @@ class Watch:
 
     def _cancel(self) -> None:
         assert self._interrupt.received is not None
+        self._interrupt.settle()
         log.info("%s: cancelling the job; once more ends this process at once", self._interrupt.received.name)
         self._service.cancel(self._name)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from tests.faults.frames import FrameProxy
 from tests.faults.injection import Wire
 from tests.local.gate import wait_for, wait_for_end
 from vertex_sweeper.attach import prepare, read_target
@@ -66,7 +67,7 @@ class Road:
         hangs: The last trial does not end, and the job must be cancelled.
     """
 
-    def __init__(self, emulator: Emulator, wire: Wire, plan: Plan, directory: Path, *, hangs: bool) -> None:
+    def __init__(self, emulator: Emulator, wire: Wire | FrameProxy, plan: Plan, directory: Path, *, hangs: bool) -> None:
         self.directory = directory
         self.parent = f"projects/p{next(_numbers)}/locations/l"
         self.address = Address(Backend.VERTEX, self.parent, f"http://{wire.address}")

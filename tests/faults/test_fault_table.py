@@ -12,7 +12,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -25,6 +25,7 @@ for module in ("google.cloud.aiplatform_v1", "optuna", "cryptography"):
 
 from support import app_in  # noqa: E402
 
+from tests.faults.frames import BREAKS, HTTP, FrameFault, FrameProxy  # noqa: E402
 from tests.faults.injection import DROPPED, HIDDEN, LATE, Fault, Faults, Wire  # noqa: E402
 from tests.faults.roads import Road, comparable, settings  # noqa: E402
 from vertex_sweeper.emulator import Emulator  # noqa: E402
@@ -43,6 +44,23 @@ AFTER = {code: Fault(code, acted=True) for code in CODES if code != "PERMISSION_
 LATE_AFTER = {Verb.CREATE: 1.0, Verb.GET: 0.05, Verb.LIST: 0.05, Verb.CANCEL: 0.2}
 """Seconds that a client waits for an answer that comes too late. To give up a creation before it arrived is another cell."""
 DENIED = "ask for roles/aiplatform.user"
+FRAMES = {
+    fault.kind: fault
+    for fault in (*BREAKS, *HTTP.values())
+    if fault.kind
+    in (
+        "GOAWAY NO_ERROR, last stream 0, closed",
+        "GOAWAY NO_ERROR, this stream, closed",
+        "RST_STREAM REFUSED_STREAM",
+        "RST_STREAM ENHANCE_YOUR_CALM",
+        "RST_STREAM INADEQUATE_SECURITY",
+        "cut after 1 frames and 12 bytes",
+        "HTTP 502",
+    )
+}
+"""What each call may meet between the two ends; `test_frame_faults.py` has all of their kinds, without a sweep around them."""
+UNSEEN = [fault for fault in BREAKS if not fault.acted]
+"""What a creation may meet that then does not arrive: nobody can tell."""
 OFTEN = {"once": 1.0, "lasting": math.inf}
 
 
@@ -57,6 +75,7 @@ class End(Enum):
     UNCLEAR = ("whether the job was created is not known, and it is not created a second time", "ATTACH")
     REFUSED = ("cannot create a tuning job in PARENT",)
     """And the directory is free."""
+    LOOKED_AGAIN = ("looking again in 5 s, with fresh credentials", "the service answers again")
     DETACHED = ("the job goes on, and so does the watch", "the job goes on without this process", "ATTACH")
     """It would have watched on, and was told to end."""
     LOST = ("cannot read JOB", "the job JOB may go on", "ATTACH", "CANCEL")
@@ -66,7 +85,7 @@ class End(Enum):
 @dataclass(frozen=True)
 class Cell:
     call: Verb
-    fault: Fault
+    fault: Fault | FrameFault
     often: str
     end: End
     jobs: int
@@ -85,12 +104,16 @@ def creations() -> Iterator[Cell]:
     for fault in (*AFTER.values(), DROPPED, LATE):
         for often in OFTEN:
             yield Cell(Verb.CREATE, fault, often, End.FOUND_BUSY if fault.kind == "RESOURCE_EXHAUSTED" else End.FOUND, 1)
+    for broken in (*FRAMES.values(), *(HTTP[status] for status in (401, 403, 404))):
+        yield Cell(Verb.CREATE, broken, "lasting", End.FOUND, 1)
+    for broken in UNSEEN:
+        yield Cell(Verb.CREATE, broken, "lasting", End.UNCLEAR, 0)
 
 
 def reads() -> Iterator[Cell]:
     for fault in (*BEFORE.values(), DROPPED, LATE):
         denied = fault.kind == "PERMISSION_DENIED"
-        yield Cell(Verb.GET, fault, "once", End.LOST if denied else End.UNNOTICED, 1)
+        yield Cell(Verb.GET, fault, "once", End.LOOKED_AGAIN if denied else End.UNNOTICED, 1)
         yield Cell(Verb.GET, fault, "lasting", End.LOST if denied else End.DETACHED, 1)
 
 
@@ -108,16 +131,26 @@ def cancellations() -> Iterator[Cell]:
         yield Cell(Verb.CANCEL, fault, "lasting", End.NOT_CANCELLED, 1)
 
 
-TABLE = (*creations(), *reads(), *lists(), *cancellations())
+def broken_frames() -> Iterator[Cell]:
+    """Once: what lasts is a connection that breaks, as above."""
+    for call, end in ((Verb.GET, End.UNNOTICED), (Verb.LIST, End.FOUND), (Verb.CANCEL, End.UNNOTICED)):
+        for fault in FRAMES.values():
+            yield Cell(call, fault, "once", end, 1)
+
+
+TABLE = (*creations(), *reads(), *lists(), *cancellations(), *broken_frames())
 
 
 def test_the_table_has_every_call_with_every_fault() -> None:
+    assert len(FRAMES) == 7
     per_call = {Verb.CREATE: 6 + 5 + 2, Verb.GET: 6 + 2, Verb.LIST: 6 + 2 + 1, Verb.CANCEL: 6 + 5 + 2}
-    assert set(per_call) == set(Verb)
-    assert Counter(cell.call for cell in TABLE) == {call: 2 * faults for call, faults in per_call.items()}
-    assert len({str(cell) for cell in TABLE}) == len(TABLE) == 86
+    only_once = {Verb.CREATE: 7 + 3 + len(UNSEEN), **dict.fromkeys((Verb.GET, Verb.LIST, Verb.CANCEL), 7)}
+    assert set(per_call) == set(only_once) == set(Verb)
+    assert Counter(cell.call for cell in TABLE) == {call: 2 * faults + only_once[call] for call, faults in per_call.items()}
+    assert len({str(cell) for cell in TABLE}) == len(TABLE)
     for call in Verb:
         kinds = {(cell.fault.kind, cell.often) for cell in TABLE if cell.call is call}
+        assert {kind for kind, _ in kinds} >= set(FRAMES)
         assert kinds >= {(kind, often) for kind in (*CODES, DROPPED.kind, LATE.kind) for often in OFTEN}
 
 
@@ -140,6 +173,28 @@ def emulator(wire: Wire, faults: Faults) -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="module")
+def proxy(emulator: Emulator, wire: Wire) -> Iterator[FrameProxy]:
+    assert emulator.address
+    with FrameProxy(wire.address) as proxy:
+        yield proxy
+
+
+Planned = Callable[[Verb, "Fault | FrameFault", float], AbstractContextManager[None]]
+
+
+@pytest.fixture(scope="module")
+def planned(faults: Faults, proxy: FrameProxy) -> Planned:
+    """What makes the next calls of a verb fail, so many of them, wherever such a fault happens."""
+
+    def planned(verb: Verb, fault: Fault | FrameFault, times: float) -> AbstractContextManager[None]:
+        if isinstance(fault, FrameFault):
+            return proxy.planned(verb, fault, times=times)
+        return faults.planned(verb, fault, times=times)
+
+    return planned
+
+
+@pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plan]:
     with app_in(tmp_path_factory.mktemp("app"), {"config": "batch: 8\n"}) as app:
         yield app.plan(*settings())
@@ -159,9 +214,11 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, emulator: Emulator, wi
 
 
 @pytest.fixture
-def road(request: pytest.FixtureRequest, tmp_path: Path, emulator: Emulator, wire: Wire, plan: Plan) -> Road:
-    cell = request.node.callspec.params["cell"]
-    road = Road(emulator, wire, plan, tmp_path / "sweep", hangs=cell.call is Verb.CANCEL)
+def road(request: pytest.FixtureRequest, tmp_path: Path, emulator: Emulator, proxy: FrameProxy, plan: Plan) -> Road:
+    cell = request.node.callspec.params.get("cell")
+    road = Road(emulator, proxy, plan, tmp_path / "sweep", hangs=cell is not None and cell.call is Verb.CANCEL)
+    if cell is None:
+        return road
     if cell.fault is LATE:
         road.timeouts[cell.call] = LATE_AFTER[cell.call]
     if cell.end is End.DETACHED:
@@ -171,14 +228,18 @@ def road(request: pytest.FixtureRequest, tmp_path: Path, emulator: Emulator, wir
 
 @pytest.mark.parametrize("cell", TABLE, ids=str)
 def test_there_is_one_job_at_most_and_attach_brings_all_of_it(
-    cell: Cell, road: Road, faults: Faults, undisturbed: dict[bool, Any], caplog: pytest.LogCaptureFixture
+    cell: Cell,
+    road: Road,
+    planned: Planned,
+    undisturbed: dict[bool, Any],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, logger="vertex_sweeper")
     with ExitStack() as trouble:
         times = 3 if (cell.fault, cell.often) == (HIDDEN, "once") else OFTEN[cell.often]
-        trouble.enter_context(faults.planned(cell.call, cell.fault, times=times))
+        trouble.enter_context(planned(cell.call, cell.fault, times))
         if cell.call is Verb.LIST:
-            trouble.enter_context(faults.planned(Verb.CREATE, DROPPED))
+            trouble.enter_context(planned(Verb.CREATE, DROPPED, math.inf))
         said = run(road, cell, caplog)
         assert len(road.jobs()) == cell.jobs
         for part in cell.end.value:
@@ -199,7 +260,9 @@ def run(road: Road, cell: Cell, caplog: pytest.LogCaptureFixture) -> str:
         road.sweep()
     message = str(caught.value)
     assert "\n" not in message
-    if cell.call is not Verb.LIST:  # there the reason is the creation whose answer was lost
+    if cell.call is not Verb.LIST and not isinstance(
+        cell.fault, FrameFault
+    ):  # there the reason is the creation whose answer was lost
         code = {DROPPED: "UNAVAILABLE", LATE: "DEADLINE_EXCEEDED"}.get(cell.fault, cell.fault.kind)
         assert f"({code})" in message
         assert (DENIED in message) == (code == "PERMISSION_DENIED")
@@ -244,24 +307,34 @@ def check_what_remains(road: Road, cell: Cell, undisturbed: Any) -> None:
     assert comparable(road.directory) == undisturbed
 
 
-@pytest.fixture
-def smooth(tmp_path: Path, emulator: Emulator, wire: Wire, plan: Plan) -> Road:
-    """A road whose service answers well."""
-    return Road(emulator, wire, plan, tmp_path / "sweep", hangs=False)
+@pytest.mark.parametrize("kind", ["RST_STREAM ENHANCE_YOUR_CALM", "RST_STREAM INADEQUATE_SECURITY", "HTTP 403"])
+def test_a_job_that_no_list_shows_is_not_created_again_and_its_directory_stays_its_own(
+    kind: str, road: Road, planned: Planned
+) -> None:
+    """The code is that of a service that is busy, or denies a permission, and has done nothing."""
+    fault = next(fault for fault in (*BREAKS, *HTTP.values()) if fault.kind == kind)
+    with planned(Verb.CREATE, fault, math.inf), planned(Verb.LIST, HIDDEN, math.inf):
+        with pytest.raises(ServiceError, match="whether the job was created is not known"):
+            road.sweep()
+        with pytest.raises(SweepDirectoryError, match="to another place"):
+            road.sweep()
+    assert len(road.jobs()) == 1
+    road.attach()
+    assert len(road.jobs()) == 1
 
 
 @pytest.mark.parametrize("moment", ["created", "watched"])
-def test_a_disk_that_fills_up_loses_nothing(smooth: Road, undisturbed: dict[bool, Any], moment: str) -> None:
+def test_a_disk_that_fills_up_loses_nothing(road: Road, undisturbed: dict[bool, Any], moment: str) -> None:
     whole = {"created": 3, "watched": 4}[moment]  # so many files are written before: the claim's, and the job with its name
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", full_after(whole))
         with pytest.raises(SweepDirectoryError, match="No space left on device") as caught:
-            smooth.sweep()
-    (name,) = smooth.jobs()
-    assert attach_command(name if moment == "created" else smooth.directory) in str(caught.value)
-    smooth.attach()
-    assert smooth.jobs() == [name]
-    assert comparable(smooth.directory) == undisturbed[False]
+            road.sweep()
+    (name,) = road.jobs()
+    assert attach_command(name if moment == "created" else road.directory) in str(caught.value)
+    road.attach()
+    assert road.jobs() == [name]
+    assert comparable(road.directory) == undisturbed[False]
 
 
 def full_after(files: int) -> Callable[[int], None]:

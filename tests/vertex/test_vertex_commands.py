@@ -95,7 +95,7 @@ class Closing(FakeApi):
 
     def _get(self, request: Any) -> HyperparameterTuningJob:
         if self.count("GetHyperparameterTuningJob") > 1:
-            self.fail("GetHyperparameterTuningJob", grpc.StatusCode.PERMISSION_DENIED, message="denied")
+            self.fail("GetHyperparameterTuningJob", *[grpc.StatusCode.PERMISSION_DENIED] * 9, message="denied")
         return super()._get(request)
 
 
@@ -149,6 +149,7 @@ def test_what_was_seen_is_written_when_the_job_cannot_be_read_any_more(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vertex_sweeper.watch.FIRST_PAUSE", 0.0)
+    monkeypatch.setattr("vertex_sweeper.watch.LOOKS", (0.0, 0.0))
     with Closing() as api:
         show(api, "JOB_STATE_RUNNING")
         assert main(["attach", NAME, *at(api), "--sweep-dir", str(tmp_path)]) == 1

@@ -7,7 +7,8 @@ that is needed gains nothing over importing all, because its package loads them 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final
 
 from vertex_sweeper.errors import ServiceError
@@ -23,11 +24,18 @@ EMULATOR: Final = "VERTEX_EMULATOR_HOST"
 _EMULATOR_PATIENCE: Final = 5.0
 """Seconds in which something on this machine must take a connection."""
 
-_CHANNEL_OPTIONS: Final = (
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),  # a job comes with all of its trials and their measurements
-    ("grpc.enable_http_proxy", 0),
-)
+_CHANNEL_OPTIONS: Final = {
+    "grpc.max_send_message_length": -1,
+    "grpc.max_receive_message_length": -1,  # a job comes with all of its trials and their measurements
+    # Below all that `retry=None` switches off, gRPC sends a call again whose connection says that it was not processed (GOAWAY
+    # with a smaller last stream, REFUSED_STREAM). A create that was processed all the same would then make a second job.
+    "grpc.enable_retries": 0,
+    "grpc.service_config_disable_resolution": 1,  # nor does a name server say what is repeated
+    # A connection that has died without a word is noticed while a call waits on it, and not used for the next one.
+    "grpc.keepalive_time_ms": 20_000,
+    "grpc.keepalive_timeout_ms": 10_000,
+}
+"""What holds for every connection, with credentials and without."""
 
 Opened = tuple[Any, Any]
 """A `JobServiceClient`, and the credentials whose expiry must be watched (None when there is nothing to watch)."""
@@ -62,6 +70,11 @@ class Connection:
                 raise describe_auth(error, impersonate=self._impersonate) from error
         return client
 
+    def renew(self) -> None:
+        """Opens anew at the next call. Calls that wait on the old client go on."""
+        with self._lock:
+            self._opened = None
+
 
 def connect(location: str, *, endpoint: str | None = None, impersonate: str | None = None) -> Opened:
     """Opens the real service with the application default credentials.
@@ -74,14 +87,29 @@ def connect(location: str, *, endpoint: str | None = None, impersonate: str | No
     # The credentials first: without them there is no need to wait for the client's import.
     credentials = _find_credentials(impersonate)
     with vertex_extra():
-        from google.api_core.client_options import ClientOptions
-        from google.cloud.aiplatform_v1 import JobServiceClient
         from google.oauth2 import service_account
 
-    options = ClientOptions(api_endpoint=host.target)
-    client = JobServiceClient(credentials=credentials, client_options=options)
+    client = open_client(host.target, credentials)
     # A service account's key signs its own tokens in a copy of the credentials that the client keeps: nothing to renew.
     return client, None if isinstance(credentials, service_account.Credentials) else credentials
+
+
+def open_client(host: str, credentials: Any) -> Any:
+    """A `JobServiceClient` of the real service: all that the environment says of certificates and quotas holds.
+
+    Only the channel is made by us, of what the client would make it of.
+    """
+    with vertex_extra():
+        from google.api_core.client_options import ClientOptions
+        from google.cloud.aiplatform_v1 import JobServiceClient
+        from google.cloud.aiplatform_v1.services.job_service.transports.grpc import JobServiceGrpcTransport
+
+    def open_channel(*arguments: Any, options: Iterable[tuple[str, Any]] = (), **more: Any) -> Any:
+        merged = {**dict(options), **_CHANNEL_OPTIONS}
+        return JobServiceGrpcTransport.create_channel(*arguments, options=tuple(merged.items()), **more)
+
+    transport = partial(JobServiceGrpcTransport, channel=open_channel)
+    return JobServiceClient(credentials=credentials, client_options=ClientOptions(api_endpoint=host), transport=transport)
 
 
 def _connect_plain(host: Endpoint) -> Any:
@@ -91,7 +119,8 @@ def _connect_plain(host: Endpoint) -> Any:
         from google.cloud.aiplatform_v1.services.job_service.transports.grpc import JobServiceGrpcTransport
 
     address = str(host).removeprefix(PLAIN)
-    channel = grpc.insecure_channel(host.target, options=_CHANNEL_OPTIONS)
+    options = {**_CHANNEL_OPTIONS, "grpc.enable_http_proxy": 0}
+    channel = grpc.insecure_channel(host.target, options=tuple(options.items()))
     try:
         # Asked before any call, so that a wrong address certainly created nothing: afterwards nobody could tell.
         grpc.channel_ready_future(channel).result(timeout=_EMULATOR_PATIENCE)

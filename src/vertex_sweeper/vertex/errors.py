@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final
 
@@ -118,8 +118,8 @@ _NO_CODE: Final = Meaning(acted=None, transient=False, what="the call failed")
 def translate(error: Any, call: Call) -> ServiceError:
     """Our error for a `google.api_core` one, which the caller chains to it."""
     code = _code_of(error)
-    meaning = MEANINGS.get(code or "", _NO_CODE)
     text = " ".join(str(getattr(error, "message", error)).split())
+    meaning = _meaning(code, text)
     if code == "INVALID_ARGUMENT" and call.verb is Verb.CREATE:
         return _invalid_job(error, text, call)
     if code == "NOT_FOUND" and call.verb in (Verb.GET, Verb.CANCEL):
@@ -128,6 +128,22 @@ def translate(error: Any, call: Call) -> ServiceError:
     acted = meaning.acted if call.verb in (Verb.CREATE, Verb.CANCEL) else False
     line = f"{call.purpose}: {what.rstrip('.')} ({code or type(error).__name__})"
     return ServiceError(f"{line}; {remedy}" if remedy else line, code=code, acted=acted, transient=meaning.transient)
+
+
+def _meaning(code: str | None, text: str) -> Meaning:
+    """What the code says, unless gRPC made it up here from what happened to the connection.
+
+    Of a stream that was reset (RST_STREAM with ENHANCE_YOUR_CALM or INADEQUATE_SECURITY), and of an answer in plain HTTP from
+    something on the way, it says what a service says that has refused a call, and the service may have acted. Nothing but the
+    text tells the two apart.
+    """
+    meaning, broken = MEANINGS.get(code or "", _NO_CODE), MEANINGS["UNAVAILABLE"]
+    if "RST_STREAM" in text:
+        return broken
+    return replace(meaning, acted=None, remedy=broken.remedy) if _ON_THE_WAY.search(text) else meaning
+
+
+_ON_THE_WAY: Final = re.compile(r"http2 header with status|metadata size exceeds")
 
 
 def _code_of(error: Any) -> str | None:

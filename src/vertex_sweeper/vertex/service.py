@@ -57,6 +57,7 @@ class VertexService:
         self._connection = Connection(open_ if client is None else lambda: ready, impersonate=impersonate)
         self._pause = pause
         self._timeouts = timeouts
+        self._brief: Callable[[], bool] = lambda: False
 
     def create(self, parent: str, spec: Mapping[str, Any]) -> Job:
         """Sends the call exactly once. Of a `ServiceError`, `acted` tells whether a job may exist all the same."""
@@ -95,6 +96,14 @@ class VertexService:
             if not token:
                 return jobs
 
+    def be_brief_when(self, brief: Callable[[], bool]) -> None:
+        """While `brief()` is true no call is made again: it ends with the error that it met."""
+        self._brief = brief
+
+    def renew(self) -> None:
+        """Makes the next call on a new connection, with credentials looked for anew: their owner may have mended them."""
+        self._connection.renew()
+
     def _is_ending(self, name: str) -> bool:
         state = job_state(self.get(name))
         return state is not None and (state.ended or state is JobState.CANCELLING)
@@ -104,10 +113,13 @@ class VertexService:
             try:
                 return self._once(call, request)
             except ServiceError as error:
-                if not error.transient:
+                if not error.transient or self._brief():
                     raise
                 log.debug("%s; again in %s s", error, seconds)
+                met = error
             self._pause(seconds)
+            if self._brief():
+                raise met
         return self._once(call, request)
 
     def _once(self, call: Call, request: dict[str, Any]) -> Any:
