@@ -12,7 +12,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Override, QuotedString
 
-from vertex_sweeper.entries import Entry, EntryReader, When, fixed_list_notes
+from vertex_sweeper.entries import Entry, EntryReader, When
 from vertex_sweeper.expressions import Element, elements_of, merged
 from vertex_sweeper.group_files import GLOBAL, GroupFiles, Placed, SpaceFile
 from vertex_sweeper.keys import key_path, paths_set
@@ -107,7 +107,6 @@ class _GroupSpaces:
         absolute = _absolute(params, placed)
         if len(absolute) < len(params):
             raise ValueError(f"{file.name}: two of its keys mean the same one ({', '.join(params)}): keep one")
-        self.notes.extend(fixed_list_notes(absolute, file.name))
         entries = self.reader.params(absolute, file.name, when)
         where = f"{file.name}: {CONDITIONAL}"
         return entries + self.reader.conditional(_absolute_conditions(conditional, placed), where, when)

@@ -16,7 +16,6 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from vertex_sweeper import composition, drift, entries, spec
 from vertex_sweeper.command import Start, trial_command
@@ -26,12 +25,14 @@ from vertex_sweeper.entries import Entry, EntryReader
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.group_files import GroupFiles
 from vertex_sweeper.groups import DEFAULT_GROUP, add_group_spaces
+from vertex_sweeper.own_settings import read_own_settings
 from vertex_sweeper.process_arguments import refuse_foreign_arguments
 from vertex_sweeper.service import Job
 from vertex_sweeper.services import Place, find_mistakes, place_of
-from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, SEARCH_SPACE_KEYS, Drift, Settings, read_settings
+from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, Drift, Reading, Settings
 from vertex_sweeper.settings.credentials import credentials_among
-from vertex_sweeper.space import SearchSpace, build_space, misread
+from vertex_sweeper.settings.other_sweepers import space_of_others
+from vertex_sweeper.space import SearchSpace, build_space, misread, nothing_to_tune
 from vertex_sweeper.travelling import aliased, given_hydra_overrides, refuse_absolute_search_paths, travelling_overrides
 from vertex_sweeper_runtime.contract import Contract, ServiceValue
 from vertex_sweeper_runtime.machine import RANKS, SIZES
@@ -58,9 +59,9 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     section = config.hydra.sweeper
     with mistakes:
         _refuse_distributed_run(os.environ)
-    settings = Settings()
-    with mistakes:
-        settings = read_own_settings(config)
+    reading = read_own_settings(config)
+    settings = reading.settings
+    mistakes.add(reading.mistakes)
     directory = start.directory / str(config.hydra.sweep.dir)
     place = place_of(settings, directory)
     space = SearchSpace((), ())
@@ -69,9 +70,9 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
         space = _read_space(section, arguments, config, EntryReader(config_loader), files)
     command: Sequence[str] = ()
     with mistakes:
-        command = _command_of(settings, config, start, config_loader, portable=place.container)
+        command = _command_of(reading, config, start, config_loader, portable=place.container)
     with mistakes:
-        _refuse_credentials(settings, space)
+        _refuse_credentials(reading, space)
     mistakes.raise_if_any()
 
     contract = _agree(settings, space, command, config, files)
@@ -81,7 +82,8 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     compose = composition.composer(config_loader, config.hydra.job.config_name)
     roots = drift.machine_roots(start.directory)
     contract, left_out = _check_compositions(contract, compose, space, files, policy=settings.trial.drift, roots=roots)
-    found = [*unchecked, *left_out, *spec.count_trials(settings, space).notes, *([] if place.output else [_LOST])]
+    counts = spec.count_trials(settings, space)
+    found = [*reading.notes, *unchecked, *left_out, *counts.notes, *([] if place.output else [_LOST])]
     return Plan(
         settings=settings,
         contract=contract,
@@ -93,26 +95,31 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     )
 
 
-def _refuse_credentials(settings: Settings, space: SearchSpace) -> None:
+def _refuse_credentials(reading: Reading, space: SearchSpace) -> None:
     """What trials are given stands in the job, as readable as their environment is."""
+    allowed = reading.settings.trial.allow_secrets or "hydra.sweeper.trial.allow_secrets" in reading.unread
     fixed = [(item.partition("=")[0], item) for item in space.sequence if isinstance(item, str)]
     swept = [(parameter.key, literal) for parameter in space.parameters for literal in parameter.literals]
-    found = [] if settings.trial.allow_secrets else credentials_among([*fixed, *swept])
+    found = [] if allowed else credentials_among([*fixed, *swept])
     if found:
         raise InvalidSweep(found)
 
 
 def _command_of(
-    settings: Settings, config: DictConfig, start: Start, config_loader: ConfigLoader, *, portable: bool
+    reading: Reading, config: DictConfig, start: Start, config_loader: ConfigLoader, *, portable: bool
 ) -> Sequence[str]:
     mistakes = Mistakes()
     command: Sequence[str] = ()
+    # Where the job runs decides what a container would not have.
+    if "hydra.sweeper.backend" in reading.unread or "hydra.sweeper.trial.command" in reading.unread:
+        return command
     with mistakes:
         refuse_absolute_search_paths(config, portable=portable)
     with mistakes:
-        if settings.trial.command is None:
+        given = reading.settings.trial.command
+        if given is None:
             refuse_foreign_arguments(start.line, start.argv, host=start.host, config=config, config_loader=config_loader)
-        command = trial_command(settings.trial.command, start, portable=portable)
+        command = trial_command(given, start, portable=portable)
     mistakes.raise_if_any()
     return command
 
@@ -126,11 +133,6 @@ def _agree(settings: Settings, space: SearchSpace, command: Sequence[str], confi
         pinned=composition.pinned_groups(files.config_loader, config),
         subdir=_as_written(config.hydra.sweep, "subdir"),
     )
-
-
-def read_own_settings(config: DictConfig) -> Settings:
-    """The settings alone, for what needs no search space. Raises InvalidSweep with every mistake."""
-    return read_settings(_settings_section(config.hydra.sweeper))
 
 
 def _check_fields(settings: Settings, job: Job) -> list[str]:
@@ -191,27 +193,14 @@ class Mistakes:
             return True
         return False
 
+    def add(self, lines: Sequence[str]) -> None:
+        """Takes lines of a step that went on beyond them."""
+        self._lines += lines
+
     def raise_if_any(self) -> None:
         """Raises InvalidSweep with all that was collected."""
         if self._lines:
             raise InvalidSweep(self._lines)
-
-
-def _settings_section(section: DictConfig) -> dict[str, Any]:
-    """`hydra.sweeper` without its search space, resolved: the same on Hydra 1.3, which resolved it before, and 1.4."""
-    plain: dict[str, Any] = {}
-    mistakes = []
-    for key in map(str, section):
-        if key in SEARCH_SPACE_KEYS:
-            continue
-        try:
-            value = section[key]
-            plain[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-        except OmegaConfBaseException as error:
-            mistakes.append(f"hydra.sweeper.{key}: {' '.join(str(error).split())}")
-    if mistakes:
-        raise InvalidSweep(mistakes)
-    return plain
 
 
 def _read_space(
@@ -228,8 +217,8 @@ def _read_space(
     travelling = reader.command_line(travelling_overrides(config))
     space = build_space([*travelling, *own])
     if not space.parameters:
-        raise InvalidSweep(["nothing to tune: sweep at least one key, as in lr='interval(1e-4, 1e-1)' or model=cnn,vit"])
-    return replace(space, notes=(*notes, *space.notes))
+        raise InvalidSweep([nothing_to_tune(build_space(own)), *reader.notes])
+    return replace(space, notes=(*notes, *reader.notes, *space.notes))
 
 
 def _with_group_spaces(own: list[Entry], reader: EntryReader, group: Any, files: GroupFiles) -> tuple[list[Entry], list[str]]:
@@ -238,7 +227,7 @@ def _with_group_spaces(own: list[Entry], reader: EntryReader, group: Any, files:
     if group is None:
         return own, []
     if not isinstance(group, str) or not group.strip("/"):
-        raise InvalidSweep([f"{key}: {group!r} must be the name of a config group, or null for none"])
+        raise InvalidSweep([f"{key}: {group!r} must be the name of a config group, or null for none{space_of_others(group)}"])
     if not files.has_group(group):
         if group == DEFAULT_GROUP:
             return own, []
@@ -264,7 +253,7 @@ def _unresolved(section: DictConfig, key: str) -> Mapping[str, Any]:
 
 
 def _notes(section: DictConfig, config: DictConfig) -> list[str]:
-    notes = entries.fixed_list_notes(_unresolved(section, "params"))
+    notes = []
     if section.get("metrics") is None:
         notes.append("hydra.sweeper.metrics is left out: the task's return value is minimized, as `objective`")
     launcher = config.hydra.runtime.choices.get("hydra/launcher")
