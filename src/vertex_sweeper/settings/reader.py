@@ -54,7 +54,7 @@ def read_what_is_right(
     reader = _Reader(texts or {})
     for where, why in (unresolved or {}).items():
         reader.cannot_read(where, why)
-    known = {key: value for key, value in section.items() if key not in (*SEARCH_SPACE_KEYS, "_target_")}
+    known = {key: value for key, value in section.items() if key not in (*SEARCH_SPACE_KEYS, "_target_", "_recursive_")}
     settings: Settings = reader.read(Settings, known, PATH, extra=SEARCH_SPACE_KEYS)
     unread = Unread(reader.unread)
     broken = broken_rules(settings, unread)
