@@ -29,7 +29,7 @@ from vertex_sweeper.own_settings import read_own_settings
 from vertex_sweeper.process_arguments import refuse_foreign_arguments
 from vertex_sweeper.service import Job
 from vertex_sweeper.services import Place, find_mistakes, place_of
-from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, Drift, Reading, Settings
+from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, Backend, Drift, Reading, Settings
 from vertex_sweeper.settings.credentials import credentials_among
 from vertex_sweeper.settings.other_sweepers import space_of_others
 from vertex_sweeper.space import SearchSpace, build_space, misread, nothing_to_tune
@@ -62,19 +62,19 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     reading = read_own_settings(config)
     settings = reading.settings
     mistakes.add(reading.mistakes)
-    directory = start.directory / str(config.hydra.sweep.dir)
-    place = place_of(settings, directory)
     space = SearchSpace((), ())
     files = GroupFiles(config_loader, config.hydra.job.config_name, given_hydra_overrides(config))
     with mistakes:
         space = _read_space(section, arguments, config, EntryReader(config_loader), files)
     command: Sequence[str] = ()
     with mistakes:
-        command = _command_of(reading, config, start, config_loader, portable=place.container)
+        command = _command_of(reading, config, start, config_loader)
     with mistakes:
         _refuse_credentials(reading, space)
     mistakes.raise_if_any()
 
+    directory = start.directory / str(config.hydra.sweep.dir)
+    place = place_of(settings, directory)
     contract = _agree(settings, space, command, config, files)
     name = settings.display_name or display_name(str(config.hydra.job.name), start.directory, longest=LONGEST_DISPLAY_NAME)
     build = partial(spec.build_job, settings, space, display_name=name, sweep_id=secrets.token_hex(8))
@@ -82,8 +82,7 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     compose = composition.composer(config_loader, config.hydra.job.config_name)
     roots = drift.machine_roots(start.directory)
     contract, left_out = _check_compositions(contract, compose, space, files, policy=settings.trial.drift, roots=roots)
-    counts = spec.count_trials(settings, space)
-    found = [*reading.notes, *unchecked, *left_out, *counts.notes, *([] if place.output else [_LOST])]
+    found = [*unchecked, *left_out, *spec.count_trials(settings, space).notes, *([] if place.output else [_LOST])]
     return Plan(
         settings=settings,
         contract=contract,
@@ -91,7 +90,7 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
         place=place,
         directory=directory,
         compose=compose,
-        notes=(*_notes(section, config), *space.notes, *found),
+        notes=(*_notes(section, config), *reading.notes, *space.notes, *found),
     )
 
 
@@ -105,14 +104,13 @@ def _refuse_credentials(reading: Reading, space: SearchSpace) -> None:
         raise InvalidSweep(found)
 
 
-def _command_of(
-    reading: Reading, config: DictConfig, start: Start, config_loader: ConfigLoader, *, portable: bool
-) -> Sequence[str]:
+def _command_of(reading: Reading, config: DictConfig, start: Start, config_loader: ConfigLoader) -> Sequence[str]:
     mistakes = Mistakes()
     command: Sequence[str] = ()
     # Where the job runs decides what a container would not have.
     if "hydra.sweeper.backend" in reading.unread or "hydra.sweeper.trial.command" in reading.unread:
         return command
+    portable = reading.settings.backend is Backend.VERTEX
     with mistakes:
         refuse_absolute_search_paths(config, portable=portable)
     with mistakes:

@@ -46,24 +46,23 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a sweep's job runs, where the trials' folders are, and whether a container must find its files.
+    """Where a sweep's job runs, and where the trials' folders are.
 
     `output` is the sweep directory, a `gs://` prefix, or None: nowhere that outlives a container.
     """
 
     address: Address
     output: str | None
-    container: bool
 
 
 def place_of(settings: Settings, directory: Path) -> Place:
     """The place for `settings.backend`; `directory` is the sweep's."""
     if settings.backend is Backend.LOCAL:
-        return Place(Address(Backend.LOCAL, LOCAL_PARENT), str(directory), container=False)
+        return Place(Address(Backend.LOCAL, LOCAL_PARENT), str(directory))
     vertex = settings.vertex
     parent = format_parent(str(vertex.project), str(vertex.location))
     address = vertex_address(parent, vertex.endpoint, vertex.impersonate_service_account)
-    return Place(address, vertex.base_output_directory, container=True)
+    return Place(address, vertex.base_output_directory)
 
 
 def vertex_address(parent: str, endpoint: str | None = None, impersonate: str | None = None) -> Address:
