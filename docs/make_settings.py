@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from vertex_sweeper.settings import Settings
-from vertex_sweeper.settings.model import ABOUT, Seconds
+from vertex_sweeper.settings.durations import Seconds
+from vertex_sweeper.settings.model import ABOUT
 from vertex_sweeper.spec.places import CONTAINER_ELSEWHERE, ELSEWHERE, PLACES, POOL_PLACES, WORKER_POOLS
 
 PAGE = Path(__file__).parent / "settings.md"
@@ -27,7 +28,7 @@ _FIELDS = {
     **{f"trial.{name}": f"{WORKER_POOLS}[0].{field}" for name, field in _POOL.items()},
     **{f"trial.worker_pools[].{name}": f"{WORKER_POOLS}[1…].{field}" for name, field in _POOL.items()},
 }
-_TYPES = {int: "whole number", Seconds: "seconds", bool: "`true` or `false`", str: "text", Any: "anything"}
+_TYPES = {int: "whole number", Seconds: "time", bool: "`true` or `false`", str: "text", Any: "anything"}
 
 
 def render(text: str) -> str:

@@ -8,17 +8,17 @@ soon as one of them is swept.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Quote, QuotedString, Transformer
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from vertex_sweeper.expressions import elements_of, holds_sweep
+from vertex_sweeper.fixed_values import fixed_value_notes, hidden_expression, text_of
 from vertex_sweeper.written_values import Interpolated
 
 PARAMS = "hydra.sweeper.params"
@@ -74,7 +74,7 @@ class Resolver(Protocol):
 
 
 class EntryReader:
-    """Parses what the user wrote with Hydra's own parser, and collects the mistakes."""
+    """Parses what the user wrote with Hydra's own parser, and collects the mistakes; `notes` are lines for the user."""
 
     def __init__(self, config_loader: ConfigLoader | None, resolver: Resolver | None = None) -> None:
         self._parser = OverridesParser.create()
@@ -90,10 +90,6 @@ class EntryReader:
             if isinstance(value, Interpolated):
                 assert self._resolver is not None
                 value = self._resolver.value(value, str(key), source, when)  # noqa: PLW2901
-            if isinstance(value, list):
-                # People who know other sweepers may have meant a choice.
-                choice = ",".join(map(str, value))
-                self.notes.append(f"{source}.{key}: a fixed list; to sweep, write `{choice}`")
             line = self._line(str(key), value, source)
             if line is not None:
                 entries += self._entry(line, source, when)
@@ -138,28 +134,23 @@ class EntryReader:
         return override
 
     def _line(self, key: str, value: Any, source: str) -> str | None:
-        """A YAML entry as an override; None, and a mistake, where a sweep hides in a fixed value."""
+        """A YAML entry as an override; None, and a mistake, where a fixed value cannot be one."""
         if isinstance(value, str):
             return f"{key}={value}"
         if key.startswith("~") and value is None:
             return key
-        for text in _texts(value):
-            if _SWEEP_FUNCTION.match(text):
-                self.mistakes.append(
-                    f"{source}.{key}: {text!r} stands inside a fixed value and would not be swept: "
-                    f"give it its own dotted key, as {key}.name: {text}"
-                )
-                return None
+        self.notes += (f"{source}.{note}" for note in fixed_value_notes(key, value))
+        hidden = hidden_expression(key, value, self._parser)
+        if hidden is not None:
+            self.mistakes.append(f"{source}.{hidden}")
+            return None
         return self.fixed_line(key, value, source)
 
     def fixed_line(self, key: str, value: Any, source: str) -> str | None:
         """A YAML value as an override that Hydra reads as this very value; None, and a mistake, where no text is."""
-        try:
-            text = Transformer.str(_quoted(value))
-            if repr(self._parser.parse_override(f"x={text}").value()) == repr(value):  # repr tells 1 from '1', 1.0 and True
-                return f"{key}={text}"
-        except (HydraException, AssertionError):  # AssertionError: Hydra's printer meets a type that its grammar does not have
-            pass
+        text = text_of(value, self._parser)
+        if text is not None:
+            return f"{key}={text}"
         why = "bytes, or keys of a mapping that are empty, not plain text, or look like a number, bool or null"
         self.mistakes.append(
             f"{source}.{key}: {value!r} cannot be said in Hydra's override grammar ({why}): set it in a config of your app"
@@ -234,28 +225,3 @@ def rivals(entries: Sequence[Entry], has_group: Callable[[str], bool]) -> Iterab
 def _shown(line: str) -> str:
     """A line as messages show it: on one line."""
     return line.replace("\r", "\\r").replace("\n", "\\n")
-
-
-def _texts(value: Any) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
-
-
-def _quoted(value: Any) -> Any:
-    """A YAML value with its strings quoted, so that Hydra's printer and parser keep them strings."""
-    if isinstance(value, str):
-        return QuotedString(text=value, quote=Quote.single)
-    if isinstance(value, Mapping):
-        return {key: _quoted(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_quoted(item) for item in value]
-    return value
-
-
-_SWEEP_FUNCTION = re.compile(r"\s*(interval|range|choice|tag|glob|shuffle|sort|int|float)\s*\(")

@@ -16,6 +16,7 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import (
+    Glob,
     IntervalSweep,
     Override,
     Quote,
@@ -105,7 +106,7 @@ def holds_sweep(value: Any) -> bool:
     """Whether a value is a sweep, or a list or dict with one in it: Hydra parses `[choice(1,2)]`, and cannot use it."""
     if isinstance(value, dict):
         return any(map(holds_sweep, value.values()))
-    return any(map(holds_sweep, value)) if isinstance(value, list) else isinstance(value, Sweep)
+    return any(map(holds_sweep, value)) if isinstance(value, list) else isinstance(value, Sweep | Glob)
 
 
 def _printed(value: Any) -> str:

@@ -16,17 +16,17 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from vertex_sweeper import composition, drift, spec
 from vertex_sweeper.command import Start, trial_command
 from vertex_sweeper.commit import display_name
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.group_files import GroupFiles
+from vertex_sweeper.own_settings import read_own_settings
 from vertex_sweeper.process_arguments import refuse_foreign_arguments
 from vertex_sweeper.service import Job
 from vertex_sweeper.services import Place, find_mistakes, place_of
-from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, SEARCH_SPACE_KEYS, Settings, read_settings
+from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, Backend, Reading, Settings
 from vertex_sweeper.settings.credentials import credentials_among
 from vertex_sweeper.space import SearchSpace
 from vertex_sweeper.travelling import given_hydra_overrides, left_behind, refuse_absolute_search_paths
@@ -57,22 +57,21 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     section = config.hydra.sweeper
     with mistakes:
         _refuse_distributed_run(os.environ)
-    settings = Settings()
-    with mistakes:
-        settings = read_own_settings(config)
-    directory = start.directory / str(config.hydra.sweep.dir)
-    place = place_of(settings)
+    reading = read_own_settings(config)
+    settings = reading.settings
+    mistakes.add(reading.mistakes)
     space = SearchSpace((), ())
     files = GroupFiles(config_loader, config.hydra.job.config_name, given_hydra_overrides(config))
     with mistakes:
-        space = read_space(arguments, config, files, allow_secrets=settings.trial.allow_secrets)
+        space = read_space(arguments, config, files, allow_secrets=_may_have_secrets(reading))
     command: Sequence[str] = ()
     with mistakes:
-        command = _command_of(settings, config, start, config_loader, portable=place.container)
+        command = _command_of(reading, config, start, config_loader)
     with mistakes:
-        _refuse_credentials(settings, space)
+        _refuse_credentials(reading, space)
     mistakes.raise_if_any()
 
+    place = place_of(settings)
     agree = partial(_agree, settings, command=command, config=config, files=files)
     name = settings.display_name or display_name(str(config.hydra.job.name), start.directory, longest=LONGEST_DISPLAY_NAME)
     build = partial(spec.build_job, settings, space, display_name=name, sweep_id=secrets.token_hex(8))
@@ -80,39 +79,45 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     compose = composition.composer(config_loader, config.hydra.job.config_name)
     roots = drift.machine_roots(start.directory)
     checked = TrialConfigCheck(settings, files, compose, roots).check(space, agree, left_behind(config))
-    lost = [_LOST] if place.container and settings.vertex.base_output_directory is None else []
+    lost = [_LOST] if settings.backend is Backend.VERTEX and settings.vertex.base_output_directory is None else []
     found = [*unchecked, *checked.notes, *spec.count_trials(settings, space).notes, *lost]
     return Plan(
         settings=settings,
         contract=checked.contract,
         job=build(checked.contract),
         place=place,
-        directory=directory,
+        directory=start.directory / str(config.hydra.sweep.dir),
         compose=compose,
-        notes=(*_notes(section, config), *space.notes, *found),
+        notes=(*_notes(section, config), *reading.notes, *space.notes, *found),
     )
 
 
-def _refuse_credentials(settings: Settings, space: SearchSpace) -> None:
+def _may_have_secrets(reading: Reading) -> bool:
+    return reading.settings.trial.allow_secrets or "hydra.sweeper.trial.allow_secrets" in reading.unread
+
+
+def _refuse_credentials(reading: Reading, space: SearchSpace) -> None:
     """What trials are given stands in the job, as readable as their environment is."""
     fixed = [(item.partition("=")[0], item) for item in space.sequence if isinstance(item, str)]
     swept = [(parameter.key, literal) for parameter in space.parameters for literal in parameter.literals]
-    found = [] if settings.trial.allow_secrets else credentials_among([*fixed, *swept])
+    found = [] if _may_have_secrets(reading) else credentials_among([*fixed, *swept])
     if found:
         raise InvalidSweep(found)
 
 
-def _command_of(
-    settings: Settings, config: DictConfig, start: Start, config_loader: ConfigLoader, *, portable: bool
-) -> Sequence[str]:
+def _command_of(reading: Reading, config: DictConfig, start: Start, config_loader: ConfigLoader) -> Sequence[str]:
     mistakes = Mistakes()
     command: Sequence[str] = ()
+    # Where the job runs decides what a container would not have.
+    if "hydra.sweeper.backend" in reading.unread or "hydra.sweeper.trial.command" in reading.unread:
+        return command
+    given, portable = reading.settings.trial.command, reading.settings.backend is Backend.VERTEX
     with mistakes:
         refuse_absolute_search_paths(config, portable=portable)
     with mistakes:
-        if settings.trial.command is None:
+        if given is None:
             refuse_foreign_arguments(start.line, start.argv, host=start.host, config=config, config_loader=config_loader)
-        command = trial_command(settings.trial.command, start, portable=portable)
+        command = trial_command(given, start, portable=portable)
     mistakes.raise_if_any()
     return command
 
@@ -128,11 +133,6 @@ def _agree(
         pinned=composition.pinned_groups(files.config_loader, config),
         subdir=_as_written(config.hydra.sweep, "subdir"),
     )
-
-
-def read_own_settings(config: DictConfig) -> Settings:
-    """The settings alone, for what needs no search space. Raises InvalidSweep with every mistake."""
-    return read_settings(_settings_section(config.hydra.sweeper))
 
 
 def _check_fields(settings: Settings, job: Job) -> list[str]:
@@ -160,27 +160,14 @@ class Mistakes:
             return True
         return False
 
+    def add(self, lines: Sequence[str]) -> None:
+        """Takes lines of a step that went on beyond them."""
+        self._lines += lines
+
     def raise_if_any(self) -> None:
         """Raises InvalidSweep with all that was collected."""
         if self._lines:
             raise InvalidSweep(self._lines)
-
-
-def _settings_section(section: DictConfig) -> dict[str, Any]:
-    """`hydra.sweeper` without its search space, resolved: the same on Hydra 1.3, which resolved it before, and 1.4."""
-    plain: dict[str, Any] = {}
-    mistakes = []
-    for key in map(str, section):
-        if key in SEARCH_SPACE_KEYS:
-            continue
-        try:
-            value = section[key]
-            plain[key] = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-        except OmegaConfBaseException as error:
-            mistakes.append(f"hydra.sweeper.{key}: {' '.join(str(error).split())}")
-    if mistakes:
-        raise InvalidSweep(mistakes)
-    return plain
 
 
 def _as_written(section: DictConfig, key: str) -> str | None:

@@ -15,7 +15,12 @@ from vertex_sweeper.conditions import Node, decide, link
 from vertex_sweeper.entries import Entry
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.expressions import Domain, categorical, domain_of, elements_of, holds_sweep, merged, unique_aliases
+from vertex_sweeper.settings.credentials import credential_in
 from vertex_sweeper_runtime.contract import Condition, Parameter, Slot
+
+MOST_FIXED_SHOWN = 6
+LONGEST_SHOWN = 60
+"""Of so many fixed overrides a message shows so much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,25 @@ def build_space(entries: Sequence[Entry]) -> SearchSpace:
     sequence = tuple(Slot(next(slots).id) if text is None else text for text in fixed)
     sources = {node.id: node.entry.source for node in nodes}
     return SearchSpace(_parents_first(nodes, conditions), sequence, tuple(notes), sources)
+
+
+def nothing_to_tune(space: SearchSpace) -> str:
+    """The line about a sweep that sweeps nothing, with what it fixes."""
+    remedy = "sweep at least one key, as in lr='interval(1e-4, 1e-1)' or model=cnn,vit"
+    fixed = [_shown(line) for line in space.sequence if isinstance(line, str)]
+    more = f" and {len(fixed) - MOST_FIXED_SHOWN} more" if len(fixed) > MOST_FIXED_SHOWN else ""
+    return (
+        f"nothing to tune: fixed are {', '.join(fixed[:MOST_FIXED_SHOWN])}{more}: {remedy}"
+        if fixed
+        else f"nothing to tune: {remedy}"
+    )
+
+
+def _shown(line: str) -> str:
+    key, equals, text = line.partition("=")
+    if credential_in(key, text):
+        return key
+    return f"{key}{equals}{text[:LONGEST_SHOWN]}{'…' if len(text) > LONGEST_SHOWN else ''}"
 
 
 def misread(entries: Sequence[Entry]) -> list[str]:

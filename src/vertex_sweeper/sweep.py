@@ -29,7 +29,8 @@ from vertex_sweeper.follow import Task, folder_in, follow_to_end, output_of
 from vertex_sweeper.interrupt import EXIT_CODE, Interrupt, ending
 from vertex_sweeper.interruptible import interruptible
 from vertex_sweeper.outcome import Outcome, Trial, read_outcome
-from vertex_sweeper.plan import Plan, make_plan, read_own_settings
+from vertex_sweeper.own_settings import unused_to_attach, valid_settings
+from vertex_sweeper.plan import Plan, make_plan
 from vertex_sweeper.services import check_job, open_service
 from vertex_sweeper.submission import submit
 from vertex_sweeper.whitelist import check_whitelist
@@ -95,15 +96,16 @@ def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
 
 def _go_on(arguments: Sequence[str], config: DictConfig) -> Outcome:
     """Follows a job that exists. `multirun.yaml` is that of the command that created it, and is not written here."""
-    settings = read_own_settings(config)
+    settings = valid_settings(config)
     assert settings.attach is not None
-    if arguments:
-        log.info("attach: the job is what it is, and these overrides are not used: %s", " ".join(arguments))
     target = attach.read_target(
         settings.attach,
         endpoint=settings.vertex.endpoint,
         impersonate=settings.vertex.impersonate_service_account,
     )
+    unused = [*unused_to_attach(config, settings, own_directory=target.directory is not None), *arguments]
+    if unused:
+        log.info("attach: the job is what it is, and these are not used: %s", ", ".join(unused))
     directory = target.directory or Path.cwd() / str(config.hydra.sweep.dir)
     return attach.go_on(target, directory, on_interrupt=settings.on_interrupt, wait=settings.wait)
 

@@ -14,7 +14,8 @@ from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.group_files import GroupFiles
 from vertex_sweeper.groups import DEFAULT_GROUP, add_group_spaces
 from vertex_sweeper.resolution import Resolution
-from vertex_sweeper.space import SearchSpace, build_space, misread
+from vertex_sweeper.settings.other_sweepers import space_of_others
+from vertex_sweeper.space import SearchSpace, build_space, misread, nothing_to_tune
 from vertex_sweeper.travelling import aliased, travelling_overrides
 from vertex_sweeper.written_values import Interpolated, Shape, mark_interpolated
 
@@ -35,7 +36,7 @@ def read_space(arguments: Sequence[str], config: DictConfig, files: GroupFiles, 
     travelling = reader.command_line(travelling_overrides(config))
     space = build_space([*travelling, *own])
     if not space.parameters:
-        raise InvalidSweep(["nothing to tune: sweep at least one key, as in lr='interval(1e-4, 1e-1)' or model=cnn,vit"])
+        raise InvalidSweep([nothing_to_tune(build_space(own)), *reader.notes])
     return replace(space, notes=(*resolution.notes, *reader.notes, *notes, *space.notes))
 
 
@@ -57,7 +58,7 @@ def _with_group_spaces(own: list[Entry], reader: EntryReader, group: Any, files:
     if group is None:
         return own, []
     if not isinstance(group, str) or not group.strip("/"):
-        raise InvalidSweep([f"{key}: {group!r} must be the name of a config group, or null for none"])
+        raise InvalidSweep([f"{key}: {group!r} must be the name of a config group, or null for none{space_of_others(group)}"])
     if not files.has_group(group):
         if group == DEFAULT_GROUP:
             return own, []

@@ -112,7 +112,7 @@ def test_a_sweep_that_does_not_wait_is_followed_by_the_app_later(folder: Path, a
     app = run(folder, "train.py", "-m", "hydra/sweeper=vertex", "hydra.sweeper.attach=sweep", "lr=0.5")
     output, _ = app.communicate()
     assert app.returncode == 0, output
-    assert "these overrides are not used: lr=0.5" in output
+    assert "these are not used: lr=0.5" in output
     assert main(["attach", NAME, "--endpoint", f"http://{api.address}", "--sweep-dir", str(folder / "elsewhere")]) == 0
     assert results_in(folder / "elsewhere") == results_in(folder / "sweep")
     assert (folder / "sweep" / "multirun.yaml").read_text() == multirun  # that of the command that made the job

@@ -1,7 +1,7 @@
 """What the user may set under `hydra.sweeper`, as typed values that are valid from birth.
 
 `read_settings` checks everything that can be known without looking at the search space: names (with the near match), types,
-ranges, and rules between settings. Nothing is converted silently; every mistake is reported, together.
+ranges, and rules between settings. No value changes silently; every mistake is reported, together.
 """
 
 from vertex_sweeper.settings.model import (
@@ -21,8 +21,9 @@ from vertex_sweeper.settings.model import (
     TrialSettings,
     VertexSettings,
     WorkerPoolSettings,
+    set_settings,
 )
-from vertex_sweeper.settings.reader import read_settings
+from vertex_sweeper.settings.reader import Reading, read_settings, read_what_is_right
 from vertex_sweeper.settings.rules import LONGEST_DISPLAY_NAME, SWEEP_LABEL
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Measurement",
     "MedianStopping",
     "OnInterrupt",
+    "Reading",
     "Settings",
     "Strategy",
     "StudyStopping",
@@ -45,4 +47,6 @@ __all__ = [
     "VertexSettings",
     "WorkerPoolSettings",
     "read_settings",
+    "read_what_is_right",
+    "set_settings",
 ]

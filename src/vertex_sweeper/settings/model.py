@@ -1,17 +1,18 @@
 """The settings as typed values, with their defaults and a sentence each: what `hydra.sweeper` holds beside the search space.
 
-The table in `docs/settings.md` is made from these classes. Names are Vertex's, in snake case; times are in seconds, sizes in
-GB.
+The table in `docs/settings.md` is made from these classes. Names are Vertex's, in snake case; times are in whole seconds
+or as in `90m`, sizes in GB.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
-from typing import Any, NewType
+from typing import Any
 
 from vertex_sweeper.outcome import Goal
+from vertex_sweeper.settings.durations import Seconds
 
 SEARCH_SPACE_KEYS = ("params", "conditional", "search_space")
 """Keys of `hydra.sweeper` that are the search space and not settings."""
@@ -19,8 +20,6 @@ SEARCH_SPACE_KEYS = ("params", "conditional", "search_space")
 DEFAULT_TRIALS = 20
 DEFAULT_PARALLEL = 2
 
-Seconds = NewType("Seconds", int)
-"""A time, as a whole number."""
 
 ABOUT = "about"
 """The key of a setting's sentence among its field's metadata."""
@@ -216,3 +215,17 @@ class Settings:
     trial: TrialSettings = setting("What runs, and on what.", factory=TrialSettings)
     vertex: VertexSettings = setting("Where it runs on Vertex.", factory=VertexSettings)
     local: LocalSettings = setting("How it runs on this machine.", factory=LocalSettings)
+
+
+def set_settings(settings: Settings) -> list[str]:
+    """The paths of all settings that are not at their defaults."""
+    return list(_differing(settings, Settings(), ""))
+
+
+def _differing(given: Any, default: Any, path: str) -> Iterator[str]:
+    for entry in fields(given):
+        one, other = getattr(given, entry.name), getattr(default, entry.name)
+        if is_dataclass(one) and is_dataclass(other):
+            yield from _differing(one, other, f"{path}{entry.name}.")
+        elif one != other:
+            yield f"{path}{entry.name}"

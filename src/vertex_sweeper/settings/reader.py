@@ -1,10 +1,11 @@
-"""From the plain mapping under `hydra.sweeper` to typed settings. Nothing is converted silently; mistakes are collected."""
+"""From the plain mapping under `hydra.sweeper` to typed settings. Values never change silently; mistakes are collected."""
 
 from __future__ import annotations
 
+import itertools
 import types
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -12,8 +13,24 @@ from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.near import near
 from vertex_sweeper.outcome import Goal
 from vertex_sweeper.settings.credentials import shown
-from vertex_sweeper.settings.model import SEARCH_SPACE_KEYS, Backend, Seconds, Settings
-from vertex_sweeper.settings.rules import broken_rules, missing_for_vertex
+from vertex_sweeper.settings.durations import Seconds, read_seconds
+from vertex_sweeper.settings.model import SEARCH_SPACE_KEYS, Backend, Settings
+from vertex_sweeper.settings.other_sweepers import answers
+from vertex_sweeper.settings.rules import PATH, broken_rules, missing_for_vertex
+from vertex_sweeper.settings.unread import Unread
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What could be read of the settings.
+
+    `unread` is what could not, and has its default in `settings`; `notes` are lines about what was read as something else.
+    """
+
+    settings: Settings
+    mistakes: tuple[str, ...]
+    unread: Unread
+    notes: tuple[str, ...]
 
 
 def read_settings(section: Mapping[str, Any]) -> Settings:
@@ -21,103 +38,178 @@ def read_settings(section: Mapping[str, Any]) -> Settings:
 
     Raises InvalidSweep with every mistake.
     """
+    reading = read_what_is_right(section)
+    if reading.mistakes:
+        raise InvalidSweep(reading.mistakes)
+    return reading.settings
+
+
+def read_what_is_right(
+    section: Mapping[str, Any], *, texts: Mapping[str, str] | None = None, unresolved: Mapping[str, str] | None = None
+) -> Reading:
+    """The settings in `hydra.sweeper` with all mistakes in them; no rule is broken by what could not be read.
+
+    `texts` are values as the command line has them, by their paths; `unresolved` are paths that have no value, and why.
+    """
+    reader = _Reader(texts or {})
+    for where, why in (unresolved or {}).items():
+        reader.cannot_read(where, why)
     known = {key: value for key, value in section.items() if key not in (*SEARCH_SPACE_KEYS, "_target_", "_recursive_")}
-    mistakes: list[str] = []
-    settings: Settings = _read(Settings, known, "hydra.sweeper", mistakes, extra=SEARCH_SPACE_KEYS)
-    mistakes += broken_rules(settings)
-    backend_is_known = not any(mistake.startswith("hydra.sweeper.backend:") for mistake in mistakes)
-    if settings.backend is Backend.VERTEX and backend_is_known and settings.attach is None:
-        mistakes += missing_for_vertex(settings)
-    if mistakes:
-        raise InvalidSweep(mistakes)
-    return settings
+    settings: Settings = reader.read(Settings, known, PATH, extra=SEARCH_SPACE_KEYS)
+    unread = Unread(reader.unread)
+    broken = broken_rules(settings, unread)
+    needs_vertex = settings.backend is Backend.VERTEX and settings.attach is None
+    if needs_vertex and f"{PATH}.backend" not in unread and f"{PATH}.attach" not in unread:
+        broken += missing_for_vertex(settings)
+    # What is at its default because it could not be read breaks no rule.
+    mistakes = [*reader.mistakes, *(line for line in broken if not unread.touches(line.partition(":")[0]))]
+    return Reading(settings, tuple(mistakes), unread, tuple(reader.notes()))
 
 
-def _read(cls: type[Any], section: Mapping[str, Any], path: str, mistakes: list[str], *, extra: Sequence[str] = ()) -> Any:
-    """An instance of a settings class; what is wrong stays at its default and is added to `mistakes`."""
-    hints = get_type_hints(cls)
-    names = [entry.name for entry in fields(cls)]
-    values = {}
-    for key, value in section.items():
-        where = f"{path}.{key}"
-        if key not in names:
-            mistakes.append(f"{where}: unknown setting{near(str(key), [*names, *extra])}")
-        elif value is None and key != "metrics" and not _optional(hints[key]):
-            mistakes.append(f"{where}: must not be null")
-        elif value is not None:
-            try:
-                values[key] = _value(hints[key], value, where, mistakes)
-            except ValueError as error:
-                mistakes += str(error).split("\n")
-    return cls(**values)
+@dataclass(slots=True)
+class _Reader:
+    """Reads settings classes, and collects what is wrong."""
 
+    texts: Mapping[str, str]
+    mistakes: list[str] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)
+    numbers: dict[str, int] = field(default_factory=dict)
 
-def _value(hint: Any, value: Any, where: str, mistakes: list[str]) -> Any:
-    """`value` as the type that `hint` asks for. Raises ValueError; never converts between types."""
-    if _optional(hint):
-        hint = next(part for part in get_args(hint) if part is not type(None))
-    if isinstance(hint, type) and is_dataclass(hint):
+    def read(self, cls: type[Any], section: Mapping[str, Any], path: str, *, extra: Sequence[str] = ()) -> Any:
+        """An instance of a settings class; what is wrong stays at its default."""
+        hints = get_type_hints(cls)
+        names = [entry.name for entry in fields(cls)]
+        values: dict[str, Any] = {}
+        for key, value in section.items():
+            where = f"{path}.{key}"
+            if key not in names:
+                self.mistakes += answers(where, value) or [f"{where}: unknown setting{_meant(str(key), [*names, *extra])}"]
+            elif value is None and key != "metrics" and not _optional(hints[key]):
+                self.cannot_read(where, "must not be null")
+            elif value is not None:
+                found = self.attempt(hints[key], value, where)
+                values.update([(key, found[0])] if found else [])
+        return cls(**values)
+
+    def attempt(self, hint: Any, value: Any, where: str) -> list[Any]:
+        """What was read; nothing, and a mistake, where that could not be."""
+        try:
+            return [self.value(hint, value, where)]
+        except ValueError as error:
+            self.cannot_read(where, str(error))
+            return []
+
+    def cannot_read(self, where: str, why: str) -> None:
+        """One more mistake."""
+        self.unread.add(where)
+        self.mistakes.append(f"{where}: {why}")
+
+    def value(self, hint: Any, value: Any, where: str) -> Any:
+        """`value` as the type that `hint` asks for. Raises ValueError without `where`."""
+        if _optional(hint):
+            hint = next(part for part in get_args(hint) if part is not type(None))
+        if isinstance(hint, type) and is_dataclass(hint):
+            if not isinstance(value, Mapping):
+                raise ValueError(f"{shown(value)} must be a mapping of settings, as in {{{fields(hint)[0].name}: …}}")
+            return self.read(hint, value, where)
+        if isinstance(hint, type) and issubclass(hint, Enum):
+            return _member(hint, value)
+        if get_origin(hint) is Mapping:
+            return self.mapping(hint, value, where)
+        if get_origin(hint) is Sequence:
+            return self.sequence(hint, value, where)
+        return self.plain(hint, value, where)
+
+    def plain(self, hint: Any, value: Any, where: str) -> Any:
+        """A value without parts. Raises ValueError."""
+        if hint is Seconds:
+            return read_seconds(value)
+        if hint is str:
+            return self.text(value, where)
+        if type(value) is not hint:
+            raise ValueError(f"{shown(value)} must be {_TYPE_NAMES[hint]}{_type_remedy(value)}")
+        return value
+
+    def text(self, value: Any, where: str) -> str:
+        """A text, or what reads as something else and was meant as one, exactly as it was written. Raises ValueError."""
+        if isinstance(value, str):
+            return value
+        if where in self.texts and not isinstance(value, Mapping | list):
+            return self.texts[where]
+        if type(value) is int:
+            self.numbers[where] = value  # whoever wrote 010 or 1_000 in YAML sees what it is
+            return str(value)
+        raise ValueError(f"{shown(value, where.rpartition('.')[2])} must be a string: quote it")
+
+    def mapping(self, hint: Any, value: Any, where: str) -> Any:
+        """A mapping from texts; what is wrong in it is left out."""
         if not isinstance(value, Mapping):
-            raise ValueError(f"{where}: {shown(value)} must be a mapping of settings, as in {{{fields(hint)[0].name}: …}}")
-        return _read(hint, value, where, mistakes)
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return _member(hint, value, where)
-    if get_origin(hint) is Mapping:
-        return _mapping(hint, value, where, mistakes)
-    if get_origin(hint) is Sequence:
-        return _sequence(hint, value, where, mistakes)
-    if type(value) is not getattr(hint, "__supertype__", hint):
-        raise ValueError(f"{where}: {shown(value)} must be {_TYPE_NAMES[hint]}{_type_remedy(hint, value)}")
-    return value
+            raise ValueError(f"{shown(value)} must be a mapping, as in {{name: value}}")  # noqa: TRY004 - collected with all other mistakes
+        _, kind = get_args(hint)
+        if kind is Any:
+            return {str(key): item for key, item in value.items()}
+        read: dict[str, Any] = {}
+        for key, item in value.items():
+            place = f"{where}.{key}"
+            if isinstance(key, str) or type(key) is int:
+                found = self.attempt(kind, item, place)
+                read.update([(str(key), found[0])] if found else [])
+            else:
+                self.cannot_read(place, f"its name {key!r} must be a string: quote it")
+        return read
 
-
-def _sequence(hint: Any, value: Any, where: str, mistakes: list[str]) -> Any:
-    (kind,) = get_args(hint)
-    if _optional(kind):
+    def sequence(self, hint: Any, value: Any, where: str) -> Any:
+        """A list of settings, or of words. Raises ValueError."""
+        (kind,) = get_args(hint)
+        if _optional(kind):
+            if not isinstance(value, list):
+                raise ValueError(f"{shown(value)} must be a list, with one mapping of settings for each")
+            # An empty place in the list is not an item with defaults: the two mean different things.
+            items = [
+                self.attempt(kind, item, f"{where}[{place}]") if item not in ({}, None) else [None]
+                for place, item in enumerate(value)
+            ]
+            return tuple(itertools.chain(*items))
         if not isinstance(value, list):
-            raise ValueError(f"{where}: {shown(value)} must be a list, with one mapping of settings for each")
-        # An empty place in the list is not an item with defaults: the two mean different things.
-        return tuple(
-            _value(kind, item, f"{where}[{place}]", mistakes) if item not in ({}, None) else None
-            for place, item in enumerate(value)
-        )
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ValueError(f"{where}: {shown(value)} must be a list of strings, one for each word: [python, train.py]")
-    return tuple(value)
+            raise ValueError(f"{shown(value)} must be a list of strings, one for each word: [python, train.py]")  # noqa: TRY004 - collected with all other mistakes
+        return tuple(self.text(item, f"{where}[{place}]") for place, item in enumerate(value))
+
+    def notes(self) -> Iterator[str]:
+        """A line about numbers that are used as texts, and of which only the value is known."""
+        if self.numbers:
+            texts = ", ".join(f"{where}='{number}'" for where, number in self.numbers.items())
+            yield f"numbers that are used as texts: {texts}; quote what should be written otherwise"
 
 
-def _mapping(hint: Any, value: Any, where: str, mistakes: list[str]) -> Any:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{where}: {shown(value)} must be a mapping, as in {{name: value}}")  # noqa: TRY004 - collected with all other mistakes
-    _, kind = get_args(hint)
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return {str(key): _member(kind, item, f"{where}.{key}") for key, item in value.items()}
-    wrong = {key: item for key, item in value.items() if kind is str and not isinstance(item, str)}
-    mistakes += [f"{where}.{key}: {shown(item, str(key))} must be a string: quote it" for key, item in wrong.items()]
-    return {str(key): item for key, item in value.items() if key not in wrong}  # the rules look at the others all the same
-
-
-def _member(cls: type[Enum], value: Any, where: str) -> Enum:
+def _member(cls: type[Enum], value: Any) -> Enum:
     spellings = {member.value if cls is not Goal else member.value.lower(): member for member in cls}
     if value is False and "off" in spellings:  # what YAML reads for a bare `off`
         return spellings["off"]
     if isinstance(value, str) and value.lower() in spellings:
         return spellings[value.lower()]
-    raise ValueError(f"{where}: {value!r} must be one of {', '.join(spellings)}{near(str(value), list(spellings))}")
+    raise ValueError(f"{value!r} must be one of {', '.join(spellings)}{near(str(value), list(spellings))}")
 
 
-_TYPE_NAMES: Mapping[Any, str] = {
-    int: "a whole number",
-    Seconds: "a whole number of seconds",
-    bool: "true or false",
-    str: "a string",
-}
+_TYPE_NAMES: Mapping[Any, str] = {int: "a whole number", bool: "true or false"}
 
 
-def _type_remedy(hint: type, value: Any) -> str:
-    if hint is str:
-        return ": quote it"
+def _type_remedy(value: Any) -> str:
     return f": write it without quotes, {value}" if isinstance(value, str) and value.lstrip("-").isdigit() else ""
+
+
+def _meant(key: str, names: Sequence[str]) -> str:
+    """The setting that was meant: one of the same name elsewhere, or one of a similar name here."""
+    elsewhere = [path for path in _paths(Settings) if path.rpartition(".")[2] == key]
+    return f" (did you mean {' or '.join(elsewhere)}?)" if elsewhere else near(key, names)
+
+
+def _paths(cls: type[Any], path: str = "") -> Iterator[str]:
+    """The paths of all settings, without those of lists' items."""
+    for name, hint in get_type_hints(cls).items():
+        yield f"{path}{name}"
+        for part in (hint, *get_args(hint)):
+            if isinstance(part, type) and is_dataclass(part):
+                yield from _paths(part, f"{path}{name}.")
 
 
 def _optional(hint: Any) -> bool:

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.outcome import Goal
 from vertex_sweeper.service import MOST_LABELS, broken_label_rules
+from vertex_sweeper.settings.durations import as_written
 from vertex_sweeper.settings.machines import broken_machines
-from vertex_sweeper.settings.model import DEFAULT_TRIALS, Algorithm, Backend, Settings, VertexSettings
+from vertex_sweeper.settings.model import Backend, Settings, VertexSettings
+from vertex_sweeper.settings.unread import Unread
 from vertex_sweeper.vertex.endpoint import Endpoint
 from vertex_sweeper.vertex.names import ACCOUNT, LOCATION, PROJECT
 
@@ -26,15 +28,18 @@ OWN_LABELS = MOST_LABELS - 1
 """How many labels a user may set: one is the sweep's own."""
 
 
-def broken_rules(settings: Settings) -> list[str]:
-    """Rules on single values and between settings, that types cannot say."""
+def broken_rules(settings: Settings, unread: Unread) -> list[str]:
+    """Rules on single values and between settings, that types cannot say.
+
+    Nothing is concluded from a setting that could not be read; lines about such a setting itself are the caller's to drop.
+    """
     mistakes = _broken_counts(settings)
     mistakes += _broken_metrics(settings.metrics)
     mistakes += _broken_labels(settings.labels)
     mistakes += _broken_stopping(settings)
-    mistakes += broken_machines(settings.trial)
+    mistakes += broken_machines(settings.trial, unread)
     mistakes += _broken_names(settings.vertex)
-    mistakes += _broken_road(settings)
+    mistakes += _broken_modes(settings, unread)
     if settings.display_name is not None and not 1 <= len(settings.display_name) <= LONGEST_DISPLAY_NAME:
         mistakes.append(
             f"{PATH}.display_name: must have 1 to {LONGEST_DISPLAY_NAME} characters, and has {len(settings.display_name)}"
@@ -57,15 +62,11 @@ def _broken_counts(settings: Settings) -> list[str]:
             for key in stopping.__dataclass_fields__
             if key != "should_stop_asap"
         }
-    mistakes = [f"{PATH}.{key}: {count} must be 1 or more" for key, count in counts.items() if count is not None and count < 1]
-    most = settings.max_trial_count
-    if most is None and settings.algorithm is not Algorithm.GRID:
-        most = DEFAULT_TRIALS
-    for key in ("parallel_trial_count", "max_failed_trial_count"):
-        count = counts[key]
-        if most is not None and count is not None and count > most >= 1:
-            mistakes.append(f"{PATH}.{key}: {count} must not be more than max_trial_count, {most}")
-    return mistakes
+    return [
+        f"{PATH}.{key}: {as_written(count)} must be 1 or more"
+        for key, count in counts.items()
+        if count is not None and count < 1
+    ]
 
 
 def _broken_metrics(metrics: Mapping[str, Goal]) -> list[str]:
@@ -79,10 +80,11 @@ def _broken_metrics(metrics: Mapping[str, Goal]) -> list[str]:
     return mistakes
 
 
-def _broken_road(settings: Settings) -> list[str]:
+def _broken_modes(settings: Settings, unread: Unread) -> list[str]:
     attach, leaves = settings.attach, settings.backend is Backend.LOCAL and not settings.wait
+    creates = attach is None and f"{PATH}.attach" not in unread
     rules = {
-        f"{PATH}.wait: false must not be used with backend=local: trials end with this process": leaves and attach is None,
+        f"{PATH}.wait: false must not be used with backend=local: trials end with this process": leaves and creates,
         f"{PATH}.attach: must not be empty: name a sweep directory or a job": attach == "",
         f"{PATH}.attach: {attach!r} must not be used with dry_run: there is nothing to check": attach and settings.dry_run,
     }
