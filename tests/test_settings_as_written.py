@@ -15,7 +15,7 @@ from hydra_plugins.vertex_sweeper.config import SETTINGS
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.own_settings import read_own_settings, unused_to_attach, valid_settings
 from vertex_sweeper.plan import make_plan
-from vertex_sweeper.settings import Settings, read_settings, read_what_is_right
+from vertex_sweeper.settings import SEARCH_SPACE_KEYS, Settings, read_settings, read_what_is_right
 from vertex_sweeper.settings.durations import LONGEST, read_seconds
 
 SWEPT = "lr=interval(0,1)"
@@ -276,7 +276,7 @@ def test_the_rich_settings_are_right_and_hold_every_setting() -> None:
     left_out = {("attach",)} | {("trial", "worker_pools", 0, key) for key in pool}
     known = {path for path in _leaves({key: item for key, item in SETTINGS.items() if isinstance(item, dict)}) if len(path) > 1}
     assert known - {("params",), ("conditional",)} - set(PLACES) - left_out == set()
-    assert {key for key in SETTINGS if key not in ("_target_", "params", "conditional", "search_space", "attach")} == set(RICH)
+    assert {key for key in SETTINGS if key[0] != "_"} - {*SEARCH_SPACE_KEYS, "attach"} == set(RICH)
 
 
 @pytest.mark.parametrize("path", PLACES, ids=lambda path: ".".join(map(str, path)))

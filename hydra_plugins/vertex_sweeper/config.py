@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import hydra
 from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, StringNode
 
 # Every setting with its default. Null stands where a default depends on other settings, and for a dict that has one: Hydra
 # would merge the user's dict into it, and the default metric would stay beside the user's own.
@@ -77,6 +77,10 @@ SETTINGS: Final[dict[str, Any]] = {
     "local": {"seed": None},
 }
 
+OTHER_TARGET: Final = "_other_target_"
+OTHER_SWEEPERS: Final = ("hydra_plugins.hydra_", "hydra_plugins.hypersweeper.", "hydra._internal.core_plugins.")
+"""How the classes of other sweepers begin: those of Hydra's repository, those named after them, and Hydra's own."""
+
 
 class Placeholder(DictConfig):
     """Stands in the store for the settings. Hydra deep-copies what it loads, and the copy is the config.
@@ -90,7 +94,9 @@ class Placeholder(DictConfig):
             _let_hydra_resolve_early()
         # Hydra 1.3 would read, one by one, what is in the settings, and what is missing there is for the sweep to name.
         settings: dict[Any, Any] = SETTINGS | {"_recursive_": False}
-        return DictConfig(settings, flags={"struct": False})
+        config = DictConfig(settings, flags={"struct": False})
+        config["_target_"] = target_node()
+        return config
 
 
 def _let_hydra_resolve_early() -> None:
@@ -106,6 +112,33 @@ def _let_hydra_resolve_early() -> None:
         return OmegaConf.select(config, path)
 
     OmegaConf.register_new_resolver("hydra", answer, replace=True)
+
+
+def target_node() -> StringNode:
+    """`_target_` as a node that keeps its value where a config was written for another sweeper and still names that one.
+
+    Hydra would make the other one of our settings, or say that it is not installed, with a traceback. So what was given is put
+    beside it, and the sweep says what to do.
+    """
+
+    class Target(StringNode):
+        # Made where the config is loaded: a class of its own costs more than all else in this module.
+        def _set_value(self, value: Any, flags: dict[str, bool] | None = None) -> None:
+            parent = self._get_parent()
+            if isinstance(parent, DictConfig) and str(value).startswith(OTHER_SWEEPERS):
+                parent[OTHER_TARGET] = str(value)
+            else:
+                super()._set_value(value, flags)
+
+        def __deepcopy__(self, memo: dict[int, Any]) -> StringNode:
+            copied = Target()
+            self._deepcopy_impl(copied, memo)
+            return copied
+
+        def __reduce__(self) -> tuple[Any, ...]:
+            return StringNode, (), self.__dict__  # whoever unpickles it need not have this package
+
+    return Target(SETTINGS["_target_"])
 
 
 def store_settings() -> None:

@@ -180,9 +180,15 @@ _WRAPPERS: Final = ("ax_config", "optim", "wandb_sweep_config", "experiment", "e
 """Sections of other sweepers."""
 
 
+OTHER_TARGET: Final = "_other_target_"
+"""Where the plugin's config puts a `_target_` that names another sweeper."""
+
+
 def answers(where: str, value: Any) -> list[str]:
     """A line for a setting that other sweepers have, and for each one in a section of theirs; none for anything else."""
     path = where.removeprefix("hydra.sweeper.")
+    if path == OTHER_TARGET:
+        return [f"hydra.sweeper._target_: {value} is another sweeper: leave it out, hydra/sweeper=vertex has its own"]
     found = _word(path)
     if found is not None:
         return [f"{where}: {_answer(found, value)}"]
