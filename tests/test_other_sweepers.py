@@ -218,6 +218,7 @@ def test_a_section_of_another_sweeper_is_answered_key_by_key() -> None:
         ),
         ({"maxTrialCount": 3}, "hydra.sweeper.maxTrialCount: unknown setting (did you mean max_trial_count?)"),
         ({"max_trial_cuont": 3}, "hydra.sweeper.max_trial_cuont: unknown setting (did you mean max_trial_count?)"),
+        ({"trial": {"count": 3}}, "hydra.sweeper.trial.count: unknown setting (did you mean replica_count?)"),
         ({"zzz": 3}, "hydra.sweeper.zzz: unknown setting"),
         (
             {"optim": None},

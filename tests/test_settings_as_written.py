@@ -286,6 +286,26 @@ def test_one_mistake_in_the_settings_is_one_line(path: tuple[Any, ...]) -> None:
     assert line.startswith("hydra.sweeper." + ".".join(map(str, path)).replace(".0", "[0]"))
 
 
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"image": "app:1", "vertex": {"project": "p", "location": "l"}},
+        {"trial": {"img": "app:1"}, "vertex": {"project": "p", "location": "l"}},
+        {"trial": {"image": "app:1"}, "vertex": {"project": "p", "region": "l", "location": "l"}},
+        {"trial": {"image": "app:1"}, "vertex": {"projct": "p", "location": "l"}},
+        {"trial": {"image": "app:1"}, "project": "p", "vertex": {"location": "l"}},
+    ],
+)
+def test_what_stands_under_another_name_is_not_missing(section: dict[str, Any]) -> None:
+    (line,) = read_what_is_right(section).mistakes
+    assert "unknown setting" in line
+
+
+def test_a_near_spelling_hides_no_mistake_in_what_is_set() -> None:
+    mistakes = read_what_is_right({"backend": "local", "max_trial_cuont": 3, "max_trial_count": 0}).mistakes
+    assert [line.partition(":")[0] for line in mistakes] == ["hydra.sweeper.max_trial_cuont", "hydra.sweeper.max_trial_count"]
+
+
 @pytest.mark.parametrize("path", [("strategy", "sport"), ("metrics", {"a": "maximise", "b": "minimise"})], ids=str)
 def test_several_wrong_words_are_several_lines(path: tuple[str, Any]) -> None:
     name, value = path

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def near(word: str, known: Iterable[str], *, most: int = 1) -> str:
     """` (did you mean X?)` for the closest known spelling, or a few, whatever their case; or nothing."""
+    return meant(nearest(word, known, most=most))
+
+
+def nearest(word: str, known: Iterable[str], *, most: int = 1) -> list[str]:
+    """The closest known spellings, whatever their case."""
     spellings = {spelling.lower(): spelling for spelling in known}
-    matches = difflib.get_close_matches(word.lower(), list(spellings), n=most, cutoff=0.5)
-    return f" (did you mean {' or '.join(spellings[match] for match in matches)}?)" if matches else ""
+    return [spellings[match] for match in difflib.get_close_matches(word.lower(), list(spellings), n=most, cutoff=0.5)]
+
+
+def meant(words: Sequence[str]) -> str:
+    """The end of a line that asks whether one of these was meant; nothing for none."""
+    return f" (did you mean {' or '.join(words)}?)" if words else ""

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.near import near
+from vertex_sweeper.near import meant, near, nearest
 from vertex_sweeper.outcome import Goal
 from vertex_sweeper.settings.credentials import shown
 from vertex_sweeper.settings.durations import Seconds, read_seconds
@@ -83,13 +83,30 @@ class _Reader:
         for key, value in section.items():
             where = f"{path}.{key}"
             if key not in names:
-                self.mistakes += answers(where, value) or [f"{where}: unknown setting{_meant(str(key), [*names, *extra])}"]
+                unset = [name for name in names if section.get(name) is None]
+                self.mistakes += self.unknown(where, value, [*names, *extra], unset)
             elif value is None and key != "metrics" and not _optional(hints[key]):
                 self.cannot_read(where, "must not be null")
             elif value is not None:
                 found = self.attempt(hints[key], value, where)
                 values.update([(key, found[0])] if found else [])
         return cls(**values)
+
+    def unknown(self, where: str, value: Any, names: Sequence[str], unset: Sequence[str]) -> list[str]:
+        """The lines about an unknown setting: one of this name elsewhere was meant, a similar name, or another sweeper's.
+
+        What was meant is not missing because of that.
+        """
+        path, _, key = where.rpartition(".")
+        elsewhere = [known for known in _paths(Settings) if known.rpartition(".")[2] == key]
+        similar = [] if elsewhere else nearest(key, names)
+        if path == PATH or not similar:
+            lines = answers(where, value)
+            if lines:
+                return lines
+        self.unread.update(f"{PATH}.{known}" for known in elsewhere)
+        self.unread.update(f"{path}.{name}" for name in similar if name in unset)
+        return [f"{where}: unknown setting{meant(elsewhere or similar)}"]
 
     def attempt(self, hint: Any, value: Any, where: str) -> list[Any]:
         """What was read; nothing, and a mistake, where that could not be."""
@@ -177,7 +194,7 @@ class _Reader:
     def notes(self) -> Iterator[str]:
         """A line about numbers that are used as texts, and of which only the value is known."""
         if self.numbers:
-            texts = ", ".join(f"{where}='{number}'" for where, number in self.numbers.items())
+            texts = ", ".join(f"{where}={shown(str(value), where.rpartition('.')[2])}" for where, value in self.numbers.items())
             yield f"numbers that are used as texts: {texts}; quote what should be written otherwise"
 
 
@@ -195,12 +212,6 @@ _TYPE_NAMES: Mapping[Any, str] = {int: "a whole number", bool: "true or false"}
 
 def _type_remedy(value: Any) -> str:
     return f": write it without quotes, {value}" if isinstance(value, str) and value.lstrip("-").isdigit() else ""
-
-
-def _meant(key: str, names: Sequence[str]) -> str:
-    """The setting that was meant: one of the same name elsewhere, or one of a similar name here."""
-    elsewhere = [path for path in _paths(Settings) if path.rpartition(".")[2] == key]
-    return f" (did you mean {' or '.join(elsewhere)}?)" if elsewhere else near(key, names)
 
 
 def _paths(cls: type[Any], path: str = "") -> Iterator[str]:
