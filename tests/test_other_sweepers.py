@@ -219,6 +219,16 @@ def test_a_section_of_another_sweeper_is_answered_key_by_key() -> None:
         ({"maxTrialCount": 3}, "hydra.sweeper.maxTrialCount: unknown setting (did you mean max_trial_count?)"),
         ({"max_trial_cuont": 3}, "hydra.sweeper.max_trial_cuont: unknown setting (did you mean max_trial_count?)"),
         ({"trial": {"count": 3}}, "hydra.sweeper.trial.count: unknown setting (did you mean replica_count?)"),
+        (
+            {"n_trial": 3},
+            (
+                "hydra.sweeper.n_trial: unknown setting; n_trials is a setting of Optuna's sweeper: here it is "
+                "hydra.sweeper.max_trial_count=3"
+            ),
+        ),
+        ({"metrcs": {"a": "maximize"}}, "hydra.sweeper.metrcs: unknown setting (did you mean metrics?)"),
+        ({"algoritm": "grid"}, "hydra.sweeper.algoritm: unknown setting (did you mean algorithm?)"),
+        ({"lables": {}}, "hydra.sweeper.lables: unknown setting (did you mean labels?)"),
         ({"zzz": 3}, "hydra.sweeper.zzz: unknown setting"),
         (
             {"optim": None},

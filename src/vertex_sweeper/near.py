@@ -11,10 +11,10 @@ def near(word: str, known: Iterable[str], *, most: int = 1) -> str:
     return meant(nearest(word, known, most=most))
 
 
-def nearest(word: str, known: Iterable[str], *, most: int = 1) -> list[str]:
-    """The closest known spellings, whatever their case."""
+def nearest(word: str, known: Iterable[str], *, most: int = 1, cutoff: float = 0.5) -> list[str]:
+    """The closest known spellings, whatever their case; at 1, `cutoff` takes no other one."""
     spellings = {spelling.lower(): spelling for spelling in known}
-    return [spellings[match] for match in difflib.get_close_matches(word.lower(), list(spellings), n=most, cutoff=0.5)]
+    return [spellings[match] for match in difflib.get_close_matches(word.lower(), list(spellings), n=most, cutoff=cutoff)]
 
 
 def meant(words: Sequence[str]) -> str:

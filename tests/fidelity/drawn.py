@@ -290,7 +290,7 @@ class Drawing:
             1e-5,
             True,
             [1, "2", None, "it's"],
-            {"a": {1: "x,y", 2.5: [None, " ", ""]}, "b c": "1"},
+            {"a": {1: "Hello, x", 2.5: [None, " ", ""]}, "b c": "1"},
             [[], {}],
         )
         value = self._dice.choice(values)

@@ -146,6 +146,7 @@ WORDS: Final[Mapping[str, Word]] = {
     # W&B sweeps.
     "method": Word((WANDB,), "algorithm", _algorithm),
     "metric": Word((WANDB, RAY), "metrics", _metric),
+    "goal": Word((WANDB,), "metrics", _goal, _RETURNED),
     "parameters": _PARAMS._replace(sweepers=(WANDB,)),
     "count": _most(WANDB),
     "run_cap": _most(WANDB),
@@ -184,8 +185,13 @@ OTHER_TARGET: Final = "_other_target_"
 """Where the plugin's config puts a `_target_` that names another sweeper."""
 
 
-def answers(where: str, value: Any) -> list[str]:
-    """A line for a setting that other sweepers have, and for each one in a section of theirs; none for anything else."""
+def answers(where: str, value: Any, *, spelling: str = "") -> list[str]:
+    """A line for a setting that other sweepers have, and for each one in a section of theirs; none for anything else.
+
+    `spelling` is what was meant, where that is another word.
+    """
+    if spelling:
+        return [f"{where}: unknown setting; {spelling} {_answer(WORDS[spelling], value)}"] if spelling in WORDS else []
     path = where.removeprefix("hydra.sweeper.")
     if path == OTHER_TARGET:
         return [f"hydra.sweeper._target_: {value} is another sweeper: leave it out, hydra/sweeper=vertex has its own"]

@@ -15,7 +15,7 @@ from vertex_sweeper.outcome import Goal
 from vertex_sweeper.settings.credentials import shown
 from vertex_sweeper.settings.durations import Seconds, read_seconds
 from vertex_sweeper.settings.model import SEARCH_SPACE_KEYS, Backend, Settings
-from vertex_sweeper.settings.other_sweepers import answers
+from vertex_sweeper.settings.other_sweepers import WORDS, answers
 from vertex_sweeper.settings.rules import PATH, broken_rules, missing_for_vertex
 from vertex_sweeper.settings.unread import Unread
 
@@ -99,9 +99,10 @@ class _Reader:
         """
         path, _, key = where.rpartition(".")
         elsewhere = [known for known in _paths(Settings) if known.rpartition(".")[2] == key]
-        similar = [] if elsewhere else nearest(key, names)
+        others = nearest(key, WORDS, cutoff=0.8) if path == PATH else []
+        similar = [] if elsewhere else nearest(key, [*names, *others])
         if path == PATH or not similar:
-            lines = answers(where, value)
+            lines = answers(where, value) or answers(where, value, spelling=similar[0] if similar else "")
             if lines:
                 return lines
         self.unread.update(f"{PATH}.{known}" for known in elsewhere)
