@@ -339,8 +339,7 @@ def test_the_rest_is_planned_with_what_could_be_read(app: App, tmp_path: Path, o
     """The script is outside the working directory, where no container would find it, and there is nothing to start."""
     swept = [] if any(override.startswith("lr=") for override in overrides) else [SWEPT]
     config = app.multirun(["hydra/sweeper=vertex", *swept, *overrides])
-    outside = start_of(tmp_path)
-    start = replace(outside, directory=app.folder)
+    start = replace(start_of(tmp_path, "--multirun", *swept, *overrides), directory=app.folder)
     if "trial.command" in keys[0]:
         start = replace(start, argv=[""])
     with pytest.raises(InvalidSweep) as caught:
@@ -349,29 +348,10 @@ def test_the_rest_is_planned_with_what_could_be_read(app: App, tmp_path: Path, o
     assert len(caught.value.mistakes) == len(keys), caught.value
 
 
-@pytest.mark.parametrize(
-    ("overrides", "counts", "line"),
-    [
-        ([SWEPT, "max_trial_count=1", "parallel_trial_count=2"], (1, 1, 1), "parallel_trial_count=2 is lowered to 1"),
-        ([SWEPT, "max_trial_count=3", "max_failed_trial_count=9"], (3, 2, 3), "max_failed_trial_count=9 is lowered to 3"),
-        ([SWEPT, "parallel_trial_count=30"], (20, 20, 20), "parallel_trial_count=30 is lowered to 20"),
-        (
-            [SWEPT, "max_trial_count=2", "parallel_trial_count=4", "max_failed_trial_count=3"],
-            (2, 2, 2),
-            "parallel_trial_count=4 and max_failed_trial_count=3 are lowered to 2",
-        ),
-        (["n=1,2", "algorithm=grid", "parallel_trial_count=4"], (2, 2, 2), "parallel_trial_count=4 is lowered to 2"),
-        ([SWEPT, "max_trial_count=1"], (1, 1, 1), None),
-        ([SWEPT, "max_trial_count=4", "parallel_trial_count=4", "max_failed_trial_count=4"], (4, 4, 4), None),
-    ],
-)
-def test_counts_are_lowered_to_the_number_of_trials_with_a_line(
-    app: App, overrides: list[str], counts: tuple[int, int, int], line: str | None
-) -> None:
-    plan = app.plan(*(text if text.startswith(("lr", "n=")) else f"hydra.sweeper.{text}" for text in overrides))
-    assert (plan.job["maxTrialCount"], plan.job["parallelTrialCount"], plan.job["maxFailedTrialCount"]) == counts
-    told = [note for note in plan.notes if "lowered" in note]
-    assert told == ([] if line is None else [f"{line}: so many trials there are"])
+@pytest.mark.parametrize("most", [None, 1])
+def test_counts_above_the_number_of_trials_are_no_mistake(most: int | None) -> None:
+    section = {"backend": "local", "max_trial_count": most, "parallel_trial_count": 40, "max_failed_trial_count": 30}
+    assert read_what_is_right(section).mistakes == ()
 
 
 @pytest.mark.parametrize(

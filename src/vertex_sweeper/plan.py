@@ -79,7 +79,7 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     compose = composition.composer(config_loader, config.hydra.job.config_name)
     roots = drift.machine_roots(start.directory)
     checked = TrialConfigCheck(settings, files, compose, roots).check(space, agree, left_behind(config))
-    lost = [_LOST] if settings.backend is Backend.VERTEX and settings.vertex.base_output_directory is None else []
+    lost = [_LOST] if place.container and settings.vertex.base_output_directory is None else []
     found = [*unchecked, *checked.notes, *spec.count_trials(settings, space).notes, *lost]
     return Plan(
         settings=settings,
