@@ -87,9 +87,7 @@ def _is_sentence(sweep: ChoiceSweep) -> bool:
     return begins_like_one or any(re.search(r"\s", part) for part in parts)
 
 
-def _no_expression(
-    key: str, value: Any, path: tuple[str | int, ...], text: str, parser: OverridesParser
-) -> str:
+def _no_expression(key: str, value: Any, path: tuple[str | int, ...], text: str, parser: OverridesParser) -> str:
     remedy = "list whole values side by side, as in `[a,b],[c,d]`"
     if all(isinstance(name, str) and re.fullmatch(r"[A-Za-z_][\w-]*", name) for name in path):
         remedy = f"give it its own dotted key, {'.'.join([key, *map(str, path)])}: {json.dumps(text, ensure_ascii=False)}"
