@@ -18,7 +18,8 @@ from omegaconf import DictConfig, OmegaConf, StringNode
 # would merge the user's dict into it, and the default metric would stay beside the user's own.
 SETTINGS: Final[dict[str, Any]] = {
     "_target_": "hydra_plugins.vertex_sweeper.sweeper.VertexSweeper",
-    "_recursive_": False,  # Hydra 1.3 would make objects of what another sweeper left here, a `sampler` with its `_target_`
+    # Hydra 1.3 would read, one by one, what is in the settings, and make objects of what another sweeper left there (`sampler`).
+    "_recursive_": False,
     # The job.
     "backend": "vertex",
     "metrics": None,
@@ -93,9 +94,7 @@ class Placeholder(DictConfig):
     def __deepcopy__(self, memo: dict[int, Any]) -> DictConfig:
         if hydra.__version__.startswith("1.3."):
             _let_hydra_resolve_early()
-        # Hydra 1.3 would read, one by one, what is in the settings, and what is missing there is for the sweep to name.
-        settings: dict[Any, Any] = SETTINGS | {"_recursive_": False}
-        config = DictConfig(settings, flags={"struct": False})
+        config = DictConfig(SETTINGS, flags={"struct": False})
         config["_target_"] = target_node()
         return config
 

@@ -18,7 +18,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from vertex_sweeper.expressions import elements_of, holds_sweep
-from vertex_sweeper.fixed_values import fixed_text, fixed_value_notes, text_of
+from vertex_sweeper.fixed_values import fixed_value_notes, hidden_expression, text_of
 from vertex_sweeper.written_values import Interpolated
 
 PARAMS = "hydra.sweeper.params"
@@ -140,19 +140,22 @@ class EntryReader:
         if key.startswith("~") and value is None:
             return key
         self.notes += (f"{source}.{note}" for note in fixed_value_notes(key, value))
-        try:
-            return f"{key}={fixed_text(key, value, self._parser)}"
-        except ValueError as error:
-            self.mistakes.append(f"{source}.{key}: {error}")
+        hidden = hidden_expression(key, value, self._parser)
+        if hidden is not None:
+            self.mistakes.append(f"{source}.{hidden}")
             return None
+        return self.fixed_line(key, value, source)
 
     def fixed_line(self, key: str, value: Any, source: str) -> str | None:
-        """A value as an override that Hydra reads as this very value; None, and a mistake, where no text is."""
-        try:
-            return f"{key}={text_of(value, self._parser)}"
-        except ValueError as error:
-            self.mistakes.append(f"{source}.{key}: {error}")
-            return None
+        """A YAML value as an override that Hydra reads as this very value; None, and a mistake, where no text is."""
+        text = text_of(value, self._parser)
+        if text is not None:
+            return f"{key}={text}"
+        why = "bytes, or keys of a mapping that are empty, not plain text, or look like a number, bool or null"
+        self.mistakes.append(
+            f"{source}.{key}: {value!r} cannot be said in Hydra's override grammar ({why}): set it in a config of your app"
+        )
+        return None
 
     def _condition(self, text: str, where: str) -> When | None:
         try:

@@ -23,24 +23,21 @@ from vertex_sweeper.other_spaces import as_choice, as_expression, quoted
 _LONGEST_SHOWN = 100
 
 
-def fixed_text(key: str, value: Any, parser: OverridesParser) -> str:
-    """What stands behind `key=`, so that Hydra reads this very value.
+def text_of(value: Any, parser: OverridesParser) -> str | None:
+    """What stands behind `key=`, so that Hydra reads this very value; None where no text does."""
+    try:
+        text = str(Transformer.str(quoted(value)))
+        if repr(parser.parse_override(f"x={text}").value()) == repr(value):  # repr tells 1 from '1', 1.0 and True
+            return text
+    except (HydraException, AssertionError):  # AssertionError: Hydra's printer meets a type that its grammar does not have
+        pass
+    return None
 
-    Raises ValueError, without the key, where a sweep hides in it, and where no text says it.
-    """
-    for path, text in _texts(value):
-        if _is_expression(text, parser):
-            raise ValueError(_no_expression(key, value, path, text))
-    return text_of(value, parser)
 
-
-def text_of(value: Any, parser: OverridesParser) -> str:
-    """The same for a value whose texts are texts whatever they look like. Raises ValueError where no text says it."""
-    found = _said(value, parser)
-    if found is None:
-        why = "bytes, or keys of a mapping that are empty, not plain text, or look like a number, bool or null"
-        raise ValueError(f"{value!r} cannot be said in Hydra's override grammar ({why}): set it in a config of your app")
-    return found
+def hidden_expression(key: str, value: Any, parser: OverridesParser) -> str | None:
+    """The line about a text in the value that was meant to be swept; None where there is none."""
+    hidden = next(((path, text) for path, text in _texts(value) if _is_expression(text, parser)), None)
+    return None if hidden is None else f"{key}: {_no_expression(key, value, *hidden, parser)}"
 
 
 def fixed_value_notes(key: str, value: Any) -> Iterator[str]:
@@ -55,16 +52,6 @@ def fixed_value_notes(key: str, value: Any) -> Iterator[str]:
         for name, item in value.items():
             if isinstance(item, Mapping):
                 yield from fixed_value_notes(f"{key}.{name}", item)
-
-
-def _said(value: Any, parser: OverridesParser) -> str | None:
-    try:
-        text = str(Transformer.str(quoted(value)))
-        if repr(parser.parse_override(f"x={text}").value()) == repr(value):  # repr tells 1 from '1', 1.0 and True
-            return text
-    except (HydraException, AssertionError):  # AssertionError: Hydra's printer meets a type that its grammar does not have
-        pass
-    return None
 
 
 def _texts(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -100,11 +87,11 @@ def _is_sentence(sweep: ChoiceSweep) -> bool:
     return begins_like_one or any(re.search(r"\s", part) for part in parts)
 
 
-def _no_expression(key: str, value: Any, path: tuple[str | int, ...], text: str) -> str:
+def _no_expression(key: str, value: Any, path: tuple[str | int, ...], text: str, parser: OverridesParser) -> str:
     remedy = "list whole values side by side, as in `[a,b],[c,d]`"
     if all(isinstance(name, str) and re.fullmatch(r"[A-Za-z_][\w-]*", name) for name in path):
         remedy = f"give it its own dotted key, {'.'.join([key, *map(str, path)])}: {json.dumps(text, ensure_ascii=False)}"
-    said = _said(value, OverridesParser.create())
+    said = text_of(value, parser)
     whole = said if said is not None and len(said) <= _LONGEST_SHOWN else "{name: 'a,b'}"
     as_text = f"{key}: {json.dumps(whole, ensure_ascii=False)}"
     return (

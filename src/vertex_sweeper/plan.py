@@ -62,7 +62,7 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     space = SearchSpace((), ())
     files = GroupFiles(config_loader, config.hydra.job.config_name, given_hydra_overrides(config))
     with mistakes:
-        space = read_space(arguments, config, files, allow_secrets=_secrets_allowed(reading))
+        space = read_space(arguments, config, files, allow_secrets=_may_have_secrets(reading))
     command: Sequence[str] = ()
     with mistakes:
         command = _command_of(reading, config, start, config_loader)
@@ -70,7 +70,6 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
         _refuse_credentials(reading, space)
     mistakes.raise_if_any()
 
-    directory = start.directory / str(config.hydra.sweep.dir)
     place = place_of(settings)
     agree = partial(_agree, settings, command=command, config=config, files=files)
     name = settings.display_name or display_name(str(config.hydra.job.name), start.directory, longest=LONGEST_DISPLAY_NAME)
@@ -86,23 +85,23 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
         contract=checked.contract,
         job=build(checked.contract),
         place=place,
-        directory=directory,
+        directory=start.directory / str(config.hydra.sweep.dir),
         compose=compose,
         notes=(*_notes(section, config), *reading.notes, *space.notes, *found),
     )
+
+
+def _may_have_secrets(reading: Reading) -> bool:
+    return reading.settings.trial.allow_secrets or "hydra.sweeper.trial.allow_secrets" in reading.unread
 
 
 def _refuse_credentials(reading: Reading, space: SearchSpace) -> None:
     """What trials are given stands in the job, as readable as their environment is."""
     fixed = [(item.partition("=")[0], item) for item in space.sequence if isinstance(item, str)]
     swept = [(parameter.key, literal) for parameter in space.parameters for literal in parameter.literals]
-    found = [] if _secrets_allowed(reading) else credentials_among([*fixed, *swept])
+    found = [] if _may_have_secrets(reading) else credentials_among([*fixed, *swept])
     if found:
         raise InvalidSweep(found)
-
-
-def _secrets_allowed(reading: Reading) -> bool:
-    return reading.settings.trial.allow_secrets or "hydra.sweeper.trial.allow_secrets" in reading.unread
 
 
 def _command_of(reading: Reading, config: DictConfig, start: Start, config_loader: ConfigLoader) -> Sequence[str]:
@@ -111,11 +110,10 @@ def _command_of(reading: Reading, config: DictConfig, start: Start, config_loade
     # Where the job runs decides what a container would not have.
     if "hydra.sweeper.backend" in reading.unread or "hydra.sweeper.trial.command" in reading.unread:
         return command
-    portable = reading.settings.backend is Backend.VERTEX
+    given, portable = reading.settings.trial.command, reading.settings.backend is Backend.VERTEX
     with mistakes:
         refuse_absolute_search_paths(config, portable=portable)
     with mistakes:
-        given = reading.settings.trial.command
         if given is None:
             refuse_foreign_arguments(start.line, start.argv, host=start.host, config=config, config_loader=config_loader)
         command = trial_command(given, start, portable=portable)
