@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf, StringNode
 # would merge the user's dict into it, and the default metric would stay beside the user's own.
 SETTINGS: Final[dict[str, Any]] = {
     "_target_": "hydra_plugins.vertex_sweeper.sweeper.VertexSweeper",
-    # Hydra 1.3 would read, one by one, what is in the settings, and make objects of what another sweeper left there (`sampler`).
+    # Hydra 1.3 would read, one by one, what is in the settings, and make objects of what another sweeper left there.
     "_recursive_": False,
     # The job.
     "backend": "vertex",
