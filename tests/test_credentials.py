@@ -151,8 +151,76 @@ def test_a_credential_among_a_trials_overrides_or_words_is_refused_as_in_its_env
     app.plan("lr=interval(0, 1)", *words, "hydra.sweeper.trial.allow_secrets=true")
 
 
-def test_an_overrides_name_alone_gives_no_credential_away(app: App) -> None:
-    app.plan("lr=interval(0, 1)", "+model.token=cls", "+secret=xyzzy", "name=sk-learn-pipeline-experiment-number-7")
+EXPOSED = {
+    "a password": ("+db.password=hunter2", "+db.password"),
+    "a number for a password": ("+db_password=12345", "+db_password"),
+    "a quoted password": ("+db.passwd='a b'", "+db.passwd"),
+    "a key": ("+apiKey=abc", "+apiKey"),
+    "a key in other words": ("+wandb.api_key=abc", "+wandb.api_key"),
+    "a token": ("+hf_token=cls", "+hf_token"),
+    "a secret": ("++client.secret=xyzzy", "++client.secret"),
+    "credentials": ("+credentials='me and my word'", "+credentials"),
+    "inside a mapping": ("+db={user: me, password: hunter2}", "+db.password"),
+    "deep inside": ("+a={b: [{api_key: xyz}]}", "+a.b.0.api_key"),
+    "a list of tokens": ("+tokens={hf_token: [a1]}", "+tokens.hf_token.0"),
+    "a query": ("name='https://example.org/x?page=1&api_key=abcd1234'", "name"),
+    "a signed address": ("name='https://blob.example.org/x?sv=2020&sig=ab%3Dcd'", "name"),
+    "an address with a token": ("name='https://example.org/?access_token=abcd'", "name"),
+    "a variable of the job": ("+hydra.job.env_set.HF_TOKEN=abc", "+hydra.job.env_set.HF_TOKEN"),
+    "variables of the job": ("++hydra.job.env_set={A: b, WANDB_API_KEY: abc}", "++hydra.job.env_set.WANDB_API_KEY"),
+    "a label": ("hydra.sweeper.labels.hf_token=abc", "hydra.sweeper.labels.hf_token"),
+    "the value of a label": (f"hydra.sweeper.labels.team=glpat-{20 * 'a'}", "hydra.sweeper.labels.team"),
+    "a display name": (f"hydra.sweeper.display_name=ghp_{36 * 'a'}", "hydra.sweeper.display_name"),
+    "a metric": (f"hydra.sweeper.metrics={{ghp_{36 * 'a'}: maximize}}", "hydra.sweeper.metrics"),
+    "a field of the API": (
+        f"hydra.sweeper.spec_overrides.trialJobSpec.tensorboard=ghp_{36 * 'a'}",
+        "hydra.sweeper.spec_overrides.trialJobSpec.tensorboard",
+    ),
+    "a label of the API": (
+        f"hydra.sweeper.spec_overrides.labels.team=glpat-{20 * 'a'}",
+        "hydra.sweeper.spec_overrides.labels.team",
+    ),
+}
+SECRETS = ("hunter2", "12345", "xyzzy", "a b'", "abcd", "ab%3D", "my word", 20 * "a")
+
+
+@pytest.mark.parametrize("case", EXPOSED)
+def test_a_literal_credential_is_refused_wherever_it_would_stand_in_the_job(app: App, case: str) -> None:
+    override, where = EXPOSED[case]
+    with pytest.raises(InvalidSweep) as caught:
+        app.plan("lr=interval(0, 1)", override)
+    (line,) = [line for line in caught.value.mistakes if "allow_secrets" in line]
+    assert line.startswith(f"{where}: its ")
+    assert not any(secret in str(caught.value) for secret in SECRETS)
+
+
+def test_who_insists_may_send_a_literal_credential(app: App) -> None:
+    app.plan("lr=interval(0, 1)", "+db.password=hunter2", "hydra.sweeper.trial.allow_secrets=true")
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "+db.password=${oc.env:DB_PASSWORD,none}",
+        "+model.pad_token=x",
+        "+max_token=512",
+        "+use_auth_token=true",
+        "+secret_dim=4",
+        "+password_file=abc",
+        "+token=null",
+        "+api_key_path=gs://bucket/key",
+        "+password=/etc/secrets/db",
+        "+pool.token=cls,mean",
+        "+sort_key=name",
+        "name=sk-learn-pipeline-experiment-number-7",
+        "name='https://example.org/x?page=1&key='",
+        "name='https://example.org/token/secret'",
+        "+hydra.job.env_set.OMP_NUM_THREADS='1'",
+        "hydra.sweeper.labels.team=vision",
+    ],
+)
+def test_what_only_resembles_a_literal_credential_goes_with_the_trial(app: App, override: str) -> None:
+    app.plan("lr=interval(0, 1)", override)
 
 
 def test_who_insists_may_send_it() -> None:

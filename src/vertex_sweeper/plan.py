@@ -20,13 +20,14 @@ from vertex_sweeper import composition, drift, spec
 from vertex_sweeper.command import Start, trial_command
 from vertex_sweeper.commit import display_name
 from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.exposed_credentials import exposed_credentials
 from vertex_sweeper.group_files import GroupFiles
 from vertex_sweeper.own_settings import read_own_settings
 from vertex_sweeper.process_arguments import refuse_foreign_arguments
 from vertex_sweeper.service import Job
 from vertex_sweeper.services import Place, find_mistakes, place_of
 from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, Backend, Reading, Settings
-from vertex_sweeper.settings.credentials import credentials_among
+from vertex_sweeper.settings.credentials import hidden
 from vertex_sweeper.space import SearchSpace
 from vertex_sweeper.travelling import given_hydra_overrides, left_behind, refuse_absolute_search_paths
 from vertex_sweeper.trial_configs import TrialConfigCheck
@@ -67,7 +68,7 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     with mistakes:
         command = _command_of(reading, config, start, config_loader)
     with mistakes:
-        _refuse_credentials(reading, space)
+        _refuse_credentials(reading, space, files)
     mistakes.raise_if_any()
 
     place = place_of(settings)
@@ -95,11 +96,9 @@ def _may_have_secrets(reading: Reading) -> bool:
     return reading.settings.trial.allow_secrets or "hydra.sweeper.trial.allow_secrets" in reading.unread
 
 
-def _refuse_credentials(reading: Reading, space: SearchSpace) -> None:
+def _refuse_credentials(reading: Reading, space: SearchSpace, files: GroupFiles) -> None:
     """What trials are given stands in the job, as readable as their environment is."""
-    fixed = [(item.partition("=")[0], item) for item in space.sequence if isinstance(item, str)]
-    swept = [(parameter.key, literal) for parameter in space.parameters for literal in parameter.literals]
-    found = [] if _may_have_secrets(reading) else credentials_among([*fixed, *swept])
+    found = [] if _may_have_secrets(reading) else exposed_credentials(space, files.is_group)
     if found:
         raise InvalidSweep(found)
 
@@ -166,7 +165,7 @@ class Mistakes:
     def raise_if_any(self) -> None:
         """Raises InvalidSweep with all that was collected."""
         if self._lines:
-            raise InvalidSweep(self._lines)
+            raise InvalidSweep([hidden(line) for line in self._lines])
 
 
 def _as_written(section: DictConfig, key: str) -> str | None:

@@ -23,6 +23,10 @@ _SHAPES: Final = {
     "a secret key": r"\bsk-(?:[a-z0-9]+-){0,3}[A-Za-z0-9_]{20,}|\b[rs]k_(live|test)_[A-Za-z0-9]{16,}",
     "a JSON web token": r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+",
     "an address with a password in it": r"\b[a-z][a-z0-9+.-]*://[^\s/:@]*:[^\s/@]+@",
+    "an address with a credential in its query": (
+        r"(?i)\b[a-z][a-z0-9+.-]*://\S*[?&;]([\w.-]*(token|secret|passw(or)?d|credentials?|signature|api[_-]?key|access[_-]?key)"
+        r"|sig|key|auth|pwd)=(?!\$\{|\$\()[^\s&;#'\"]{4,}"
+    ),
 }
 
 _SECRETS: Final = frozenset({"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "SECRETS", "CREDENTIAL", "CREDENTIALS", "APIKEY"})
@@ -56,12 +60,36 @@ def credentials_in(env: Mapping[str, str], *, where: str) -> list[str]:
 
 
 def credentials_among(texts: Iterable[tuple[str, str]]) -> list[str]:
-    """A line for each place, beside its text, where a credential of a known form stands.
-
-    The place's own name says nothing here: `model.token=cls` is how apps name their settings.
-    """
+    """A line for each place, beside its text, where a credential of a known form stands, whatever the place is called."""
     found = {where: shape for where, text in texts if (shape := _shape_of(text))}
     return [exposed_line(where, f"its value looks like {shape}") for where, shape in found.items()]
+
+
+def credential_at(key: str, value: Any) -> str | None:
+    """What the value of a config's key looks like, for a message; None when it looks like no credential.
+
+    Of an app's own keys those that end in the word for one count (`db.password`, `hf_token`, `api_key`), and not those with the
+    word somewhere else (`secret_dim`). A number is no token (`max_token`), and an interpolation is resolved in the trial.
+    """
+    text = str(value)
+    shape = _shape_of(text)
+    if shape is not None:
+        return f"its value looks like {shape}"
+    if "${" in text or isinstance(value, bool) or _NO_SECRET.fullmatch(text) or _REFERENCE.fullmatch(text):
+        return None
+    before, last = ["", "", *_words(key)][-2:]
+    if last == "TOKEN":
+        named = before not in _TOKENS_OF_TEXT and not isinstance(value, int | float)
+    else:
+        named = last in _SECRETS or (last == "KEY" and before in _KEYS)
+    return "its name is that of a credential" if named else None
+
+
+def hidden(text: str) -> str:
+    """The text without what has the form of a credential."""
+    for what, shape in _SHAPES.items():
+        text = re.sub(shape, f"({what} is not shown)", text)
+    return text
 
 
 def holds_credential(name: str, value: str) -> bool:
@@ -87,8 +115,7 @@ def exposed_line(where: str, what: str) -> str:
 
 
 def _named_like_one(name: str, value: str) -> bool:
-    # `apiKey`, `API_KEY` and `api-key` alike.
-    words = re.findall(r"[A-Z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).upper())
+    words = _words(name)
     if not words or words[-1] in _ABOUT_ONE:
         return False
     before = words[-2] if len(words) > 1 else ""
@@ -98,3 +125,8 @@ def _named_like_one(name: str, value: str) -> bool:
         # SORT_KEY=name is none; a key by any other name is told by its value.
         return before in _KEYS or _RANDOM.fullmatch(value) is not None
     return not _SECRETS.isdisjoint(words) or (words[-1] == "PWD" and before != "")
+
+
+def _words(name: str) -> list[str]:
+    # `apiKey`, `API_KEY` and `api-key` alike.
+    return re.findall(r"[A-Z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).upper())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.outcome import Goal
 from vertex_sweeper.service import MOST_LABELS, broken_label_rules
+from vertex_sweeper.settings.credentials import credentials_among, credentials_in
 from vertex_sweeper.settings.durations import as_written
 from vertex_sweeper.settings.machines import broken_machines
 from vertex_sweeper.settings.model import Backend, Settings, VertexSettings
@@ -35,6 +37,8 @@ def broken_rules(settings: Settings, unread: Unread) -> list[str]:
     """
     mistakes = _broken_counts(settings)
     mistakes += _broken_metrics(settings.metrics)
+    if not settings.trial.allow_secrets and f"{PATH}.trial.allow_secrets" not in unread:
+        mistakes += _exposed_credentials(settings)
     mistakes += _broken_labels(settings.labels)
     mistakes += _broken_stopping(settings)
     mistakes += broken_machines(settings.trial, unread)
@@ -89,6 +93,15 @@ def _broken_modes(settings: Settings, unread: Unread) -> list[str]:
         f"{PATH}.attach: {attach!r} must not be used with dry_run: there is nothing to check": attach and settings.dry_run,
     }
     return [line for line, broken in rules.items() if broken]
+
+
+def _exposed_credentials(settings: Settings) -> list[str]:
+    """What looks like a credential in names and labels; containers and `spec_overrides` are looked at where they are built."""
+    texts = [(f"{PATH}.display_name", settings.display_name or "")]
+    texts += [(f"{PATH}.metrics", id) for id in settings.metrics]
+    texts += [(f"{PATH}.labels", key) for key in settings.labels]
+    texts += [(f"{PATH}.vertex.{key}", str(value or "")) for key, value in asdict(settings.vertex).items()]
+    return [*credentials_in(settings.labels, where=f"{PATH}.labels"), *credentials_among(texts)]
 
 
 def _broken_labels(labels: Mapping[str, str]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.service import MOST_LABELS, OUTPUT_FIELDS, Job, broken_label_rules
 from vertex_sweeper.settings import SWEEP_LABEL
-from vertex_sweeper.settings.credentials import credentials_in, shown
+from vertex_sweeper.settings.credentials import credentials_among, credentials_in, shown
 from vertex_sweeper_runtime.contract import VARIABLE
 
 _ROOT: Final = "hydra.sweeper.spec_overrides"
@@ -157,16 +157,38 @@ def _new_labels(job: Job, merged: Job) -> Iterator[str]:
             yield from (f"{_ROOT}.labels.{key}: {broken}" for broken in broken_label_rules(key, value))
 
 
+_IN_ENVIRONMENT: Final = re.compile(r".*\.env\[\d+\]\.(name|value)")
+
+
 def _new_credentials(job: Job, merged: Job) -> list[str]:
     """Credentials that came in by an override; those in the settings were looked at there."""
-    known = [variable for container in _containers(job).values() for variable in _variables(container)]
-    return [
+    known, known_texts = set(_all_variables(job)), set(_texts(job))
+    variables = [
         line
-        for container in _containers(merged).values()
-        for name, value in _variables(container)
+        for name, value in _all_variables(merged)
         if (name, value) not in known
         for line in credentials_in({name: value}, where=f"{_ROOT} (env)")
     ]
+    texts = [(path, text) for path, text in _texts(merged) if (path, text) not in known_texts]
+    others = [(f"{_ROOT}.{path}", text) for path, text in texts if not _IN_ENVIRONMENT.fullmatch(path)]
+    return [*variables, *credentials_among(others)]
+
+
+def _all_variables(job: Job) -> list[tuple[str, str]]:
+    return [variable for container in _containers(job).values() for variable in _variables(container)]
+
+
+def _texts(part: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """All texts in a part of the job, names of fields and labels among them, by their paths."""
+    if isinstance(part, Mapping):
+        for key, value in part.items():
+            yield path.lstrip("."), str(key)
+            yield from _texts(value, f"{path}.{key}")
+    elif isinstance(part, list):
+        for place, item in enumerate(part):
+            yield from _texts(item, f"{path}[{place}]")
+    elif isinstance(part, str):
+        yield path.lstrip("."), part
 
 
 def _containers(job: Job) -> dict[int, Mapping[str, Any]]:
