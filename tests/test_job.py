@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass
 from functools import reduce
 from typing import Any, get_args, get_type_hints
 
+import hydra
 import pytest
 from jobs import EVERYWHERE, JOBS, LR, RECORDED, plan_of, recording_app, request_of, settings
 from support import App
@@ -195,6 +196,12 @@ def test_overrides_of_the_multirun_itself_stay_here(app: App) -> None:
     here = ["hydra.sweep.dir=x", "hydra.run.dir=y", "hydra.job.num=3", "hydra/launcher=basic", "hydra.mode=MULTIRUN"]
     plan = app.plan("lr=interval(0,1)", *here, "hydra.job.chdir=true", "hydra.sweep.subdir=t", "hydra/job_logging=none")
     assert plan.contract.sequence == ("hydra.job.chdir=true", "hydra.sweep.subdir=t", "hydra/job_logging=none", Slot("lr"))
+
+
+@pytest.mark.skipif(hydra.__version__.startswith("1.3."), reason="Hydra 1.3 knows no brackets in keys")
+def test_so_they_do_however_their_keys_are_spelled(app: App) -> None:
+    plan = app.plan("lr=interval(0,1)", "hydra[sweep].dir=x", "hydra.run[dir]=y", "hydra[job][num]=3", "hydra[job].chdir=true")
+    assert plan.contract.sequence == ("hydra[job].chdir=true", Slot("lr"))
 
 
 def test_an_interpolation_in_an_override_of_hydras_own_travels_as_it_was_given(app: App) -> None:

@@ -19,7 +19,8 @@ GROUP: Final = "best"
 """The config group that `best/best.yaml` makes of a sweep directory, and its one option."""
 
 _COMMAND_LINE_ONLY: Final = (("hydra", "searchpath"), ("hydra", "sweeper"), ("hydra", "launcher"))
-"""What Hydra reads in no appended config, or what would start another kind of sweep where somebody sweeps around the trial."""
+"""What Hydra reads in no appended config; and what a trial has of sweeper and launcher where its app's config asks for it,
+because a config cannot set what Hydra's defaults do not know."""
 
 
 def best_config(
@@ -73,10 +74,6 @@ def left_out(overrides: Sequence[str], is_group: Callable[[Override], bool], *, 
     return _Parts.of(overrides, is_group, pinned).left_out
 
 
-_ASKED_FOR = ("hydra.sweeper.", "hydra.launcher.", "hydra/sweeper", "hydra/launcher")
-"""These a trial has only where its app's config asks for them; a config cannot set what Hydra's defaults do not know."""
-
-
 @dataclass(slots=True)
 class _Parts:
     """A list of overrides, sorted into what the parts of a config file can say."""
@@ -92,11 +89,12 @@ class _Parts:
         parts = cls()
         deleted: dict[str, Any] = {}
         for override in OverridesParser.create().parse_overrides(list(overrides)):
-            if override.key_or_group.startswith(_ASKED_FOR):
+            names = tuple(name for part in key_path(override) for name in part.split("/"))
+            if names[:2] in _COMMAND_LINE_ONLY:
                 parts.left_out.append(override.input_line or "")
             elif not _names_group(override, is_group):
                 parts._add_value(override)
-            elif tuple(override.key_or_group.split("/")) in _COMMAND_LINE_ONLY or override.key_or_group == GROUP:
+            elif override.key_or_group == GROUP:
                 parts.left_out.append(override.input_line or "")
             elif override.is_add():
                 parts.appended.append({f"/{_appended_key(override)}": override.value()})
@@ -140,7 +138,7 @@ def _names_group(override: Override, is_group: Callable[[Override], bool]) -> bo
 
 def _fits_hydra(path: Path, value: Mapping[str, Any]) -> bool:
     """Whether an appended config may say this of Hydra's own settings: only the command line extends their schema."""
-    if path == ("hydra",) or path[:2] in _COMMAND_LINE_ONLY:
+    if path == ("hydra",):
         return False
     try:
         OmegaConf.merge(OmegaConf.structured(HydraConf), value["hydra"])

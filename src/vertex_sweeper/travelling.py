@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vertex_sweeper.entries import Entry
 from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.keys import key_path
 
 _STAYS_HERE = (
     "hydra.sweeper",
@@ -35,7 +36,7 @@ def travelling_overrides(config: DictConfig) -> list[str]:
     """Those that a trial needs too (`hydra.job.chdir=true`)."""
     parser = OverridesParser.create()
     lines = given_hydra_overrides(config)
-    keys = {line: parser.parse_override(line).key_or_group.replace("/", ".") for line in lines}
+    keys = {line: ".".join(key_path(parser.parse_override(line))).replace("/", ".") for line in lines}
     return [line for line in lines if not any(keys[line] == name or keys[line].startswith(f"{name}.") for name in _STAYS_HERE)]
 
 
