@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
+import threading
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
 import pytest
 
-from vertex_sweeper.errors import JobNotFound, ServiceError
+from vertex_sweeper.errors import JobNotFound, ServiceError, Unanswered
 from vertex_sweeper.interrupt import Interrupt, Reaction, react
 from vertex_sweeper.service import Job, JobState
 from vertex_sweeper.settings import OnInterrupt
@@ -354,3 +357,62 @@ def test_a_second_ctrl_c_at_the_question_lets_go_and_kills_nothing() -> None:
         assert interrupt.received is signal.SIGINT
         assert react(interrupt, ASK, answer=answer) is Reaction.DETACH
     assert killed == []
+
+
+def test_a_call_gives_what_its_function_gives() -> None:
+    interrupt = Interrupt(lambda: None)
+    assert interrupt.call(lambda: 5, patience=0.0, what="it") == 5
+
+    def fail() -> None:
+        raise MISSING
+
+    with pytest.raises(JobNotFound) as caught:
+        interrupt.call(fail, patience=0.0, what="it")
+    assert caught.value is MISSING
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["answered in time", "not answered"])
+def test_a_signal_in_a_call_is_acknowledged_before_the_answer(
+    answered: bool,  # noqa: FBT001
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    acknowledged = threading.Event()
+
+    class Telling(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            assert record.getMessage().startswith("SIGINT: waiting for the news, ")
+            acknowledged.set()
+
+    def call() -> str:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert acknowledged.wait(60)
+        if not answered:
+            released.wait(60)
+        return "news"
+
+    released = threading.Event()
+    handler = Telling()
+    logging.getLogger("vertex_sweeper.interrupt").addHandler(handler)
+    try:
+        with Interrupt(lambda: None) as interrupt:
+            if answered:
+                assert interrupt.call(call, patience=60.0, what="the news") == "news"
+            else:
+                with pytest.raises(Unanswered, match="SIGINT came before the news"):
+                    interrupt.call(call, patience=0.0, what="the news")
+            assert interrupt.pending
+    finally:
+        released.set()
+        logging.getLogger("vertex_sweeper.interrupt").removeHandler(handler)
+
+
+def test_what_a_signal_asked_for_is_waited_for_as_ever() -> None:
+    interrupt = Interrupt(lambda: None)
+    interrupt.received = signal.SIGINT
+    with pytest.raises(Unanswered):
+        interrupt.call(threading.Event().wait, patience=0.0, what="it")
+    assert not interrupt.pause(lambda _: pytest.fail("it waits"), 1.0)
+    interrupt.settle()
+    assert interrupt.pause(lambda _: None, 1.0)
+    assert interrupt.call(lambda: 5, patience=0.0, what="it") == 5

@@ -233,8 +233,8 @@ def _react(task: Task, interrupt: Interrupt, screen: Screen | None) -> Reaction:
     reaction = react(interrupt, setting, answer=terminal())
     if reaction is Reaction.WAIT:
         log.info("the watch goes on")
-    elif reaction is Reaction.DETACH and interrupt.received is not None:
-        log.info("%s: letting go of the job", interrupt.received.name)
+    elif reaction is Reaction.DETACH:
+        interrupt.acknowledge("letting go of the job")
     return reaction
 
 

@@ -59,6 +59,7 @@ class Interrupt:
         self._again = False
         self._asking = False
         self._settled = False
+        self._acknowledged = False
         self._previous: dict[int, object] = {}
         self.received: signal.Signals | None = None
         """The first signal, once there was one."""
@@ -94,15 +95,12 @@ class Interrupt:
         """
         answer: Future[T] = Future()
         threading.Thread(target=_answer, args=(answer, function), daemon=True).start()
-        told = self.pending
         self._wake_from(lambda: _wait_for(answer, math.inf), lambda: self.pending)
         if self.pending and not answer.done():
-            assert self.received is not None
-            name = self.received.name
-            if not told:
-                log.info("%s: waiting for %s, %g s at most; once more ends this process at once", name, what, patience)
+            self.acknowledge(f"waiting for {what}, {patience:g} s at most")
             if not _wait_for(answer, patience):
-                raise Unanswered(f"{name} came before {what}", transient=True)
+                assert self.received is not None
+                raise Unanswered(f"{self.received.name} came before {what}", transient=True)
         return answer.result()
 
     def ask(self, answer: Callable[[], str]) -> str:
@@ -116,9 +114,16 @@ class Interrupt:
             self._asking = False
         return answers[0] if answers else ""
 
+    def acknowledge(self, what: str) -> None:
+        """Says what is done about the signal that has come, once."""
+        if self.received is not None and not self._acknowledged:
+            self._acknowledged = True
+            log.info("%s: %s; once more ends this process at once", self.received.name, what)
+
     def forget(self) -> None:
         """Makes the next signal the first one again."""
         self.received = None
+        self._acknowledged = False
 
     def settle(self) -> None:
         """What the signal asks for is being done: waiting is as it was before, and the next one ends the process."""

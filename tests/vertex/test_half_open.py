@@ -136,7 +136,7 @@ def watched(start: Start, api: TuningApi, proxy: FrameProxy, *words: str) -> Ite
         yield sweep
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
 def test_a_signal_lets_go_of_a_job_whose_news_do_not_come(
     start: Start, folder: Path, api: TuningApi, proxy: FrameProxy, number: signal.Signals
 ) -> None:

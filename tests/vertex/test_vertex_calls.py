@@ -167,6 +167,22 @@ def test_a_read_is_given_up_after_a_growing_wait(api: FakeApi, service: VertexSe
     assert api.count(GET) == 5
 
 
+@pytest.mark.parametrize("during", ["the call", "the pause"])
+def test_nothing_is_made_again_when_somebody_waits_for_the_process_to_end(api: FakeApi, client: Any, during: str) -> None:
+    brief = during == "the call"
+
+    def pause(_: float) -> None:
+        nonlocal brief
+        brief = True
+
+    service = VertexService("europe-west4", client=client, pause=pause)
+    service.be_brief_when(lambda: brief)
+    api.fail(GET, *[grpc.StatusCode.UNAVAILABLE] * 2)
+    with pytest.raises(ServiceError) as caught:
+        service.get(NAME)
+    assert (caught.value.code, api.count(GET)) == ("UNAVAILABLE", 1)
+
+
 @pytest.mark.parametrize("state", ["JOB_STATE_SUCCEEDED", "JOB_STATE_CANCELLED", "JOB_STATE_CANCELLING"])
 @pytest.mark.parametrize("code", [grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT], ids=lambda c: c.name)
 def test_cancelling_too_late_or_twice_is_no_error(

@@ -93,9 +93,11 @@ def api() -> Iterator[FakeApi]:
 class Closing(FakeApi):
     """Lets a job be read twice, by whoever attaches and by the watch, and never again."""
 
+    code = grpc.StatusCode.PERMISSION_DENIED
+
     def _get(self, request: Any) -> HyperparameterTuningJob:
         if self.count("GetHyperparameterTuningJob") > 1:
-            self.fail("GetHyperparameterTuningJob", *[grpc.StatusCode.PERMISSION_DENIED] * 9, message="denied")
+            self.fail("GetHyperparameterTuningJob", *[self.code] * 9, message="no")
         return super()._get(request)
 
 
@@ -156,6 +158,20 @@ def test_what_was_seen_is_written_when_the_job_cannot_be_read_any_more(
     assert f"the job {NAME} may go on: come back with `vertex-sweeper attach {tmp_path}`" in capsys.readouterr().err
     assert (tmp_path / "trials.csv").read_text().splitlines()[1].startswith("1,SUCCEEDED,16,vit,0.9")
     assert (tmp_path / "best.yaml").exists()
+
+
+def test_a_job_that_is_deleted_while_it_is_watched_is_told_so_and_what_was_seen_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vertex_sweeper.watch.FIRST_PAUSE", 0.0)
+    monkeypatch.setattr("vertex_sweeper.watch.LOOKS", (0.0, 0.0))
+    with Closing() as api:
+        api.code = grpc.StatusCode.NOT_FOUND
+        show(api, "JOB_STATE_RUNNING")
+        assert main(["attach", NAME, *at(api), "--sweep-dir", str(tmp_path)]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1].endswith(f"the job {NAME} was deleted while it was watched; what was seen of it is in {tmp_path}")
+    assert (tmp_path / "trials.csv").read_text().splitlines()[1].startswith("1,SUCCEEDED,16,vit,0.9")
 
 
 def test_list_shows_the_jobs_of_a_region(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:

@@ -131,6 +131,20 @@ def test_a_client_is_opened_once_and_its_login_renewed_when_it_has_expired(token
     assert tokens.asked == 2
 
 
+def test_a_renewed_connection_looks_for_credentials_anew(tokens: TokenServer) -> None:
+    """Whoever watches a job for days logs in again meanwhile, in another shell."""
+    tokens.status = 400
+    expired, valid = login(tokens), login(tokens)
+    valid.token = "new"  # noqa: S105 - of nobody
+    found = [expired, valid]
+    connection = Connection(lambda: (object(), found.pop(0)))
+    with pytest.raises(ServiceError, match="expired or were revoked"):
+        connection.client()
+    connection.renew()
+    connection.client()
+    assert found == []
+
+
 @pytest.mark.parametrize(
     ("impersonate", "remedy"),
     [(None, "expired or were revoked; log in again"), ("sa@p.iam", "cannot act as sa@p.iam: .*serviceAccountTokenCreator")],

@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 _MOMENT: Final = 5.0
 """For how many seconds at most a job's thread is waited for that has next to nothing left to do."""
 
+_GLANCE: Final = 0.2
+"""Seconds for which a thread waits at a time: in the main thread, a signal that came to another one does not wake it."""
+
 
 class LocalService:
     """Runs hyperparameter tuning jobs here: a `Service` that needs no network, no account and no money.
@@ -172,7 +175,9 @@ class LocalService:
         """Returns when a job or trial has changed its state since this thread's last `get` or wait, or after that time."""
         with self._changed:
             seen = getattr(self._seen, "changes", self._changes)
-            self._changed.wait_for(lambda: self._changes != seen, timeout=seconds)
+            end = time.monotonic() + seconds
+            while self._changes == seen and (left := end - time.monotonic()) > 0:
+                self._changed.wait(min(_GLANCE, left))
             self._seen.changes = self._changes
 
     def close(self) -> None:
