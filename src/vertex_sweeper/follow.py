@@ -186,8 +186,9 @@ class Reporter:
         return rerun_of(trial, task.contract, job=id, directory=str(task.directory), output=output)
 
     def _show_tail(self, trial: Trial) -> None:
-        output = self._task.directory / "logs" / f"{trial.number}.log"
-        tail = progress.log_tail(output) if trial.reason and self._tails < MOST_TAILS else []
+        task = self._task
+        output = hints.log_file(task.address, task.name, trial, task.directory) if trial.reason else None
+        tail = progress.log_tail(output) if output is not None and self._tails < MOST_TAILS else []
         if not tail or self.outcome.state in (JobState.CANCELLING, JobState.CANCELLED):
             return
         self._tails += 1

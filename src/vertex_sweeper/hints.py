@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from vertex_sweeper.outcome import Trial
 from vertex_sweeper.services import Address
@@ -43,9 +46,9 @@ def cancel_command(target: Path | str) -> str:
 
 def log_command(address: Address, name: str, trial: Trial, directory: Path) -> str | None:
     """Shows what a trial printed, or says where an emulator has it; None when it is nowhere to be had."""
-    if address.backend is Backend.LOCAL:
-        log = directory / "logs" / f"{trial.number}.log"
-        return shlex.join(["cat", str(log)]) if log.exists() else None
+    log = log_file(address, name, trial, directory)
+    if log is not None or address.backend is Backend.LOCAL:
+        return shlex.join(["cat", str(log)]) if log is not None and log.exists() else None
     job = JobName.parse(name)
     if not _on_vertex(address):
         return f"jobs/{job.id}/logs/{trial.number}.log in the emulator's folder"
@@ -53,6 +56,26 @@ def log_command(address: Address, name: str, trial: Trial, directory: Path) -> s
     if trial.job:  # each trial runs as a custom job of its own, with a log of its own
         return shlex.join(["gcloud", "ai", "custom-jobs", "stream-logs", trial.job.rpartition("/")[2], *place])
     return shlex.join(["gcloud", "ai", "hp-tuning-jobs", "stream-logs", job.id, *place])
+
+
+def log_file(address: Address, name: str, trial: Trial, directory: Path) -> Path | None:
+    """The file on this machine of what a trial printed; None where it is not known.
+
+    An emulator says where its own are. It is believed for a regular file of this user by the name that such a log has, because
+    it may run on another machine, or be none.
+    """
+    if address.backend is Backend.LOCAL:
+        return directory / "logs" / f"{trial.number}.log"
+    if _on_vertex(address) or not trial.log.startswith("file:///"):
+        return None
+    path = Path(unquote(trial.log.removeprefix("file://")))
+    if path.parts[-4:] != ("jobs", JobName.parse(name).id, "logs", f"{trial.number}.log"):
+        return None
+    try:
+        status = path.lstat()
+    except (OSError, ValueError):
+        return None
+    return path if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() else None
 
 
 def _on_vertex(address: Address) -> bool:

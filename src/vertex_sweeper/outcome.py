@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Final
 
-from vertex_sweeper.service import JobState, TrialState, job_state, trial_state
+from vertex_sweeper.service import PRIMARY_REPLICA, JobState, TrialState, job_state, trial_state
 from vertex_sweeper_runtime.contract import Contract, Kind, ServiceValue, Slot
 from vertex_sweeper_runtime.errors import PERMANENT
 
@@ -40,7 +40,7 @@ class Trial:
     `overrides` is the complete list that the trial was given, or empty where that cannot be told. `metrics` is the final
     measurement. `started` is the service's own RFC 3339 text. `reason` says why the trial failed, or what is odd about it, and
     `exit_code` is what its command ended with, where the reason names that. `job` is the name of the job that ran this one
-    trial, where the service has such a thing.
+    trial, where the service has such a thing. `log` is the address the service gives of its replica: an emulator's, of its log.
     """
 
     number: int
@@ -53,6 +53,7 @@ class Trial:
     reason: str = ""
     job: str = ""
     exit_code: int | None = None
+    log: str = ""
 
     @property
     def ended(self) -> bool:
@@ -182,6 +183,7 @@ def _read_trial(trial: Mapping[str, Any], contract: Contract) -> Trial:
         reason="; ".join(_one_line(reason) for reason in reasons if reason),
         job=str(trial.get("customJob") or ""),
         exit_code=exit_code(str(trial.get("infeasibleReason") or "")),
+        log=str(_mapping(trial.get("webAccessUris")).get(PRIMARY_REPLICA) or ""),
     )
 
 

@@ -7,6 +7,7 @@ fields (`OUTPUT_FIELDS`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final, Protocol
@@ -29,8 +30,24 @@ OUTPUT_FIELDS: Final = (
 """What only a service writes into a job."""
 
 
+PRIMARY_REPLICA: Final = "workerpool0-0"
+"""What the service calls the first process of a trial."""
+
 MOST_LABELS: Final = 64
 """How many labels a job may have."""
+
+MOST_POOLS: Final = 4
+"""How many worker pools a trial may have."""
+
+VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""What a container's variable may be called: the reference wants a valid C identifier."""
+
+TPU: Final = re.compile(r"TPU.*|cloud-tpu|ct\w+-hightpu-.*", re.IGNORECASE)
+"""Machines and accelerators that tuning jobs do not take."""
+
+FLEX_START_GPUS: Final = re.compile(r"NVIDIA_(L4|TESLA_A100|A100.*|H100.*|H200.*|B200.*)")
+LONGEST_FLEX_START: Final = 7 * 24 * 60 * 60
+"""What is documented of jobs that queue for GPUs: which ones, and the longest timeout in seconds."""
 
 LABEL_CHARACTERS: Final = 63
 LABEL_BYTES: Final = 127

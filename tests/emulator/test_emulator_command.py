@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,7 +19,10 @@ pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatfor
 
 from vertex_sweeper.cli import main
 from vertex_sweeper.emulator import Emulator
-from vertex_sweeper.services import existing_address, reopen_service, vertex_address
+from vertex_sweeper.hints import log_file
+from vertex_sweeper.outcome import Trial
+from vertex_sweeper.services import Address, existing_address, reopen_service, vertex_address
+from vertex_sweeper.settings import Backend
 from vertex_sweeper.vertex import VertexService
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +48,9 @@ def test_ctrl_c_ends_all_trials_and_leaves_no_folder(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait() == 0
         assert process.stdout is not None
-        where, how = process.stdout.read().splitlines()
+        where, how, *lines = process.stdout.read().splitlines()
+        assert lines[0].endswith("(test) begins: at most 4 trials")
+        assert lines[-1].endswith("cancelled: The job was cancelled.")
         assert where.startswith(f"  trials print into {tmp_path / 'tmp' / 'vertex-emulator-'}")
         assert how == f"  export VERTEX_EMULATOR_HOST={ready['address']}"
     wait_for_death(*[visitor.pid for visitor in visitors])
@@ -160,3 +166,84 @@ def test_the_plugin_for_pytest_loads_nothing_heavy() -> None:
     program = "import sys; before = set(sys.modules); import vertex_sweeper.emulator.pytest_plugin; print(*sorted(sys.modules))"
     modules = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert not {"grpc", "google.cloud.aiplatform_v1", "optuna"} & set(modules)
+
+
+FAILING = """
+import hydra
+
+@hydra.main(version_base="1.3", config_path=None)
+def main(cfg):
+    if cfg.x > 1:
+        raise RuntimeError("this is too much")
+    return cfg.x
+
+main()
+"""
+
+
+def run_failing(tmp_path: Path, *options: str) -> tuple[list[str], list[str]]:
+    """What the emulator and the sweep say of one trial that succeeds and one that fails."""
+    (tmp_path / "app.py").write_text(FAILING)
+    with start_emulator(*options, folder=tmp_path) as (process, ready):
+        settings = ["vertex.project=p", "vertex.location=l", "trial.image=i", "algorithm=grid", "max_failed_trial_count=2"]
+        done = subprocess.run(
+            [sys.executable, "app.py", "-m", "hydra/sweeper=vertex", *[f"hydra.sweeper.{one}" for one in settings], "+x=1,2"],
+            cwd=tmp_path,
+            env={**os.environ, "VERTEX_EMULATOR_HOST": ready["address"]},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+        assert process.stdout is not None
+        said = process.stdout.read().splitlines()[2:]
+    assert done.returncode == 0, done.stdout + done.stderr
+    return said, done.stdout.splitlines()
+
+
+def test_it_says_how_each_job_and_trial_ends_and_the_sweep_shows_the_end_of_a_failed_trials_log(tmp_path: Path) -> None:
+    said, shown = run_failing(tmp_path)
+    kinds = [re.sub(r"[0-9]{19}", "ID", line) for line in said]
+    assert re.fullmatch(r"job ID \(.*\) begins: at most 2 trials", kinds[0])
+    assert kinds[-1] == "job ID succeeded"
+    assert sorted(line for line in kinds if line.endswith("begins")) == [f"job ID: trial {n} begins" for n in (1, 2)]
+    assert "job ID: trial 1 succeeded: objective=1" in kinds
+    (bad,) = [line for line in said if ": trial 2 failed: " in line]
+    log = bad.rpartition("Its log: ")[2]
+    assert re.search(r"/jobs/[0-9]{19}/logs/2\.log$", log)
+    assert any(line.endswith(f"the end of {log}:") for line in shown)
+    assert any("RuntimeError: this is too much" in line for line in shown)
+    assert any(f"cat {log}" in line for line in shown)
+
+
+def test_quiet_it_says_nothing_of_jobs(tmp_path: Path) -> None:
+    assert run_failing(tmp_path, "--quiet")[0] == []
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        pytest.param("jobs/7/logs/2.log", True, id="as an emulator keeps it"),
+        pytest.param("jobs/8/logs/2.log", False, id="of another job"),
+        pytest.param("jobs/7/logs/3.log", False, id="of another trial"),
+        pytest.param("secret", False, id="something else"),
+    ],
+)
+def test_the_place_of_a_log_is_believed_of_a_file_of_ours_with_its_name_only(
+    tmp_path: Path, where: str, *, found: bool
+) -> None:
+    path = tmp_path / "a folder" / where
+    path.parent.mkdir(parents=True)
+    path.write_text("the end\n")
+    name, emulator = f"{PARENT}/hyperparameterTuningJobs/7", Address(Backend.VERTEX, PARENT, "http://127.0.0.1:1")
+    trial = Trial(2, None, {}, (), {}, log=path.as_uri())
+    assert log_file(emulator, name, trial, tmp_path) == (path if found else None)
+    assert log_file(Address(Backend.VERTEX, PARENT), name, trial, tmp_path) is None
+    if os.geteuid() == 0:
+        os.chown(path, 65534, -1)
+        assert log_file(emulator, name, trial, tmp_path) is None
+    path.unlink()
+    assert log_file(emulator, name, trial, tmp_path) is None
+    path.symlink_to(tmp_path)
+    assert log_file(emulator, name, trial, tmp_path) is None

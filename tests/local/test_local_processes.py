@@ -224,7 +224,6 @@ def test_the_environment_is_the_callers_less_what_belongs_to_another_run(start: 
         "FLUX_TASK_RANK",
         "HOROVOD_SIZE",
         "TF_CONFIG",
-        "CLOUD_ML_PROJECT_ID",
         "AIP_MODEL_DIR",
     ]
     ours = {"VERTEX_SWEEPER_CONTRACT": "of an outer sweep", "VERTEX_SWEEPER_MARK_1": "of an outer sweep"}
@@ -235,11 +234,13 @@ def test_the_environment_is_the_callers_less_what_belongs_to_another_run(start: 
         "HOROVOD_FUSION_THRESHOLD": "0",
         "OMPI_MCA_btl": "self",
     }
-    caller = {"PATH": os.environ["PATH"], **kept, **dict.fromkeys(foreign, "7"), **ours}
+    caller = {"PATH": os.environ["PATH"], **kept, "CLOUD_ML_PROJECT_ID": "7", **dict.fromkeys(foreign, "7"), **ours}
     start(environment=caller).create(PARENT, gate.job())
     environ = gate.next().environ
     assert {name: environ[name] for name in kept} == kept
     assert not environ.keys() & {*foreign, "VERTEX_SWEEPER_CONTRACT"}
+    assert environ["CLOUD_ML_PROJECT_ID"].isdecimal()  # a project's number, and not that of the outer run
+    assert environ["CLOUD_ML_PROJECT_ID"] != "7"
     assert environ["VERTEX_SWEEPER_MARK_1"] == "of an outer sweep"  # whoever ends the outer trial finds this one
 
 

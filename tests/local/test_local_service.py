@@ -49,12 +49,13 @@ def test_metrics_of_an_earlier_job_in_the_same_folder_do_not_count(gate: Gate, t
     assert trial["state"] == "INFEASIBLE"
 
 
-def test_further_pools_and_replicas_do_not_run_here_and_the_log_says_so(
+def test_further_pools_do_not_run_here_and_the_log_says_so(
     service: LocalService, gate: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", logger="vertex_sweeper")
     job = gate.job(most=1)
-    job["trialJobSpec"]["workerPoolSpecs"][0]["replicaCount"] = "2"
+    pools = job["trialJobSpec"]["workerPoolSpecs"]
+    pools.append({**pools[0], "replicaCount": "2"})
     ended = run_gated(service, gate, job, "report(acc=0.5); sys.exit(0)")
     assert ended["state"] == "JOB_STATE_SUCCEEDED"
     assert [record.message for record in caplog.records if "first worker pool" in record.message]

@@ -82,13 +82,122 @@ def test_labels_may_be_empty_and_of_any_alphabet() -> None:
     ("settings", "field", "message"),
     [
         pytest.param({"args": ["a" * 60_000, "b" * 40_001]}, "args", "got 100001", id="long arguments"),
-        pytest.param({"env": [{"name": str(n)} for n in range(101)]}, "env", "got 101", id="many variables"),
+        pytest.param({"env": [{"name": f"V{n}"} for n in range(101)]}, "env", "got 101", id="many variables"),
         pytest.param({"env": [{"value": "x"}]}, "env[0].name", "required", id="a variable without a name"),
+        pytest.param({"env": [{"name": "A"}, {"name": "B"}, {"name": "A"}]}, "env[2].name", "'A' again", id="a variable twice"),
+        *(
+            pytest.param({"env": [{"name": name}]}, "env[0].name", repr(name), id=f"a variable called {name!r}")
+            for name in ("A=B", "A B", "1A", "a.b", "a-b", "Ä", "A\n", "A\0", " ")
+        ),
     ],
 )
 def test_a_mistake_in_the_container_is_refused(settings: dict[str, Any], field: str, message: str) -> None:
     job = make_job(command=["c"], **settings)
     assert_refused(job, f"trial_job_spec.worker_pool_specs[0].container_spec.{field}", message)
+
+
+CONTAINER = {"imageUri": "i", "command": ["c"]}
+GPU = {"machineType": "a3-highgpu-8g", "acceleratorType": "NVIDIA_H100_80GB", "acceleratorCount": 8}
+POOL: dict[str, Any] = {"replicaCount": "1", "machineSpec": GPU, "containerSpec": CONTAINER}
+POOLS = "trial_job_spec.worker_pool_specs"
+SCHEDULING = "trial_job_spec.scheduling"
+FLEX: dict[str, Any] = {"strategy": "FLEX_START"}
+
+
+def pooled(pools: list[Any], scheduling: dict[str, Any] | None = None) -> dict[str, Any]:
+    return make_job(command=["c"]) | {"trialJobSpec": {"workerPoolSpecs": pools, "scheduling": scheduling or {}}}
+
+
+@pytest.mark.parametrize(
+    ("pools", "field", "message"),
+    [
+        pytest.param([POOL | {"replicaCount": "2"}], "[0].replica_count", "got 2", id="two primary replicas"),
+        pytest.param([POOL | {"replicaCount": "0"}], "[0].replica_count", "got 0", id="no primary replica"),
+        pytest.param([POOL | {"replicaCount": "-1"}], "[0].replica_count", "got -1", id="fewer primary replicas than none"),
+        pytest.param([POOL, POOL | {"replicaCount": "-1"}], "[1].replica_count", "got -1", id="fewer workers than none"),
+        pytest.param([POOL] * 5, "", "got 5", id="five pools"),
+        pytest.param([POOL, {}, {}, {}, {}], "", "got 5", id="five pools, most of them skipped"),
+        pytest.param(
+            [POOL, POOL | {"containerSpec": CONTAINER | {"env": [{}]}}],
+            "[1].container_spec.env[0].name",
+            "required",
+            id="a variable of a further pool without a name",
+        ),
+        pytest.param(
+            [POOL | {"machineSpec": {"machineType": "cloud-tpu"}}], "[0].machine_spec.machine_type", "TPU", id="a TPU"
+        ),
+        pytest.param(
+            [POOL | {"machineSpec": {"acceleratorType": "TPU_V3"}}],
+            "[0].machine_spec.accelerator_type",
+            "TPU",
+            id="a TPU as accelerator",
+        ),
+    ],
+)
+def test_a_mistake_in_the_worker_pools_is_refused(pools: list[Any], field: str, message: str) -> None:
+    assert_refused(pooled(pools), POOLS + field, message)
+
+
+@pytest.mark.parametrize(
+    ("pools", "field"),
+    [
+        pytest.param([POOL | {"containerSpec": {"command": ["c"]}}], "[0].container_spec.image_uri", id="none"),
+        pytest.param([POOL | {"containerSpec": CONTAINER | {"imageUri": " "}}], "[0].container_spec.image_uri", id="a space"),
+        pytest.param([POOL, POOL | {"containerSpec": {"args": ["a"]}}], "[1].container_spec.image_uri", id="in a further pool"),
+        pytest.param([POOL, {}, {"replicaCount": "1"}], "[2].container_spec", id="a further pool without a container"),
+    ],
+)
+def test_the_api_wants_an_image_for_each_container_and_a_local_run_does_not(pools: list[Any], field: str) -> None:
+    job = pooled(pools)
+    check_job(job)
+    with pytest.raises(InvalidJob) as caught:
+        check_job(job, needs_image=True)
+    assert [path for path, _ in caught.value.fields] == [POOLS + field]
+
+
+@pytest.mark.parametrize(
+    ("pools", "scheduling", "field", "message"),
+    [
+        pytest.param([POOL | {"machineSpec": {}}], FLEX, "strategy", "got none", id="no accelerator"),
+        pytest.param(
+            [POOL | {"machineSpec": GPU | {"acceleratorType": "NVIDIA_TESLA_T4"}}],
+            FLEX,
+            "strategy",
+            "NVIDIA_TESLA_T4",
+            id="another accelerator",
+        ),
+        pytest.param(
+            [POOL, POOL | {"machineSpec": GPU | {"acceleratorCount": 4}}],
+            FLEX,
+            "strategy",
+            "same machine",
+            id="machines that differ",
+        ),
+        pytest.param([POOL], FLEX | {"timeout": "604801s"}, "timeout", "got 604801s", id="more than seven days"),
+        pytest.param([POOL], FLEX | {"maxWaitDuration": "-1s"}, "max_wait_duration", "'-1s'", id="a negative wait"),
+        pytest.param([POOL], {"maxWaitDuration": "1h"}, "max_wait_duration", "'1h'", id="a wait that is no duration"),
+    ],
+)
+def test_a_mistake_in_the_scheduling_is_refused(pools: list[Any], scheduling: dict[str, Any], field: str, message: str) -> None:
+    assert_refused(pooled(pools, scheduling), f"{SCHEDULING}.{field}", message)
+
+
+@pytest.mark.parametrize(
+    ("pools", "scheduling"),
+    [
+        pytest.param([POOL, {}, POOL | {"replicaCount": "7"}, {}], {}, id="four pools, two of them skipped"),
+        pytest.param([{"containerSpec": CONTAINER}], {}, id="a number of replicas that is not set"),
+        pytest.param(
+            [POOL, POOL], FLEX | {"timeout": "604800s", "maxWaitDuration": "0s"}, id="queued for seven days, for ever"
+        ),
+        pytest.param([POOL], {"timeout": "604801s", "strategy": "SPOT"}, id="more than seven days without a queue"),
+        pytest.param(
+            [POOL | {"containerSpec": CONTAINER | {"env": [{"name": name} for name in ("_", "a1", "A_B")]}}], {}, id="variables"
+        ),
+    ],
+)
+def test_trial_jobs_that_the_service_accepts_are_accepted(pools: list[Any], scheduling: dict[str, Any]) -> None:
+    check_job(pooled(pools, scheduling), needs_image=True)
 
 
 @pytest.mark.parametrize("timeout", ["0s", "3600", "-1s", "1h", "infs"])
@@ -172,7 +281,7 @@ def test_a_mistake_in_the_metrics_is_refused(metrics: list[Any], field: str, mes
         ),
         pytest.param(
             [categorical("a", **conditional(child("parentCategoricalValues", ["a"], double(2, 1))))],
-            f"{P}.conditional_parameter_specs[0].parameter_spec[0].double_value_spec",
+            f"{P}.conditional_parameter_specs[0].parameter_spec.double_value_spec",
             "2.0 and 1.0",
             id="a mistake in a child",
         ),
@@ -185,7 +294,7 @@ def test_a_mistake_in_the_parameters_is_refused(parameters: list[Any], field: st
 def test_a_grid_with_a_double_is_refused_in_children_too() -> None:
     nested = categorical("a", **conditional(child("parentCategoricalValues", ["a"], X)))
     job = make_job(command=["c"], parameters=[nested], algorithm="GRID_SEARCH")
-    assert_refused(job, f"{P}.conditional_parameter_specs[0].parameter_spec[0].double_value_spec", "GRID_SEARCH")
+    assert_refused(job, f"{P}.conditional_parameter_specs[0].parameter_spec.double_value_spec", "GRID_SEARCH")
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from google.cloud.aiplatform_v1.types import (
     ListHyperparameterTuningJobsResponse,
 )
 from google.protobuf import any_pb2, empty_pb2
-from google.rpc import status_pb2  # type: ignore[import-untyped]
+from google.rpc import status_pb2
 from grpc_status import rpc_status  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:

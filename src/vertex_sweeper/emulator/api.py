@@ -10,7 +10,8 @@ import secrets
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 from google.cloud.aiplatform_v1.types import DeleteOperationMetadata, ListHyperparameterTuningJobsResponse
@@ -19,7 +20,7 @@ from google.protobuf import empty_pb2, json_format
 
 from vertex_sweeper.emulator.filters import parse_filter
 from vertex_sweeper.emulator.mirror import Mirror, RawJob, to_message
-from vertex_sweeper.emulator.refusal import Refusal
+from vertex_sweeper.emulator.refusal import Refusal, invalid
 from vertex_sweeper.errors import JobNotFound
 from vertex_sweeper.local import LocalService
 from vertex_sweeper.service import OUTPUT_FIELDS
@@ -40,10 +41,12 @@ _OPERATIONS: Final = 1000
 class JobApi:
     """The API's calls for tuning jobs, on a local service. Any thread may call. All raise Refusal, and the service's errors.
 
+    `log_of` is the file of what a trial prints, by the job's id and the trial's.
     `discard` is called with the id of a job that was deleted.
     """
 
-    def __init__(self, service: LocalService, *, discard: Callable[[str], None]) -> None:
+    def __init__(self, service: LocalService, *, log_of: Callable[[str, str], Path], discard: Callable[[str], None]) -> None:
+        self._log_of = log_of
         self._service = service
         self._discard = discard
         self._lock = threading.Lock()
@@ -65,15 +68,16 @@ class JobApi:
     def get_encoded(self, request: Any) -> bytes:
         """The same as the bytes of its message: what clients ask for most, and again and again, is not made anew."""
         _check_name(request.name)
-        return self._mirror(request.name).encode()
+        with _named(request.name):
+            return self._mirror(request.name).encode()
 
     def list_page(self, request: Any) -> Any:
         """A page of the parent's jobs that pass the filter, the newest first."""
         _check_parent(request.parent)
         if request.page_size < 0:
-            raise Refusal("INVALID_ARGUMENT", f"page_size must not be negative, got {request.page_size}.")
+            raise invalid("page_size", f"page_size must not be negative, got {request.page_size}.")
         if not request.read_mask.IsValidForDescriptor(RawJob.DESCRIPTOR):
-            raise Refusal("INVALID_ARGUMENT", f"A job does not have all fields of the read_mask {request.read_mask.paths}.")
+            raise invalid("read_mask", f"A job does not have all fields of the read_mask {request.read_mask.paths}.")
         question = f"{request.parent}\n{request.filter}"
         found = self._find(request.parent, request.filter)
         if request.page_token:
@@ -91,18 +95,23 @@ class JobApi:
     def cancel(self, request: Any) -> Any:
         """Asks the job to end."""
         _check_name(request.name)
-        self._service.cancel(request.name)
+        with _named(request.name):
+            self._service.cancel(request.name)
         return empty_pb2.Empty()
 
     def delete(self, request: Any) -> Any:
         """Forgets a job that has ended, and its files. The operation that the API makes of it is done at once."""
         job_id = _check_name(request.name)
-        if not self._service.delete(request.name):
+        with _named(request.name):
+            deleted = self._service.delete(request.name)
+        if not deleted:
             raise Refusal("FAILED_PRECONDITION", f"{request.name} has not ended: cancel it first.")
         with self._lock:
             self._mirrors.pop(request.name, None)
         self._discard(job_id)
-        operation = operations_pb2.Operation(name=f"{request.name}/operations/{secrets.randbelow(10**18)}", done=True)
+        operation = operations_pb2.Operation(
+            name=f"{request.name}/operations/{10**18 + secrets.randbelow(8 * 10**18)}", done=True
+        )
         operation.metadata.Pack(DeleteOperationMetadata.pb()())
         operation.response.Pack(empty_pb2.Empty())
         with self._lock:
@@ -141,20 +150,29 @@ class JobApi:
             return mirror
         self._service.news(name)  # raises JobNotFound: nobody can fill our memory with names
         with self._lock:
-            return self._mirrors.setdefault(name, Mirror(self._service, name))
+            return self._mirrors.setdefault(name, Mirror(self._service, name, log_of=self._log_of))
 
 
 def _check_parent(parent: str) -> None:
     if not _PARENT.fullmatch(parent):
-        raise Refusal("INVALID_ARGUMENT", f"A parent is projects/PROJECT/locations/LOCATION, got {parent!r}.")
+        raise invalid("parent", f"A parent is projects/PROJECT/locations/LOCATION, got {parent!r}.")
 
 
 def _check_name(name: str) -> str:
     match = _NAME.fullmatch(name)
     if match is None:
         form = "projects/PROJECT/locations/LOCATION/hyperparameterTuningJobs/ID"
-        raise Refusal("INVALID_ARGUMENT", f"A job's name is {form}, got {name!r}.")
+        raise invalid("name", f"A job's name is {form}, got {name!r}.")
     return match.group(1)
+
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Says of a job that is not there what it is, and whose jobs were looked through."""
+    try:
+        yield
+    except JobNotFound as error:
+        raise Refusal("NOT_FOUND", f"The HyperparameterTuningJob {name} is not found: the emulator has no such job.") from error
 
 
 def _masked(job: Any, mask: Any) -> Any:
@@ -175,5 +193,5 @@ def _read_token(token: str, question: str) -> _Key:
     except (ValueError, TypeError):
         asked, time, name = None, "", ""
     if asked != zlib.crc32(question.encode()):
-        raise Refusal("INVALID_ARGUMENT", "The page_token is not one of this list: parent and filter must be the same.")
+        raise invalid("page_token", "The page_token is not one of this list: parent and filter must be the same.")
     return str(time), str(name)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import queue
+import secrets
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from vertex_sweeper.emulator.emulator import HOST, Emulator
 from vertex_sweeper.errors import SweepError
-from vertex_sweeper.files import write_text
+from vertex_sweeper.vertex.connection import TOKEN
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MOST_PORT: Final = 65535
@@ -29,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default=HOST, help="a loopback address; the default is 127.0.0.1")
     parser.add_argument("--tls", action="store_true", help="serve with a certificate made on the spot, for clients that insist")
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep jobs there, and take up those that are there")
+    parser.add_argument("--quiet", action="store_true", help="no line for each job and trial that begins, ends or fails")
     parser.add_argument("--ready-file", type=Path, metavar="FILE", help="write addresses there, as JSON, once it listens")
 
 
@@ -37,11 +40,18 @@ def run(options: argparse.Namespace) -> int:
     if options.ready_file is not None:
         with suppress(OSError):  # what is wrong with the place is said when it is written
             options.ready_file.unlink()  # an earlier emulator's would be taken for ours
+    from vertex_sweeper.emulator.announcer import Announcer
+
     with (
         _ending_signals() as signals,
+        ExitStack() as stack,
         Emulator(host=options.host, port=options.port, tls=options.tls, data=options.data) as emulator,
     ):
         _announce(emulator, options)
+        if not options.quiet:
+            announcer = Announcer(emulator.service, log_of=emulator.log_of, say=_say)
+            announcer.start()
+            stack.callback(announcer.join)  # once the service is closed
         signals.get()
     return 0
 
@@ -64,9 +74,11 @@ def _ending_signals() -> Iterator[queue.SimpleQueue[int]]:
 def _announce(emulator: Emulator, options: argparse.Namespace) -> None:
     ca_file = str(emulator.ca_file) if emulator.ca_file else None
     ready = {"address": emulator.address, "ca_file": ca_file, "rest_address": emulator.rest_address}
+    if emulator.token is not None:
+        ready["token"] = emulator.token
     if options.ready_file is not None:
         try:
-            write_text(options.ready_file, json.dumps(ready) + "\n")
+            _write_private(options.ready_file, json.dumps(ready) + "\n")
         except OSError as error:
             raise SweepError(f"--ready-file {options.ready_file} cannot be written: {error}") from error
     kept = f"kept in {options.data}" if options.data else "gone with it: --data DIR keeps them"
@@ -76,7 +88,26 @@ def _announce(emulator: Emulator, options: argparse.Namespace) -> None:
         lines.append(f"  export GRPC_DEFAULT_SSL_ROOTS_FILE_PATH={ca_file}")
     else:
         lines.append(f"  export VERTEX_EMULATOR_HOST={emulator.address}")
-    print("\n".join(lines), flush=True)  # noqa: T201 - a command-line entry point
+    if emulator.token is not None:
+        lines.append(f"  export {TOKEN}={emulator.token}")
+    _say("\n".join(lines))
+
+
+def _say(text: str) -> None:
+    with suppress(OSError, ValueError):  # whoever read it may have gone; the jobs go on
+        print(text, flush=True)  # noqa: T201 - a command-line entry point
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Writes a file that nobody else may read, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _port(text: str) -> int:

@@ -44,6 +44,8 @@ class Emulator:
         look: How often, in seconds, running trials' metrics are looked at, in jobs that may stop trials early.
         clock: What time it is, in seconds since 1970.
         interceptors: gRPC server interceptors, for tests of clients: they may delay, fail or drop any call.
+        token: What callers must show. None: nothing on Linux, where only processes of this user and root are answered, and
+            elsewhere a token made for this emulator.
 
     Raises:
         ServiceError: It cannot listen there, or another emulator uses the data.
@@ -53,6 +55,7 @@ class Emulator:
         address: `127.0.0.1:PORT`, where gRPC is served.
         rest_address: The same for REST.
         ca_file: The certificate that clients must trust; None without TLS.
+        token: What callers must show, as `authorization: Bearer TOKEN`; None if nothing.
         folder: Where everything is; what a job's trials print is in `jobs/<job id>/logs/`.
         service: The local service behind it all.
     """
@@ -70,6 +73,7 @@ class Emulator:
         look: float = 1.0,
         clock: Callable[[], float] = time.time,
         interceptors: Sequence[grpc.ServerInterceptor] = (),
+        token: str | None = None,
     ) -> None:
         self._host = loopback_address(host)
         self._port = port
@@ -83,7 +87,9 @@ class Emulator:
             "clock": clock,
         }
         self._interceptors = tuple(interceptors)
+        self._token = token
         self._running = ExitStack()
+        self.token = token
         self.address = ""
         self.rest_address = ""
         self.ca_file: Path | None = None
@@ -99,6 +105,10 @@ class Emulator:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
+    def log_of(self, job_id: str, trial: str) -> Path:
+        """The file of what a trial prints."""
+        return self.folder / "jobs" / job_id / "logs" / f"{trial}.log"
+
     def close(self) -> None:
         """Stops listening, and ends all trials. Repeatable."""
         self._running.close()
@@ -107,22 +117,28 @@ class Emulator:
         for module in ("google.cloud.aiplatform_v1", "cryptography", "optuna"):
             require(module, extra="emulator", purpose="the emulator")
         from vertex_sweeper.emulator.api import JobApi
+        from vertex_sweeper.emulator.callers import make_callers
         from vertex_sweeper.emulator.grpc_door import GrpcDoor
         from vertex_sweeper.emulator.rest_door import RestDoor
 
         folder = self.folder = self._find_folder(stack)
         jobs, records = folder / "jobs", folder / "records" if self._data else None
-        self.service = stack.enter_context(LocalService(lambda job_id: jobs / job_id, records=records, **self._settings))
+        self.service = stack.enter_context(
+            LocalService(lambda job_id: jobs / job_id, records=records, needs_image=True, **self._settings)
+        )
         identity = None
         if self._tls:
             from vertex_sweeper.emulator.certificate import make_identity
 
             identity = make_identity(self._host)
             self.ca_file = write_text(folder / "ca.pem", identity.authority.decode())
-        api = JobApi(self.service, discard=lambda job_id: shutil.rmtree(jobs / job_id, ignore_errors=True))
-        door = GrpcDoor(api, host=self._host, port=self._port, identity=identity, interceptors=self._interceptors)
+        api = JobApi(self.service, log_of=self.log_of, discard=lambda job_id: shutil.rmtree(jobs / job_id, ignore_errors=True))
+        callers = make_callers(self._token)
+        self.token = callers.token
+        ends: dict[str, Any] = {"callers": callers, "host": self._host, "identity": identity}
+        door = GrpcDoor(api, port=self._port, interceptors=self._interceptors, **ends)
         stack.callback(door.close)
-        rest = RestDoor(api, host=self._host, identity=identity)
+        rest = RestDoor(api, **ends)
         stack.callback(rest.close)
         self.address, self.rest_address = door.address, rest.address
         self.service.resume()  # with ports at hand, and before anybody can ask for a job

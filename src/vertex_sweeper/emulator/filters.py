@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any, Final
 
-from vertex_sweeper.emulator.refusal import Refusal
+from vertex_sweeper.emulator.refusal import Refusal, invalid
 from vertex_sweeper.service import JobState
 
 Matches = Callable[[Mapping[str, Any]], bool]
@@ -136,7 +136,7 @@ class _Parser:
         return self._tokens[self._next - 1]
 
     def _refusal(self, why: str) -> Refusal:
-        return Refusal("INVALID_ARGUMENT", f"Invalid filter {self._text!r}: {why}.")
+        return invalid("filter", f"Invalid filter {self._text!r}: {why}.")
 
 
 def _unquote(token: str) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timezone
+from pathlib import Path
 from typing import Any
 
 from google.cloud.aiplatform_v1.types import HyperparameterTuningJob, JobState, Trial
 from google.protobuf import json_format
 
 from vertex_sweeper.local import LocalService
+from vertex_sweeper.service import PRIMARY_REPLICA
 
 RawJob = HyperparameterTuningJob.pb()
 """The message's class without the client's wrapping, which costs more than all else."""
@@ -25,7 +28,8 @@ def to_message(job: Any) -> Any:
 class Mirror:
     """One job of a service; any thread may ask."""
 
-    def __init__(self, service: LocalService, name: str) -> None:
+    def __init__(self, service: LocalService, name: str, *, log_of: Callable[[str, str], Path]) -> None:
+        self._log_of = log_of
         self._service = service
         self._name = name
         self._lock = threading.Lock()
@@ -58,6 +62,8 @@ class Mirror:
         json_format.ParseDict(news.job, self._message)
         for trial in news.trials:
             fresh = json_format.ParseDict(trial, _RawTrial())
+            # Where Vertex has the addresses of a replica's shell: a client on this machine finds what the trial has printed.
+            fresh.web_access_uris[PRIMARY_REPLICA] = self._log_of(self._name.rpartition("/")[2], fresh.id).as_uri()
             place = int(fresh.id) - 1  # trials are numbered from 1, and never taken away
             if place < len(self._message.trials):
                 self._message.trials[place].CopyFrom(fresh)

@@ -21,4 +21,6 @@ def vertex_emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
 
     with Emulator() as emulator:
         monkeypatch.setenv("VERTEX_EMULATOR_HOST", emulator.address)
+        if emulator.token is not None:
+            monkeypatch.setenv("VERTEX_EMULATOR_TOKEN", emulator.token)
         yield emulator

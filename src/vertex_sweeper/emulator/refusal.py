@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from vertex_sweeper.errors import InvalidJob, JobNotFound, MissingExtra, ServiceError
+from vertex_sweeper.errors import InvalidJob, MissingExtra, ServiceError
 
 log = logging.getLogger(__name__)
 
 HTTP_STATUSES: Final = {
     "INVALID_ARGUMENT": 400,
     "FAILED_PRECONDITION": 400,
+    "UNAUTHENTICATED": 401,
     "PERMISSION_DENIED": 403,
     "NOT_FOUND": 404,
     "UNIMPLEMENTED": 501,
@@ -24,12 +25,26 @@ HTTP_STATUSES: Final = {
 
 
 class Refusal(Exception):
-    """The call was not answered: `code` is the API's status code."""
+    """The call was not answered.
 
-    def __init__(self, code: str, message: str) -> None:
+    Attributes:
+        code: The API's status code.
+        message: What is said.
+        fields: Pairs of a field of the request and what is wrong with it, for the API's `google.rpc.BadRequest`.
+        http: The status over HTTP.
+    """
+
+    def __init__(self, code: str, message: str, *, fields: Sequence[tuple[str, str]] = (), http: int | None = None) -> None:
         self.code = code
         self.message = message
+        self.fields = tuple(fields)
+        self.http = http or HTTP_STATUSES[code]
         super().__init__(message)
+
+
+def invalid(field: str, message: str) -> Refusal:
+    """The refusal of a request for one of its fields."""
+    return Refusal("INVALID_ARGUMENT", message, fields=[(field, message)])
 
 
 @contextmanager
@@ -40,9 +55,7 @@ def refusals() -> Iterator[None]:
     except Refusal:
         raise
     except InvalidJob as error:
-        raise Refusal("INVALID_ARGUMENT", str(error)) from error
-    except JobNotFound as error:
-        raise Refusal("NOT_FOUND", str(error)) from error
+        raise Refusal("INVALID_ARGUMENT", str(error), fields=error.fields) from error
     except MissingExtra as error:
         raise Refusal("FAILED_PRECONDITION", str(error)) from error
     except ServiceError as error:

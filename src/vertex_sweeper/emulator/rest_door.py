@@ -1,7 +1,8 @@
 """The REST door: the same calls as JSON over HTTP, for the client's REST transport and for reading jobs by hand.
 
 A web page in a browser of this machine can send requests to loopback, too, and a job is a command to run. So a request that
-comes from a page is refused: it has an Origin; and without one, its body cannot be JSON, and its Host is not ours.
+comes from a page is refused: it has an Origin, or a Sec-Fetch-Site of another site; and without them, its body cannot be JSON,
+and its Host is not ours.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import ssl
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -23,13 +25,20 @@ from google.longrunning import operations_pb2
 from google.protobuf import json_format
 
 from vertex_sweeper.emulator.api import JobApi
+from vertex_sweeper.emulator.callers import Callers
 from vertex_sweeper.emulator.certificate import Identity
 from vertex_sweeper.emulator.loopback import is_loopback
-from vertex_sweeper.emulator.refusal import HTTP_STATUSES, Refusal, refusals
+from vertex_sweeper.emulator.refusal import Refusal, invalid, refusals
+from vertex_sweeper.emulator.rest_body import read_body
 
 _PARENT: Final = r"projects/[^/]+/locations/[^/]+"
 _JOB: Final = rf"{_PARENT}/hyperparameterTuningJobs/[^/:]+"
 _JSON: Final = "application/json"
+_BAD_REQUEST: Final = "type.googleapis.com/google.rpc.BadRequest"
+_MOST_LEFT: Final = 1 << 20
+_PATIENCE: Final = 2.0
+"""How much of what a client still sends is read, in bytes and seconds, before its connection ends: it would miss the answer."""
+
 _POLL: Final = 0.1
 """After how many seconds the server's loop looks whether it shall end."""
 
@@ -37,8 +46,8 @@ _POLL: Final = 0.1
 class RestDoor:
     """Serves an API on a free port of `host`, from `open` until `close`; `address` is where it is."""
 
-    def __init__(self, api: JobApi, *, host: str, identity: Identity | None) -> None:
-        self._server = _Server(api, host=host)
+    def __init__(self, api: JobApi, *, callers: Callers, host: str, identity: Identity | None) -> None:
+        self._server = _Server(api, callers, host=host)
         if identity is not None:
             # The handshake is the business of the connection's own thread: a client that never ends it holds up nobody.
             context = _tls(identity)
@@ -62,9 +71,10 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = True
 
-    def __init__(self, api: JobApi, *, host: str) -> None:
+    def __init__(self, api: JobApi, callers: Callers, *, host: str) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.api = api
+        self.callers = callers
         self._open: set[Any] = set()
         super().__init__((host, 0), _Handler)
         self.address = f"[{host}]:{self.server_port}" if ":" in host else f"{host}:{self.server_port}"
@@ -91,61 +101,130 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     server: _Server
+    _unread = False
+    _allowed: set[str]
 
-    def do_GET(self) -> None:
-        self._respond()
+    def handle(self) -> None:
+        """Asks whose connection it is before anything is read from it."""
+        try:
+            if self.server.callers.token is None:
+                self._check_caller(None)
+        except Refusal as refusal:
+            self.command = self.requestline = self.request_version = ""
+            self._refuse(refusal)
+        else:
+            super().handle()
+        if self._unread:
+            self._read_on()
 
-    def do_POST(self) -> None:
-        self._respond()
-
-    def do_DELETE(self) -> None:
-        self._respond()
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """What `http.server` itself refuses: a request that is none, or a method that nothing here has."""
+        self.request_version = self.protocol_version  # of a line that was not understood it takes the oldest, without headers
+        status = "UNIMPLEMENTED" if code == HTTPStatus.NOT_IMPLEMENTED else "INVALID_ARGUMENT"
+        self._refuse(Refusal(status, explain or message or HTTPStatus(code).description or HTTPStatus(code).phrase, http=code))
 
     def log_message(self, *_: Any) -> None:
         """Says nothing: what a client asked for is its own business."""
 
     def _respond(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self._unread = True
         try:
             with refusals():
-                self._check_sender(body)
-                status, answer = 200, json_format.MessageToDict(self._call(body))
+                self._check_caller(self.headers.get("Authorization"))
+                self._check_sender()
+                body = read_body(self.headers, self.rfile)
+                self._unread = False
+                answer = json_format.MessageToDict(self._call(body))
         except Refusal as refusal:
-            status = HTTP_STATUSES[refusal.code]
-            answer = {"error": {"code": status, "message": refusal.message, "status": refusal.code}}
+            self._refuse(refusal, close=self._unread)
+        else:
+            self._send(200, answer)
+
+    def _refuse(self, refusal: Refusal, *, close: bool = True) -> None:
+        error: dict[str, Any] = {"code": refusal.http, "message": refusal.message, "status": refusal.code}
+        if refusal.fields:
+            violations = [{"field": field, "description": description} for field, description in refusal.fields]
+            error["details"] = [{"@type": _BAD_REQUEST, "fieldViolations": violations}]
+        self._unread = close
+        self._send(refusal.http, {"error": error})
+
+    def _send(self, status: int, answer: Any) -> None:
         text = json.dumps(answer, indent=2).encode()
         self.send_response(status)
         self.send_header("Content-Type", _JSON)
         self.send_header("Content-Length", str(len(text)))
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            self.send_header("Allow", ", ".join(sorted(self._allowed)))
+        if self._unread:
+            self.send_header("Connection", "close")  # which also has this object end it
+            self.close_connection = True
         self.end_headers()
-        self.wfile.write(text)
+        if self.command != "HEAD":
+            self.wfile.write(text)
 
-    def _check_sender(self, body: bytes) -> None:
-        host = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
-        if "Origin" in self.headers or not is_loopback(host):
+    def _read_on(self) -> None:
+        with contextlib.suppress(OSError):
+            self.connection.settimeout(_PATIENCE)
+            self.connection.shutdown(socket.SHUT_WR)
+            left = _MOST_LEFT
+            while left > 0 and (piece := self.connection.recv(1 << 16)):
+                left -= len(piece)
+
+    def _check_caller(self, shown: str | None) -> None:
+        client, server = self.client_address, self.connection.getsockname()
+        self.server.callers.check((str(client[0]), int(client[1])), (str(server[0]), int(server[1])), shown)
+
+    def _check_sender(self) -> None:
+        hosts = self.headers.get_all("Host", ())
+        foreign = set(map(str.lower, self.headers.get_all("Sec-Fetch-Site", ()))) - {"none", "same-origin"}
+        if "Origin" in self.headers or foreign or len(hosts) != 1 or not is_loopback(_host_of(hosts[0])):
             raise Refusal("PERMISSION_DENIED", "The emulator answers programs of this machine, and no web pages.")
-        if body and self.headers.get_content_type() != _JSON:
-            raise Refusal("INVALID_ARGUMENT", f"A body must be {_JSON}, got {self.headers.get_content_type()}.")
 
     def _call(self, body: bytes) -> Any:
-        url = urlsplit(self.path)
-        query = {name: values[-1] for name, values in parse_qs(url.query).items()}
-        path = unquote(url.path).removeprefix("/v1/")
+        if body and self.headers.get_content_type() != _JSON:
+            raise Refusal("INVALID_ARGUMENT", f"A body must be {_JSON}, got {self.headers.get_content_type()}.")
+        try:
+            url = urlsplit(self.path)
+            query = {name: values[-1] for name, values in parse_qs(url.query).items()}
+        except ValueError as error:
+            raise Refusal("INVALID_ARGUMENT", f"Not an address: {self.path!r}.") from error
+        path = unquote(url.path)
+        self._allowed = set()
         for method, pattern, call in _ROUTES:
-            match = re.fullmatch(pattern, path)
+            match = re.fullmatch(rf"/v1/{pattern}", path)
             if method == self.command and match:
                 return call(self.server.api, match.group(1), query, body)
-        raise Refusal(
-            "UNIMPLEMENTED", f"The emulator serves hyperparameter tuning jobs only, and not {self.command} {url.path}."
-        )
+            self._allowed |= {method} if match else set()
+        raise _not_served(self.command, path, allowed=self._allowed)
+
+
+for _method in ("GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS", "TRACE", "CONNECT"):
+    setattr(_Handler, f"do_{_method}", _Handler._respond)  # noqa: SLF001 - what http.server calls
+
+
+def _host_of(text: str) -> str:
+    try:
+        return urlsplit(f"//{text}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _not_served(method: str, path: str, *, allowed: set[str]) -> Refusal:
+    if allowed:
+        return Refusal("UNIMPLEMENTED", f"{path} takes {' and '.join(sorted(allowed))}, and not {method}.", http=405)
+    if re.fullmatch(rf"/v1/{_PARENT}/[A-Za-z]+(/.*)?", path) and "/hyperparameterTuningJobs" not in path:
+        return Refusal("UNIMPLEMENTED", f"The emulator serves hyperparameter tuning jobs only, and not {method} {path}.")
+    return Refusal(
+        "NOT_FOUND", f"There is no {method} {path}: tuning jobs are at /v1/projects/P/locations/L/hyperparameterTuningJobs."
+    )
 
 
 def _create(api: JobApi, parent: str, _: Mapping[str, str], body: bytes) -> Any:
     request = types.CreateHyperparameterTuningJobRequest.pb()(parent=parent)
     try:
         json_format.Parse(body, request.hyperparameter_tuning_job)
-    except (json_format.ParseError, UnicodeDecodeError) as error:
-        raise Refusal("INVALID_ARGUMENT", f"Invalid JSON payload received. {error}") from error
+    except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
+        raise invalid("hyperparameter_tuning_job", f"Invalid JSON payload received. {error}") from error
     return api.create(request)
 
 

@@ -22,6 +22,9 @@ MARK_PREFIX: Final = f"{OWN_PREFIX}MARK_"
 SHIM: Final = "vertex-trial"
 """The console script of the shim."""
 
+_PROJECT_NUMBER: Final = "100000000000"
+"""What stands for the project: on Vertex it is a number, and that of Google's project, which tells nothing of the user's."""
+
 _OWN_NAMES: Final = {*RANKS, *SIZES, "SLURM_LOCALID", "SLURM_NTASKS", "SLURM_NPROCS", "CLUSTER_SPEC", "TF_CONFIG"}
 # A process that has kept only some of what MPI's launchers set waits for the others, or fails.
 _MPI_PREFIXES: Final = ("OMPI_COMM_WORLD_", "PMIX_", "PMI_", "MV2_COMM_WORLD_", "PALS_", "JSM_NAMESPACE_")
@@ -142,6 +145,7 @@ def _is_ours(name: str) -> bool:
 
 def _service_variables(workplace: Workplace, trial: int) -> dict[str, str]:
     variables = {
+        "CLOUD_ML_PROJECT_ID": _PROJECT_NUMBER,
         "CLOUD_ML_JOB_ID": workplace.job_id,
         "CLOUD_ML_TRIAL_ID": str(trial),
         "CLOUD_ML_HP_METRIC_FILE": str(workplace.metrics(trial)),

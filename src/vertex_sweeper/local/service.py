@@ -58,6 +58,7 @@ class LocalService:
         clock: What time it is, in seconds since 1970.
         records: A folder of the service's own, where jobs are put on record. A later service with the same folder has them
             again (`resume`), and `close()` does not cancel them. It is taken, and made, with the first job.
+        needs_image: Whether a job whose containers have no image is refused, as by the API.
     """
 
     def __init__(
@@ -71,8 +72,10 @@ class LocalService:
         look: float = 1.0,
         clock: Callable[[], float] = time.time,
         records: Path | None = None,
+        needs_image: bool = False,
     ) -> None:
         self._workspace = workspace
+        self._needs_image = needs_image
         self._seed = seed
         self._changed = threading.Condition()
         self._changes = 0
@@ -101,9 +104,9 @@ class LocalService:
             MissingExtra: The suggestion library is not installed.
             ServiceError: The service was closed, or has no place for its records.
         """
-        check_job(spec)
+        check_job(spec, needs_image=self._needs_image)
         spec = copy.deepcopy(dict(spec))  # the caller's own may change while trials are still to be started
-        job_id = str(10**18 + secrets.randbelow(9 * 10**18))
+        job_id = str(10**18 + secrets.randbelow(8 * 10**18))  # the API's ids are positive numbers of 64 bits
         now = format_time(self._bench.clock())
         origin = Origin(str(Path.cwd()), secrets.randbits(32) if self._seed is None else self._seed)
         self._take_records()
@@ -195,6 +198,8 @@ class LocalService:
             run.join(_MOMENT)  # their processes are dead
         if self._records is not None and not closed:
             self._records.close()
+        with self._changed:
+            self._notify()  # nobody has to wait any longer
 
     def __enter__(self) -> LocalService:  # noqa: PYI034 - `Self` came with Python 3.11
         return self
@@ -218,8 +223,8 @@ class LocalService:
         spec, folder = study.spec, Path(self._workspace(job_id)).absolute()
         make_folder(folder / "logs")
         pools = spec["trialJobSpec"]["workerPoolSpecs"]
-        if len(pools) > 1 or int(pools[0].get("replicaCount", 1)) > 1:
-            log.info("Only the first worker pool runs here, with one replica: its processes don't find each other locally.")
+        if any(pools[1:]):
+            log.info("Only the first worker pool runs here: the processes of several don't find each other locally.")
         for rule in [rule for rule in RULES if rule in spec["studySpec"] and rule != MEDIAN]:
             log.info("%s is a model of Vertex's own, and not imitated: here no trial is stopped by it.", rule)
         base = spec["trialJobSpec"].get("baseOutputDirectory", {}).get("outputUriPrefix", "")

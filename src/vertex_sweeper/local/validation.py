@@ -12,6 +12,7 @@ from vertex_sweeper.errors import InvalidJob
 from vertex_sweeper.local import study_stopping
 from vertex_sweeper.local.early_stopping import RULES
 from vertex_sweeper.local.nodes import MATCH_TOLERANCE, PARENT_FIELDS, SPEC_FIELDS, kind_of, matches, read_values
+from vertex_sweeper.local.worker_pools import Mistake, find_trial_job_mistakes
 from vertex_sweeper.service import MOST_LABELS, broken_label_rules
 from vertex_sweeper_runtime.contract import Kind, ServiceValue
 
@@ -24,30 +25,25 @@ DISCRETE_VALUES: Final = 1000
 DISCRETE_DISTANCE: Final = MATCH_TOLERANCE
 """How far apart the values of a DISCRETE parameter must be."""
 
-ARGUMENTS_LENGTH: Final = 100_000
-"""How many characters a container's arguments may have together."""
-
-VARIABLES: Final = 100
-"""How many environment variables a container may have."""
-
-Mistake = tuple[str, str]
-"""A field's path, in the API's snake case, and what is wrong with it."""
-
-_DURATION: Final = re.compile(r"\d+(\.\d+)?s")
 _LOGARITHMIC: Final = ("UNIT_LOG_SCALE", "UNIT_REVERSE_LOG_SCALE")
 _SCALES: Final = ("SCALE_TYPE_UNSPECIFIED", "UNIT_LINEAR_SCALE", *_LOGARITHMIC)
 _ALGORITHMS: Final = ("ALGORITHM_UNSPECIFIED", "GRID_SEARCH", "RANDOM_SEARCH")
 
 
-def check_job(spec: Mapping[str, Any]) -> None:
-    """Raises InvalidJob when the service would refuse this job, with every mistake found."""
-    mistakes = list(find_mistakes(spec))
+def check_job(spec: Mapping[str, Any], *, needs_image: bool = False) -> None:
+    """Raises InvalidJob when the service would refuse this job, with every mistake found.
+
+    Args:
+        spec: The job.
+        needs_image: Whether a container without an image is a mistake. The API wants one; a local run has no use for it.
+    """
+    mistakes = list(find_mistakes(spec, needs_image=needs_image))
     if mistakes:
         numbered = (f"{number}.Field: {field}; Message: {message}" for number, (field, message) in enumerate(mistakes, 1))
         raise InvalidJob("List of found errors: " + "  ".join(numbered), fields=mistakes)
 
 
-def find_mistakes(spec: Mapping[str, Any]) -> Iterator[Mistake]:
+def find_mistakes(spec: Mapping[str, Any], *, needs_image: bool = False) -> Iterator[Mistake]:
     """All mistakes of a job."""
     name = spec.get("displayName", "")
     if not name:
@@ -64,9 +60,10 @@ def find_mistakes(spec: Mapping[str, Any]) -> Iterator[Mistake]:
     parameters = study.get("parameters", ())
     if not parameters:
         yield "study_spec.parameters", "At least one parameter is required."
-    yield from _check_siblings(parameters, field="study_spec.parameters", grid=algorithm == "GRID_SEARCH", taken=set())
+    places = [(f"study_spec.parameters[{position}]", spec) for position, spec in enumerate(parameters)]
+    yield from _check_siblings(places, grid=algorithm == "GRID_SEARCH", taken=set())
     yield from _check_stopping(study)
-    yield from _check_trial_job(spec.get("trialJobSpec", {}))
+    yield from find_trial_job_mistakes(spec.get("trialJobSpec", {}), needs_image=needs_image)
 
 
 def _check_labels(labels: Mapping[str, str]) -> Iterator[Mistake]:
@@ -114,39 +111,8 @@ def _check_stopping(study: Mapping[str, Any]) -> Iterator[Mistake]:
         yield f"study_spec.study_stopping_config.{_snake(field)}", message
 
 
-def _check_trial_job(job: Mapping[str, Any]) -> Iterator[Mistake]:
-    pools = job.get("workerPoolSpecs", ())
-    if not pools:
-        yield "trial_job_spec.worker_pool_specs", "At least one worker pool is required."
-    else:
-        field = "trial_job_spec.worker_pool_specs[0]"
-        if not pools[0].get("containerSpec"):
-            yield f"{field}.container_spec", "A container spec is required."
-        else:
-            yield from _check_container(pools[0]["containerSpec"], field=f"{field}.container_spec")
-    timeout = job.get("scheduling", {}).get("timeout")
-    if timeout is not None and not (_DURATION.fullmatch(timeout) and float(timeout[:-1]) > 0):
-        yield "trial_job_spec.scheduling.timeout", f"Must be a positive number of seconds like 3600s, got {timeout!r}."
-
-
-def _check_container(container: Mapping[str, Any], *, field: str) -> Iterator[Mistake]:
-    if not container.get("command"):
-        # The service would run the image's entry point; here is no image.
-        yield f"{field}.command", "Required by the local service, which has no image to ask."
-    length = sum(map(len, container.get("args", ())))
-    if length > ARGUMENTS_LENGTH:
-        yield f"{field}.args", f"At most {ARGUMENTS_LENGTH} characters are allowed together, got {length}."
-    names = [entry.get("name", "") for entry in container.get("env", ())]
-    if len(names) > VARIABLES:
-        yield f"{field}.env", f"At most {VARIABLES} variables are allowed, got {len(names)}."
-    for position, name in enumerate(names):
-        if not name:
-            yield f"{field}.env[{position}].name", "A name is required."
-
-
-def _check_siblings(specs: Sequence[Mapping[str, Any]], *, field: str, grid: bool, taken: set[str]) -> Iterator[Mistake]:
-    for position, spec in enumerate(specs):
-        place = f"{field}[{position}]"
+def _check_siblings(specs: Sequence[tuple[str, Mapping[str, Any]]], *, grid: bool, taken: set[str]) -> Iterator[Mistake]:
+    for place, spec in specs:
         id = spec.get("parameterId", "")
         if id in taken:
             yield f"{place}.parameter_id", f"Must be unique, got {id!r} again."
@@ -244,7 +210,7 @@ def _check_conditions(spec: Mapping[str, Any], *, field: str, kind: Kind, grid: 
             yield place, f"{id!r} has two specs for one value of {spec.get('parameterId')!r}."
         inner = taken - {id} if id in brought else taken
         brought.setdefault(id, []).extend(values)
-        yield from _check_siblings([child], field=f"{place}.parameter_spec", grid=grid, taken=inner)
+        yield from _check_siblings([(f"{place}.parameter_spec", child)], grid=grid, taken=inner)
         taken |= inner
 
 

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
+from vertex_sweeper.service import FLEX_START_GPUS, LONGEST_FLEX_START, MOST_POOLS, TPU, VARIABLE_NAME
 from vertex_sweeper.settings.credentials import credentials_among, credentials_in
 from vertex_sweeper.settings.durations import as_written
 from vertex_sweeper.settings.model import Strategy, TrialSettings, WorkerPoolSettings
 from vertex_sweeper.settings.unread import Unread
 from vertex_sweeper_runtime.contract import VARIABLE
 
-MOST_POOLS: Final = 4
 MOST_VARIABLES: Final = 99
 """Vertex allows 100; one is the contract."""
 
 _PATH: Final = "hydra.sweeper.trial"
 _MACHINE: Final = ("machine_type", "accelerator_type", "accelerator_count")
-_TPU: Final = re.compile(r"TPU.*|cloud-tpu|ct\w+-hightpu-.*", re.IGNORECASE)
-_QUEUED_GPUS: Final = re.compile(r"NVIDIA_(L4|TESLA_A100|A100.*|H100.*|H200.*|B200.*)")
-_LONGEST_FLEX_START: Final = 7 * 24 * 60 * 60
 
 
 def broken_machines(trial: TrialSettings, unread: Unread) -> list[str]:
@@ -58,7 +54,7 @@ def _broken_pool(pool: TrialSettings | WorkerPoolSettings, path: str, unread: Un
         yield f"{path}.accelerator_count: needs accelerator_type, as in NVIDIA_TESLA_T4"
     for key in ("machine_type", "accelerator_type"):
         kind = getattr(pool, key)
-        if kind is not None and _TPU.fullmatch(kind):
+        if kind is not None and TPU.fullmatch(kind):
             yield f"{path}.{key}: {kind!r} is a TPU, and tuning jobs take none: choose a GPU, or a machine without"
 
 
@@ -70,7 +66,8 @@ def _broken_container(pool: TrialSettings | WorkerPoolSettings, where: str, *, a
         mistakes += credentials_among((f"{where}.command", word) for word in pool.command or ())
     if len(env) > MOST_VARIABLES:
         mistakes.append(f"{path}: {len(env)} variables, and at most {MOST_VARIABLES} are possible")
-    mistakes += [f"{path}: {name!r} is no name of a variable" for name in env if not name or "=" in name]
+    rule = "letters, digits and '_', and no digit first"
+    mistakes += [f"{path}: {name!r} is no name of a variable: {rule}" for name in env if not VARIABLE_NAME.fullmatch(str(name))]
     if VARIABLE in env:
         mistakes.append(f"{path}.{VARIABLE}: is written by the sweep itself: leave it out")
     return mistakes
@@ -88,11 +85,11 @@ def _broken_scheduling(trial: TrialSettings, further: list[WorkerPoolSettings], 
         return
     # What Vertex documents of jobs that queue for GPUs: which ones, how long, and one kind of machine for all pools.
     kind = trial.accelerator_type
-    if f"{_PATH}.accelerator_type" not in unread and (kind is None or not _QUEUED_GPUS.fullmatch(kind)):
+    if f"{_PATH}.accelerator_type" not in unread and (kind is None or not FLEX_START_GPUS.fullmatch(kind)):
         yield f"{_PATH}.strategy: flex_start needs an L4, A100, H100, H200 or B200, and accelerator_type is {kind}"
     timeout = trial.timeout
-    if timeout is not None and timeout > _LONGEST_FLEX_START:
-        yield f"{_PATH}.timeout: {as_written(timeout)} must be at most 7 days, {_LONGEST_FLEX_START}, with strategy=flex_start"
+    if timeout is not None and timeout > LONGEST_FLEX_START:
+        yield f"{_PATH}.timeout: {as_written(timeout)} must be at most 7 days, {LONGEST_FLEX_START}, with strategy=flex_start"
     if any(unread.touches(f"{_PATH}.{key}") for key in (*_MACHINE, "worker_pools")):
         return
     machine = (trial.machine_type, trial.accelerator_type, trial.accelerator_count or 1)

@@ -6,6 +6,7 @@ that is needed gains nothing over importing all, because its package loads them 
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -20,6 +21,9 @@ from vertex_sweeper.vertex.names import api_host
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 EMULATOR: Final = "VERTEX_EMULATOR_HOST"
 """The variable that names an emulator's address, `127.0.0.1:PORT`."""
+
+TOKEN: Final = "VERTEX_EMULATOR_TOKEN"  # noqa: S105 - a name
+"""The variable with what an emulator wants to be shown, where it asks for something."""
 
 _EMULATOR_PATIENCE: Final = 5.0
 """Seconds in which something on this machine must take a connection."""
@@ -131,7 +135,31 @@ def _connect_plain(host: Endpoint) -> Any:
             f", {EMULATOR} says where it is), or to use Vertex AI unset {EMULATOR} and hydra.sweeper.vertex.endpoint",
             acted=False,
         ) from None
+    token = os.environ.get(TOKEN)
+    if token and host.loopback:  # nobody else is told
+        channel = grpc.intercept_channel(channel, _with_token(token))
     return JobServiceClient(transport=JobServiceGrpcTransport(channel=channel))
+
+
+def _with_token(token: str) -> Any:
+    """What shows an emulator's token with each call."""
+    import grpc
+
+    class WithToken(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]  # grpc has no types
+        def intercept_unary_unary(self, continuation: Any, client_call_details: Any, request: Any) -> Any:
+            metadata = [*(client_call_details.metadata or ()), ("authorization", f"Bearer {token}")]
+            return continuation(_Details(client_call_details, metadata), request)
+
+    return WithToken()
+
+
+class _Details:
+    """A call's details with other metadata."""
+
+    def __init__(self, details: Any, metadata: Any) -> None:
+        for name in ("method", "timeout", "credentials", "wait_for_ready", "compression"):
+            setattr(self, name, getattr(details, name, None))
+        self.metadata = metadata
 
 
 def _find_credentials(impersonate: str | None) -> Any:
