@@ -119,7 +119,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         [SWEPT, "hydra.sweeper.trial.worker_pools=[0]"],
         ["worker_pools[0]: 0", "a mapping of settings"],
     ),
-    "a secret under a number": ([SWEPT, f"hydra.sweeper.trial.env={{1: hf_{30 * 'a'}}}"], ["trial.env.1", "Hugging Face"]),
+    "a variable whose name is none": ([SWEPT, "hydra.sweeper.trial.env={a-b: x}"], ["trial.env", "'a-b'", "no digit first"]),
     "accelerator of a pool without its machine": (
         [SWEPT, "hydra.sweeper.trial.worker_pools=[{accelerator_type: NVIDIA_L4}]"],
         ["worker_pools[0].accelerator_type", "own machine_type"],
@@ -303,6 +303,15 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "expression over two lines": (["hydra.sweeper.params={lr: '1,2\n'}"], ["lr=1,2\\n"]),
     "expression that does not parse": (["hydra.sweeper.params={lr: 'interval(0'}"], ["hydra.sweeper.params", "lr=interval(0"]),
 }
+
+
+def test_a_secret_under_a_number_is_seen_and_a_number_is_no_name_of_a_variable(app: App) -> None:
+    with pytest.raises(InvalidSweep) as caught:
+        app.plan(SWEPT, f"hydra.sweeper.trial.env={{1: hf_{30 * 'a'}}}")
+    secret, name = caught.value.mistakes
+    assert "trial.env.1" in secret
+    assert "Hugging Face" in secret
+    assert "trial.env: '1'" in name
 
 
 @pytest.mark.parametrize("case", CASES)
