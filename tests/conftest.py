@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # `support` is imported by name
 # How long an example takes belongs to the machine, and is no finding.
 HOWEVER_SLOW = {"deadline": None, "database": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
 hypothesis.settings.register_profile("same", derandomize=True, **HOWEVER_SLOW)  # type: ignore[arg-type]  # keyword arguments
-hypothesis.settings.register_profile("fuzz", max_examples=2000, print_blob=True, **HOWEVER_SLOW)  # type: ignore[arg-type]
+hypothesis.settings.register_profile("fuzz", max_examples=1000, print_blob=True, **HOWEVER_SLOW)  # type: ignore[arg-type]
 hypothesis.settings.load_profile("same")
 with suppress(ImportError, AttributeError):
     from hypothesis.internal.conjecture import providers
