@@ -117,7 +117,11 @@ class Road:
         return lambda seconds: interrupt.pause(self.pauses.append, seconds)
 
     def _opened(self, wait: Callable[[], None]) -> Opened:
-        service = VertexService("l", endpoint=self.address.endpoint, pause=self.pauses.append, timeouts=self.timeouts)
+        def pause(seconds: float) -> None:
+            self.pauses.append(seconds)
+            service.renew()  # in that time a connection that was cut would come back
+
+        service = VertexService("l", endpoint=self.address.endpoint, pause=pause, timeouts=self.timeouts)
         return Opened(service, service.find, lambda _: wait())
 
     def _news(self, interrupt: Interrupt) -> None:
