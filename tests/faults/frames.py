@@ -347,7 +347,7 @@ BREAKS = (*_goaways(), *_resets(), *_cuts())
 HELD = (
     FrameFault("GOAWAY NO_ERROR, this stream, and no answer", goaway("NO_ERROR"), Then.WAIT),
     *(FrameFault(f"held back after {count} frames and {more} bytes", frames(count, more), Then.WAIT) for count, more in
-      ((0, 0), (0, HEADER - 4), (1, 0), (1, HEADER + 3), (2, 0))),
+      ((0, 0), (1, HEADER + 3), (2, 0))),
 )  # fmt: skip
 """Frames that do not come before the client gives up."""
 

@@ -29,6 +29,7 @@ from vertex_sweeper.spec import SWEEP_LABEL
 from vertex_sweeper.submission import submit
 from vertex_sweeper.vertex import VertexService
 from vertex_sweeper.vertex.errors import Verb
+from vertex_sweeper.vertex.names import JobName
 from vertex_sweeper.vertex.service import TIMEOUTS
 
 # A trial without an app: it reports a number that follows from its values. Of a job that must be cancelled the last one hangs.
@@ -117,7 +118,11 @@ class Road:
         return lambda seconds: interrupt.pause(self.pauses.append, seconds)
 
     def _opened(self, wait: Callable[[], None]) -> Opened:
-        service = VertexService("l", endpoint=self.address.endpoint, pause=self.pauses.append, timeouts=self.timeouts)
+        def pause(seconds: float) -> None:
+            self.pauses.append(seconds)
+            service.renew()  # in that time a connection that was cut would come back
+
+        service = VertexService("l", endpoint=self.address.endpoint, pause=pause, timeouts=self.timeouts)
         return Opened(service, service.find, lambda _: wait())
 
     def _news(self, interrupt: Interrupt) -> None:
@@ -166,11 +171,11 @@ def settings(*, project: str = "p", endpoint: str = "") -> list[str]:
 def comparable(directory: Path) -> dict[str, Any]:
     """What the sweep found out, without what differs from run to run. Checks that every file is whole, and none is missing."""
     assert not list(directory.rglob("*.part"))
-    json.loads((directory / "job.json").read_text())
+    job_id = JobName.parse(json.loads((directory / "job.json").read_text())["name"]).id
     record = json.loads((directory / "sweep.json").read_text())
     with (directory / "trials.csv").open(newline="") as lines:
         trials = [{**row, "started": "", "seconds": ""} for row in csv.DictReader(lines)]
-    documents = {name: yaml.safe_load((directory / name).read_text()) for name in RESULTS}
+    documents = {name: yaml.safe_load((directory / name).read_text().replace(job_id, "JOB")) for name in RESULTS}
     return {"state": record["state"], "trials": trials, **documents}
 
 

@@ -66,7 +66,13 @@ def times() -> Times:
 def service(api: FakeApi, proxy: FrameProxy, times: Times) -> VertexService:
     api.jobs.clear()
     proxy.received.clear()
-    return VertexService("l", endpoint=f"http://{proxy.address}", pause=times.pauses.append, timeouts=times.timeouts)
+
+    def pause(seconds: float) -> None:
+        times.pauses.append(seconds)
+        service.renew()  # in that time the connection would come back
+
+    service = VertexService("l", endpoint=f"http://{proxy.address}", pause=pause, timeouts=times.timeouts)
+    return service
 
 
 def do(service: VertexService, verb: Verb, name: str) -> object:
