@@ -211,9 +211,9 @@ REFUSED: dict[str, tuple[str, list[str], str]] = {
         "hydra.launcher.password: x asks for it, and its name is that of a credential",
     ),
     "a credential by its form": (
-        "x: ${hydra:sweeper.display_name}\n",
-        [f"hydra.sweeper.display_name=hf_{30 * 'a'}"],
-        "hydra.sweeper.display_name: x asks for it, and its value looks like a Hugging Face token",
+        "x: ${hydra:launcher.greeting}\n",
+        ["hydra/launcher=own", f"+hydra.launcher.greeting=hf_{30 * 'a'}"],
+        "hydra.launcher.greeting: x asks for it, and its value looks like a Hugging Face token",
     ),
     "what no override can say": (
         "x: ${hydra:launcher.options}\n",

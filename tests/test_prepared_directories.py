@@ -228,7 +228,9 @@ def test_the_emulator_lists_the_jobs_beside_one_with_fields_that_the_api_has_not
     forge(folder / "9" / "job.json", name=f"{NAME[:-1]}9", spec=job())
     with LocalService(lambda job_id: tmp_path / "jobs" / job_id, records=folder) as service:
         service.resume()
-        api = JobApi(service, discard=lambda _: None)
+        api = JobApi(
+            service, log_of=lambda job_id, trial: tmp_path / "jobs" / job_id / "logs" / f"{trial}.log", discard=lambda _: None
+        )
         page = api.list_page(aiplatform.ListHyperparameterTuningJobsRequest.pb()(parent=LOCAL_PARENT))
         assert [job.name for job in page.hyperparameter_tuning_jobs] == [f"{NAME[:-1]}9"]
         for name in service.names():
