@@ -22,6 +22,7 @@ from vertex_sweeper.errors import JobNotFound, SweepDirectoryError
 from vertex_sweeper.files import BEST_CONFIG, remove_leftovers, write_new, write_text
 from vertex_sweeper.hints import attach_command
 from vertex_sweeper.job_shape import check_job_shape
+from vertex_sweeper.messages import printable
 from vertex_sweeper.service import Job, specification
 from vertex_sweeper.services import RECORDS, SWEEP, Address
 from vertex_sweeper.settings import Backend
@@ -121,7 +122,7 @@ def write_state(directory: Path, address: Address, job: Mapping[str, Any], *, er
     try:
         address = read_record(directory).address
     except SweepDirectoryError:
-        log.warning("%s was deleted or damaged, and is written anew", directory / SWEEP)
+        log.warning("%s was deleted or damaged, and is written anew", printable(directory / SWEEP))
     write_record(directory, Record(address, job.get("state"), error))
 
 

@@ -28,6 +28,7 @@ from vertex_sweeper.errors import SweepError
 from vertex_sweeper.follow import Task, folder_in, follow_to_end, output_of
 from vertex_sweeper.interrupt import EXIT_CODE, Interrupt, ending
 from vertex_sweeper.interruptible import interruptible
+from vertex_sweeper.messages import printable
 from vertex_sweeper.outcome import Outcome, Trial, read_outcome
 from vertex_sweeper.own_settings import unused_to_attach, valid_settings
 from vertex_sweeper.plan import Plan, make_plan
@@ -50,7 +51,7 @@ def run_sweep(arguments: Sequence[str], *, hydra_context: HydraContext, config: 
         check_whitelist(hydra_context)
         plan = make_plan(arguments, config=config, config_loader=hydra_context.config_loader, start=Start.of_this_process())
         for note in plan.notes:
-            log.info(note)
+            log.info("%s", printable(note))
         if plan.settings.dry_run:
             _show(plan)
             return None
@@ -105,7 +106,7 @@ def _go_on(arguments: Sequence[str], config: DictConfig) -> Outcome:
     )
     unused = [*unused_to_attach(config, settings, own_directory=target.directory is not None), *arguments]
     if unused:
-        log.info("attach: the job is what it is, and these are not used: %s", ", ".join(unused))
+        log.info("attach: the job is what it is, and these are not used: %s", printable(", ".join(unused)))
     directory = target.directory or Path.cwd() / str(config.hydra.sweep.dir)
     return attach.go_on(target, directory, on_interrupt=settings.on_interrupt, wait=settings.wait)
 

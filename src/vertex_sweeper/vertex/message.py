@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vertex_sweeper.errors import InvalidJob
+from vertex_sweeper.messages import one_line
 from vertex_sweeper.near import near
 from vertex_sweeper.service import Job
 from vertex_sweeper.vertex.extra import vertex_extra
@@ -53,7 +54,7 @@ def to_message(spec: Mapping[str, Any]) -> HyperparameterTuningJob:
     try:
         json_format.ParseDict(dict(spec), raw)
     except json_format.ParseError as error:
-        raise InvalidJob(f"Vertex AI would not understand the job: {' '.join(str(error).split()).rstrip('.')}") from error
+        raise InvalidJob(f"Vertex AI would not understand the job: {one_line(error).rstrip('.')}") from error
     return message
 
 
