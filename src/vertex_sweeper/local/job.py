@@ -63,12 +63,15 @@ class JobRun:
         """Starts the job's thread."""
         self._thread.start()
 
-    def keep(self, trial: Trial | None = None) -> None:
-        """Puts the trial, or else the job as a whole, on record; nothing where there are no records."""
+    def keep(self, trial: Trial | None = None, *, or_raise: bool = False) -> None:
+        """Puts the trial, or else the job as a whole, on record; nothing where there are no records.
+
+        Raises OSError where that cannot be written, with `or_raise`; else the log says so.
+        """
         if self._disk is not None and trial is not None:
             self._disk.write_trial(trial)
         elif self._disk is not None:
-            self._disk.write_job(self._study, lock=self._bench.changed)
+            self._disk.write_job(self._study, lock=self._bench.changed, or_raise=or_raise)
 
     def snapshot(self) -> Job:
         """The job as it stands."""

@@ -122,21 +122,23 @@ class JobRecord:
         self._origin = origin
         self._writing = threading.Lock()
 
-    def write_job(self, study: Study, *, lock: AbstractContextManager[Any]) -> None:
-        """Writes the job as a whole as it stands; `lock` is held while it is read."""
+    def write_job(self, study: Study, *, lock: AbstractContextManager[Any], or_raise: bool = False) -> None:
+        """Writes the job as a whole as it stands; `lock` is held while it is read. Raises OSError with `or_raise` only."""
         with self._writing:  # two threads may write, and the last one must have the last state
             with lock:
                 record = study.to_record()
-            self._write(JOB, self._origin._asdict() | record)
+            self._write(JOB, self._origin._asdict() | record, or_raise=or_raise)
 
     def write_trial(self, trial: Trial) -> None:
         """Writes a trial."""
         self._write(f"{trial.number}.json", trial.to_record())
 
-    def _write(self, name: str, record: Mapping[str, Any]) -> None:
+    def _write(self, name: str, record: Mapping[str, Any], *, or_raise: bool = False) -> None:
         try:
             write_text(self._folder / name, sealed(record))
         except OSError as error:
+            if or_raise:
+                raise
             path = printable(self._folder / name)
             log.error("%s cannot be written, and a restart would not know of it: %s", path, printable(error))  # noqa: TRY400
 
