@@ -140,6 +140,25 @@ with LocalService(lambda _: folder, records=folder / "records") as service:
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] in ([".lock"], [])
 
 
+def test_without_room_for_anything_a_whole_sweep_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(
+        "import hydra\n@hydra.main(version_base='1.3', config_path=None)\ndef main(cfg): pass\nmain()\n"
+    )
+    words = ("-m", "hydra/sweeper=vertex", "hydra.sweeper.backend=local", "hydra.sweep.dir=sweep", "+lr=1,2")
+    done = subprocess.run(
+        [sys.executable, "-B", "train.py", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+    )
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line and "HYDRA_FULL_ERROR" not in line]
+    assert "cannot be written (File too large)" in line
+    assert not (tmp_path / "sweep").exists() or list((tmp_path / "sweep").iterdir()) == []
+
+
 def test_a_name_that_cannot_be_written_ends_the_job(plan: Plan, tmp_path: Path) -> None:
     sweep_directory.claim(tmp_path, ADDRESS, plan.job, config="a: 1\n")
     opened = open_service(ADDRESS, tmp_path)

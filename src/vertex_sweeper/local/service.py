@@ -256,12 +256,9 @@ class LocalService:
 def _not_created(error: OSError | RuntimeError) -> ServiceError:
     if not isinstance(error, OSError):
         return ServiceError(f"the job was not created: {error}", acted=False)
-    place = f"{error.filename}: " if error.filename else ""
-    return ServiceError(
-        f"the job was not created: {place}{error.strerror}: what it needs there cannot be written: make room, or take another "
-        "folder",
-        acted=False,
-    )
+    place = error.filename or "its folder"
+    line = f"the job was not created: {place} cannot be written ({error.strerror}): make room there, or take another folder"
+    return ServiceError(line, acted=False)
 
 
 def _suggester(spec: Mapping[str, Any], seed: int) -> Suggester:
