@@ -342,3 +342,29 @@ def test_who_comes_second_follows_the_first(killed: Path, monkeypatch: pytest.Mo
     assert [trial.state.name for trial in outcome.trials if trial.state] == ["SUCCEEDED", "INFEASIBLE", "SUCCEEDED"]
     assert wait_for_end(first, name)["state"] == "JOB_STATE_SUCCEEDED"
     first.close()
+
+
+HOSTILE = "=x\x1b]0;owned\x07\r\x08\x85y\u2028\u2029\u202e\x9b1m\f\v\x7fz"
+
+
+def test_what_others_have_named_is_shown_and_not_obeyed(
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with app_in(tmp_path_factory.mktemp("app"), {"config": "batch: 8\ntag: a\n"}) as app:
+        words = (f"tag='{HOSTILE}',b", "hydra.sweeper.max_failed_trial_count=6", "hydra.sweeper.trial.image='a/b:1'")
+        plan = app.plan(*WORDS, *words)
+    folder = tmp_path / f"a{HOSTILE}b"
+    run(folder, {**spec_of(plan, hangs="no"), "displayName": HOSTILE}, wait_for_end)
+
+    for words in (["show"], ["list"], ["attach"], ["export", "--project=p", "--location=europe-west4"]):
+        assert main([*words, str(folder)]) == 0
+    out, err = capsys.readouterr()
+    lines = [*out.split("\n"), *err.split("\n"), *(line for record in caplog.messages for line in record.split("\n"))]
+    assert [line for line in lines if not line.isprintable()] == []
+    shown = next(line for line in lines if line.startswith("1 ") and "SUCCEEDED" in line)
+    assert "=x\\x1b]0;owned\\x07\\r\\x08\\x85y\\u2028" in shown
+    with (folder / "trials.csv").open(newline="", encoding="utf-8") as file:
+        assert {row["tag"] for row in csv.DictReader(file)} == {f"'{HOSTILE}'", "b"}  # in the file it is what it is

@@ -85,7 +85,7 @@ def test_the_summary_names_counts_the_best_trial_how_to_run_it_and_the_files() -
     assert summary_lines(outcome, directory, files, again=again) == [
         "5 of 20 trials: 2 succeeded, 1 without a result, 1 failed, 1 unfinished",
         "best: trial 3  val_acc 0.977778",
-        "  seed=1 model=svm 'name='\"'\"'a b'\"'\"''",
+        "  seed=1 model=svm \"name='a b'\"",
         "run it again: python train.py --config-dir '/data/my sweep' +best=best '~a.b'",
         "results: trials.csv, best.yaml, best/best.yaml",
         "sweep directory: /data/my sweep",

@@ -15,8 +15,9 @@ import yaml
 from support import app_in
 
 from vertex_sweeper.cli import main
+from vertex_sweeper.messages import shell_line
 from vertex_sweeper.outcome import Trial
-from vertex_sweeper.rerun import RerunNeeds, rerun_of, shell_line
+from vertex_sweeper.rerun import RerunNeeds, rerun_of
 from vertex_sweeper.service import TrialState
 from vertex_sweeper_runtime import contract
 from vertex_sweeper_runtime.contract import Contract

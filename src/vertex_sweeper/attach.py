@@ -19,6 +19,7 @@ from vertex_sweeper.errors import JobNotFound, JobsTaken, ServiceError, SweepDir
 from vertex_sweeper.follow import Task, folder_in, follow_to_end, output_of
 from vertex_sweeper.interrupt import Interrupt, ending
 from vertex_sweeper.interruptible import interruptible
+from vertex_sweeper.messages import printable
 from vertex_sweeper.outcome import Outcome
 from vertex_sweeper.service import specification
 from vertex_sweeper.services import LOCAL_PARENT, SWEEP, Address, Opened, existing_address, reopen_service, vertex_address
@@ -164,5 +165,5 @@ def _target_in(directory: Path, *, endpoint: str | None, impersonate: str | None
             f"{directory} says that its job is below {address.parent}, and calls it {name}: was it changed?"
         )
     if recorded.impersonate and not impersonate:
-        log.info("acting as %s, as %s says", recorded.impersonate, directory / SWEEP)
+        log.info("acting as %s, as %s says", recorded.impersonate, printable(directory / SWEEP))
     return Target(address, name, directory.absolute())

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vertex_sweeper.documents import yaml_text
 from vertex_sweeper.keys import Path, key_path
+from vertex_sweeper.messages import printable
 
 GROUP: Final = "best"
 """The config group that `best/best.yaml` makes of a sweep directory, and its one option."""
@@ -48,10 +49,10 @@ def best_config(
     lines = ["# @package _global_", "# The best trial of a sweep. Use: --config-dir <the sweep's directory> +best=best"]
     if whole:
         lines += ["# In this sweep that is not the whole trial. This is, in the folder that the sweep was started in:"]
-        lines += [f"#   {whole}"]
+        lines += [f"#   {printable(whole)}"]
     elif parts.left_out:
         lines.append("# A config cannot say the following: add it to the command line, in this order (see also best.yaml).")
-        lines += [f"#   {_printable(line)}" for line in parts.left_out]
+        lines += [f"#   {printable(line)}" for line in parts.left_out]
     document: dict[str, Any] = {}
     if parts.appended or parts.chosen:
         # Hydra wants overrides of group choices last; values come after all groups, as on the command line.
@@ -191,7 +192,3 @@ def _merge_into(into: dict[Any, Any], value: dict[Any, Any]) -> None:
             _merge_into(into[key], new)
         else:
             into[key] = new
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

@@ -17,6 +17,7 @@ from vertex_sweeper.entries import Entry, When
 from vertex_sweeper.expressions import elements_of, merged
 from vertex_sweeper.group_files import GroupFiles
 from vertex_sweeper.keys import key_path
+from vertex_sweeper.messages import one_line
 from vertex_sweeper.settings.credentials import holds_credential
 from vertex_sweeper.watched_config import Mark, WatchedConfig
 
@@ -129,7 +130,7 @@ class CommonConfigs:
             config = self._files.compose(lines)
         except (HydraException, OmegaConfBaseException) as error:
             cause = f" {error.__cause__}" if isinstance(error.__cause__, OmegaConfBaseException) else ""
-            raise ValueError(" ".join(f"{error}{cause}".split())) from error
+            raise ValueError(one_line(f"{error}{cause}")) from error
         OmegaConf.copy_cache(from_config=self._config, to_config=config)  # as for a job: `${now:…}` is that of the sweep
         return self._composed.setdefault(tuple(lines), config)
 

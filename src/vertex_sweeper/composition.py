@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from vertex_sweeper.entries import COMMAND_LINE, place
+from vertex_sweeper.messages import one_line
 from vertex_sweeper.outcome import Trial
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Scale, ServiceValue
 
@@ -222,7 +223,7 @@ def compose_or_say(compose: Compose, overrides: Sequence[str]) -> tuple[DictConf
     except Exception as error:  # noqa: BLE001 - Hydra lets YAML's errors, TypeErrors and assertions out for what a user wrote
         message = str(error).partition("\nConfig search path")[0]
         cause = str(error.__cause__).partition("\n")[0] if isinstance(error.__cause__, OmegaConfBaseException) else ""
-        return None, " ".join(f"{message} {cause}".split()) or type(error).__name__
+        return None, one_line(f"{message} {cause}") or type(error).__name__
 
 
 def pinned_groups(config_loader: ConfigLoader, config: DictConfig) -> list[str]:

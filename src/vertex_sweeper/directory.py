@@ -12,8 +12,8 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from vertex_sweeper.errors import JobNotFound, SweepDirectoryError
 from vertex_sweeper.files import BEST_CONFIG, remove_leftovers, write_new, write_text
 from vertex_sweeper.hints import attach_command
 from vertex_sweeper.job_shape import check_job_shape
+from vertex_sweeper.messages import printable
 from vertex_sweeper.service import Job, specification
 from vertex_sweeper.services import RECORDS, SWEEP, Address
 from vertex_sweeper.settings import Backend
@@ -101,11 +102,24 @@ def write_job(directory: Path, job: Mapping[str, Any], name: str) -> None:
     _write_json(directory / JOB, {"name": name, **{key: value for key, value in job.items() if key != "name"}})
 
 
-def withdraw(directory: Path) -> None:
-    """Frees the directory for another try: certainly nothing was created."""
+def withdraw(directory: Path, trials: Iterable[str] = ()) -> None:
+    """Frees the directory for another try: certainly nothing was created, or these trials alone have begun, and are gone.
+
+    Raises SweepDirectoryError where the directory cannot be freed.
+    """
     shutil.rmtree(directory / RECORDS, ignore_errors=True)  # no job is in it
-    for name in (CONFIG, SWEEP, JOB):  # as long as there is a `job.json`, no other sweep begins here
-        (directory / name).unlink(missing_ok=True)
+    logs = directory / "logs"
+    began = [logs / f"{trial}.{kind}" for trial in trials for kind in ("log", "metrics")]
+    with suppress(OSError):  # what is not ours stays
+        for path in [*began, *(logs / "bin" / name for name in ("python", "python3"))]:
+            if not logs.is_symlink() and not path.parent.is_symlink():
+                path.unlink(missing_ok=True)
+    for folder in (logs / "bin", logs):
+        with suppress(OSError):
+            folder.rmdir()
+    with _writing(directory):
+        for name in (CONFIG, SWEEP, JOB):  # as long as there is a `job.json`, no other sweep begins here
+            (directory / name).unlink(missing_ok=True)
 
 
 def write_record(directory: Path, record: Record) -> None:
@@ -121,7 +135,7 @@ def write_state(directory: Path, address: Address, job: Mapping[str, Any], *, er
     try:
         address = read_record(directory).address
     except SweepDirectoryError:
-        log.warning("%s was deleted or damaged, and is written anew", directory / SWEEP)
+        log.warning("%s was deleted or damaged, and is written anew", printable(directory / SWEEP))
     write_record(directory, Record(address, job.get("state"), error))
 
 
@@ -188,6 +202,11 @@ def _taken(directory: Path) -> SweepDirectoryError:
     )
 
 
+def unwritable(directory: Path, error: OSError) -> SweepDirectoryError:
+    """What a user can do where the directory cannot be written."""
+    return SweepDirectoryError(f"{directory} cannot be written ({error.strerror}): set hydra.sweep.dir to a place that can")
+
+
 @contextmanager
 def _writing(directory: Path) -> Iterator[None]:
     """Turns an OSError inside the block into what a user can do about it."""
@@ -196,9 +215,7 @@ def _writing(directory: Path) -> Iterator[None]:
     except SweepDirectoryError:
         raise
     except OSError as error:
-        raise SweepDirectoryError(
-            f"{directory} cannot be written ({error.strerror}): set hydra.sweep.dir to a place that can"
-        ) from error
+        raise unwritable(directory, error) from error
 
 
 def _json_text(document: Mapping[str, Any]) -> str:

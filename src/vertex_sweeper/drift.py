@@ -12,6 +12,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -38,7 +39,9 @@ LONGEST_DRIFT = 24 * 1024
 
 def machine_roots(directory: Path) -> list[str]:
     """Folders that are somewhere else in a container: values under them are not compared."""
-    folders = [directory, Path.home(), Path(tempfile.gettempdir()), Path(sys.prefix)]
+    folders = [directory, Path.home(), Path(sys.prefix)]
+    with suppress(FileNotFoundError):  # where the disk is full, no folder for temporary files can be found
+        folders.append(Path(tempfile.gettempdir()))
     return [folder.as_posix().rstrip("/") for folder in folders if folder.is_absolute() and len(folder.parts) > 1]
 
 

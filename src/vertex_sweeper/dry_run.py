@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from vertex_sweeper.composition import samples
 from vertex_sweeper.local.nodes import Choice
 from vertex_sweeper.local.rendering import PLAIN
+from vertex_sweeper.messages import seen, shell_line
 from vertex_sweeper.plan import Plan
 from vertex_sweeper_runtime.contract import ServiceValue
 
@@ -19,15 +19,21 @@ SHOWN: Final = 3
 
 def dry_run_text(plan: Plan) -> str:
     """The job in the API's JSON form, and for some trials the container's arguments and the overrides that Hydra will see."""
-    job = json.dumps(plan.job, indent=2, ensure_ascii=False)
+    job = _json_text(plan.job)
     return "\n".join([job, "", *_trial_lines(plan), "Nothing was created, and nothing was written.", ""])
+
+
+def _json_text(job: Mapping[str, Any]) -> str:
+    """The job as JSON that a terminal shows as it is: what it would not show is escaped, which is the same JSON."""
+    text = json.dumps(job, indent=2, ensure_ascii=False)
+    return "".join(letter if seen(letter) or letter == "\n" else json.dumps(letter)[1:-1] for letter in text)
 
 
 def _trial_lines(plan: Plan) -> Iterator[str]:
     for number, sample in enumerate(islice(samples(plan.contract), SHOWN), start=1):
         yield f"A trial such as {number} of {plan.job['maxTrialCount']}"
-        yield f"  container:  {shlex.join(_container_argv(plan, sample))}"
-        yield f"  overrides:  {shlex.join(plan.contract.overrides(sample))}"
+        yield f"  container:  {shell_line(_container_argv(plan, sample))}"
+        yield f"  overrides:  {shell_line(plan.contract.overrides(sample))}"
 
 
 def _container_argv(plan: Plan, sample: Mapping[str, ServiceValue]) -> list[str]:

@@ -19,6 +19,7 @@ from hydra.errors import HydraException
 
 from vertex_sweeper.expressions import elements_of, holds_sweep
 from vertex_sweeper.fixed_values import fixed_value_notes, hidden_expression, text_of
+from vertex_sweeper.messages import one_line, printable
 from vertex_sweeper.written_values import Interpolated
 
 PARAMS = "hydra.sweeper.params"
@@ -124,8 +125,7 @@ class EntryReader:
         try:
             return [Entry(self._parse(line), source, when)]
         except HydraException as error:
-            reason = " ".join(str(error).split())
-            self.mistakes.append(f"{source}: {_shown(line)}: {reason}")
+            self.mistakes.append(f"{source}: {printable(line)}: {one_line(error)}")
             return []
 
     def _parse(self, line: str) -> Override:
@@ -161,7 +161,7 @@ class EntryReader:
         try:
             override = self._parse(text)
         except HydraException as error:
-            self.mistakes.append(f"{where}: must read parent=value: {' '.join(str(error).split())}")
+            self.mistakes.append(f"{where}: must read parent=value: {one_line(error)}")
             return None
         if override.is_discrete_sweep():
             try:
@@ -220,8 +220,3 @@ def rivals(entries: Sequence[Entry], has_group: Callable[[str], bool]) -> Iterab
         apart = first.when and second.when and first.when != second.when
         if first.key != second.key and first.key.lstrip("+") == second.key.lstrip("+") and not apart:
             yield f"{first.key} and {second.key} are one key, swept twice: {first.line} and {second.line}: keep one"
-
-
-def _shown(line: str) -> str:
-    """A line as messages show it: on one line."""
-    return line.replace("\r", "\\r").replace("\n", "\\n")

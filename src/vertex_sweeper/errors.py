@@ -18,16 +18,24 @@ from collections.abc import Sequence
 
 from hydra.errors import CompactHydraException
 
+from vertex_sweeper.messages import printable
+
 
 class SweepError(CompactHydraException):
-    """Base of all: Hydra prints such an error without a traceback, provided it is raised inside `sweep()`."""
+    """Base of all: Hydra prints such an error without a traceback, provided it is raised inside `sweep()`.
+
+    Its text is for a terminal, whatever others have named the things in it; it has a line where we began one.
+    """
+
+    def __str__(self) -> str:
+        return "\n".join(map(printable, BaseException.__str__(self).split("\n")))
 
 
 class InvalidSweep(SweepError, ValueError):
     """One or several mistakes in the sweep's settings or search space. Nothing was started."""
 
     def __init__(self, mistakes: Sequence[str]) -> None:
-        self.mistakes = tuple(mistakes)
+        self.mistakes = tuple(map(printable, mistakes))
         super().__init__("\n".join(self.mistakes))
 
 
@@ -67,7 +75,7 @@ class ServiceError(SweepError):
 class JobNotFound(ServiceError, KeyError):
     """The service has no job of this name."""
 
-    __str__ = Exception.__str__  # a KeyError would print its message in quotes
+    __str__ = SweepError.__str__  # a KeyError would print its message in quotes
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message, code=code, acted=False)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import errno
-import io
 import os
 import re
 import secrets
@@ -19,6 +17,7 @@ from hydra.errors import HydraException
 
 from vertex_sweeper.documents import yaml_text
 from vertex_sweeper.outcome import Outcome, Trial
+from vertex_sweeper_runtime.quoting import quote
 
 TRIALS: Final = "trials.csv"
 OPTIMIZATION_RESULTS: Final = "optimization_results.yaml"
@@ -128,26 +127,25 @@ def write_results(directory: Path, outcome: Outcome, *, best_config: str | None,
 
 
 def trials_table(outcome: Outcome) -> str:
-    """The trials as CSV, one row each, with the parameters under their Hydra keys as the user wrote them.
+    """`trials_rows` as CSV, of which a spreadsheet runs nothing (see `_harmless`)."""
+    return "".join(f"{','.join(map(_quoted, map(_harmless, row)))}\n" for row in trials_rows(outcome))
+
+
+def trials_rows(outcome: Outcome) -> list[list[str]]:
+    """The trials as a table, one row each below the titles, with the parameters under their Hydra keys as the user wrote them.
 
     A parameter that a trial does not have is empty there. A metric called like a parameter or like a column of ours is prefixed
     `metric.`, a parameter called like a column of ours `parameter.`.
     """
     keys = list(dict.fromkeys([*outcome.keys, *(key for trial in outcome.trials for key in trial.literals)]))
     metrics = list(dict.fromkeys([*outcome.goals, *(id for trial in outcome.trials for id in trial.metrics)]))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        [
-            *_OWN_COLUMNS[:2],
-            *_prefixed(keys, "parameter.", taken=_OWN_COLUMNS),
-            *_prefixed(metrics, "metric.", taken=[*_OWN_COLUMNS, *keys]),
-            *_OWN_COLUMNS[2:],
-        ]
-    )
-    for trial in outcome.trials:
-        writer.writerow(_row(trial, keys, metrics))
-    return text.getvalue()
+    titles = [
+        *_OWN_COLUMNS[:2],
+        *_prefixed(keys, "parameter.", taken=_OWN_COLUMNS),
+        *_prefixed(metrics, "metric.", taken=[*_OWN_COLUMNS, *keys]),
+        *_OWN_COLUMNS[2:],
+    ]
+    return [titles, *(_row(trial, keys, metrics) for trial in outcome.trials)]
 
 
 def optimization_results(outcome: Outcome) -> dict[str, Any]:
@@ -174,6 +172,28 @@ def _row(trial: Trial, keys: Iterable[str], metrics: Iterable[str]) -> list[str]
         "" if trial.seconds is None else f"{trial.seconds:.3f}",
         trial.reason,
     ]
+
+
+_FORMULA: Final = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+"""How a text begins that a spreadsheet may take for a formula, as the rule against CSV injection has it (OWASP)."""
+
+_NUMBER: Final = re.compile(r"[+-]?((\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|inf|nan)", re.ASCII | re.IGNORECASE)
+
+
+def _harmless(cell: str) -> str:
+    """The cell as a spreadsheet takes it for a number or a text: `-foo` as `'-foo'`, which is the same value to Hydra.
+
+    Every number stays as it is, as does whatever begins otherwise.
+    """
+    if not _FORMULA.match(cell) or _NUMBER.fullmatch(cell.rstrip(" ")):
+        return cell
+    value = _value(cell)
+    return quote(value if isinstance(value, str) else cell)
+
+
+def _quoted(cell: str) -> str:
+    # Python's own writer leaves a carriage return bare where lines end with a line feed, and a reader begins a row there.
+    return '"{}"'.format(cell.replace('"', '""')) if re.search('[",\r\n]', cell) else cell
 
 
 def _prefixed(names: Iterable[str], prefix: str, *, taken: Iterable[str]) -> list[str]:

@@ -18,6 +18,7 @@ from vertex_sweeper import directory as sweep_directory
 from vertex_sweeper import files, hints, progress
 from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError, SweepFailed
 from vertex_sweeper.interrupt import EXIT_CODE, Interrupt, Reaction, react, terminal
+from vertex_sweeper.messages import printable
 from vertex_sweeper.outcome import Outcome, OutcomeReader, Trial
 from vertex_sweeper.permanent_failure import permanent_failure, saved
 from vertex_sweeper.rerun import Rerun, rerun_of
@@ -163,7 +164,9 @@ class Reporter:
         try:
             files.write_text(self._task.directory / files.TRIALS, files.trials_table(self.outcome))
         except OSError as error:
-            log.warning("%s cannot be written (%s); the watch goes on", self._task.directory / files.TRIALS, error.strerror)
+            log.warning(
+                "%s cannot be written (%s); the watch goes on", printable(self._task.directory / files.TRIALS), error.strerror
+            )
 
     def _write(self, job: Job) -> list[str]:
         """Writes the files; what is to be said about them."""
@@ -193,7 +196,7 @@ class Reporter:
             return
         self._tails += 1
         for line in [f"the end of {output}:", *tail]:
-            log.info("    %s", line)
+            log.info("    %s", printable(line))
 
     def _failures(self) -> list[str]:
         task = self._task

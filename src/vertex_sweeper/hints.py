@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
 import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from vertex_sweeper.messages import printable, shell_line
 from vertex_sweeper.outcome import Trial
 from vertex_sweeper.services import Address
 from vertex_sweeper.settings import Backend
@@ -26,7 +26,7 @@ def announce(address: Address, job: Mapping[str, Any], directory: Path) -> None:
     if console:
         log.info("%s", console)
     counts = job.get("maxTrialCount"), job.get("parallelTrialCount")
-    log.info("%s: %s trials, %s at a time, in %s", job["name"], *counts, directory)
+    log.info("%s: %s trials, %s at a time, in %s", job["name"], *map(printable, (*counts, directory)))
 
 
 def console_address(address: Address, name: str) -> str | None:
@@ -36,26 +36,26 @@ def console_address(address: Address, name: str) -> str | None:
 
 def attach_command(target: Path | str) -> str:
     """Comes back to a job, by its sweep directory or its name."""
-    return shlex.join(["vertex-sweeper", "attach", str(target)])
+    return shell_line(["vertex-sweeper", "attach", str(target)])
 
 
 def cancel_command(target: Path | str) -> str:
     """Ends a job, by its sweep directory or its name."""
-    return shlex.join(["vertex-sweeper", "cancel", str(target)])
+    return shell_line(["vertex-sweeper", "cancel", str(target)])
 
 
 def log_command(address: Address, name: str, trial: Trial, directory: Path) -> str | None:
     """Shows what a trial printed, or says where an emulator has it; None when it is nowhere to be had."""
     log = log_file(address, name, trial, directory)
     if log is not None or address.backend is Backend.LOCAL:
-        return shlex.join(["cat", str(log)]) if log is not None and log.exists() else None
+        return shell_line(["cat", str(log)]) if log is not None and log.exists() else None
     job = JobName.parse(name)
     if not _on_vertex(address):
         return f"jobs/{job.id}/logs/{trial.number}.log in the emulator's folder"
     place = [f"--project={job.project}", f"--region={job.location}"]
     if trial.job:  # each trial runs as a custom job of its own, with a log of its own
-        return shlex.join(["gcloud", "ai", "custom-jobs", "stream-logs", trial.job.rpartition("/")[2], *place])
-    return shlex.join(["gcloud", "ai", "hp-tuning-jobs", "stream-logs", job.id, *place])
+        return shell_line(["gcloud", "ai", "custom-jobs", "stream-logs", trial.job.rpartition("/")[2], *place])
+    return shell_line(["gcloud", "ai", "hp-tuning-jobs", "stream-logs", job.id, *place])
 
 
 def log_file(address: Address, name: str, trial: Trial, directory: Path) -> Path | None:

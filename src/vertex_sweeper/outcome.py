@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Final
 
+from vertex_sweeper.messages import printable
 from vertex_sweeper.service import PRIMARY_REPLICA, JobState, TrialState, job_state, trial_state
 from vertex_sweeper_runtime.contract import Contract, Kind, ServiceValue, Slot
 from vertex_sweeper_runtime.errors import PERMANENT
@@ -286,7 +287,7 @@ def _explained(reason: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return "; ".join(line.strip() for line in text.splitlines() if line.strip())
+    return "; ".join(printable(line.strip()) for line in text.splitlines() if line.strip())
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

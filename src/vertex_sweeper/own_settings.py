@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.keys import key_path, paths_set
+from vertex_sweeper.messages import one_line
 from vertex_sweeper.settings import SEARCH_SPACE_KEYS, Reading, Settings, read_what_is_right, set_settings
 from vertex_sweeper.travelling import given_hydra_overrides
 
@@ -105,4 +106,4 @@ def _resolved(
             else:
                 yield key, OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
         except OmegaConfBaseException as error:
-            unresolved[where] = " ".join(str(error).split())
+            unresolved[where] = one_line(error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from vertex_sweeper.files import TRIALS
+from vertex_sweeper.messages import printable, seen, shell_line
 from vertex_sweeper.outcome import Outcome, Trial, seconds_between
 from vertex_sweeper.service import CANCELLED, TOO_MANY_FAILURES, JobState, TrialState
 from vertex_sweeper_runtime.regular_files import open_regular
@@ -28,21 +28,21 @@ def trial_line(trial: Trial, outcome: Outcome) -> str:
     parts = [f"trial {trial.number}{total}"]
     if trial.state is TrialState.SUCCEEDED:
         parts.append(_metrics(trial.metrics) if trial.metrics else "no result")
-        parts += [_printable(trial.reason)] if trial.reason else []
+        parts += [printable(trial.reason)] if trial.reason else []
     elif _end(trial) == "cancelled":
         parts.append("cancelled")
     elif trial.state is TrialState.INFEASIBLE:
-        parts.append(f"failed: {_printable(trial.reason)}" if trial.reason else "failed")
+        parts.append(f"failed: {printable(trial.reason)}" if trial.reason else "failed")
     else:
-        parts.append(trial.state.value.lower() if trial.state else _printable(trial.reason) or "state unknown")
+        parts.append(trial.state.value.lower() if trial.state else printable(trial.reason) or "state unknown")
     best = outcome.best
     if best is not None and trial.state is TrialState.SUCCEEDED:
         parts.append(f"best {_number(best.metrics[outcome.metric])} (#{best.number})")
     if trial.seconds is not None:
         parts.append(_duration(trial.seconds))
     if trial.literals:
-        parts.append(" ".join(f"{key}={_shortened(_printable(literal))}" for key, literal in trial.literals.items()))
-    return "  ".join(parts)
+        parts.append(" ".join(f"{key}={_shortened(printable(literal))}" for key, literal in trial.literals.items()))
+    return printable("  ".join(parts))
 
 
 def table_lines(outcome: Outcome, *, now: datetime) -> list[str]:
@@ -53,9 +53,9 @@ def table_lines(outcome: Outcome, *, now: datetime) -> list[str]:
         assert trial.state is not None
         seconds = seconds_between(trial.started, now)
         parts = [f"  #{trial.number}", trial.state.value.lower(), _duration(seconds) if seconds is not None else ""]
-        parts += [f"{key}={_shortened(_printable(literal))}" for key, literal in trial.literals.items()]
+        parts += [f"{key}={_shortened(printable(literal))}" for key, literal in trial.literals.items()]
         lines.append("  ".join(part for part in parts if part))
-    return lines
+    return list(map(printable, lines))
 
 
 def _best_so_far(outcome: Outcome) -> str:
@@ -87,7 +87,7 @@ def summary_lines(
     if names:
         lines.append(f"results: {', '.join(names)}")
     lines.append(f"sweep directory: {directory}")
-    return lines
+    return list(map(printable, lines))
 
 
 def overview_lines(outcome: Outcome, *, waits: bool = False) -> list[str]:
@@ -97,17 +97,17 @@ def overview_lines(outcome: Outcome, *, waits: bool = False) -> list[str]:
         lines.append("job: nobody runs it")
     elif outcome.state is not JobState.SUCCEEDED or outcome.error:
         state = outcome.state.value.removeprefix("JOB_STATE_").lower().replace("_", " ") if outcome.state else "state unknown"
-        lines.append(f"job: {state}" + (f": {_printable(outcome.error)}" if outcome.error else ""))
+        lines.append(f"job: {state}" + (f": {printable(outcome.error)}" if outcome.error else ""))
     best = outcome.best
     if best is None:
         lines.append("no trial has a result")
     else:
         lines.append(f"best: trial {best.number}  {_metrics(best.metrics)}")
-        lines += [f"  {_printable(shlex.join(best.overrides))}"] if best.overrides else []
+        lines += [f"  {shell_line(best.overrides)}"] if best.overrides else []
     if len(outcome.goals) > 1 and best is not None:
         numbers = ", ".join(f"#{trial.number}" for trial in outcome.pareto)
         lines.append(f"no trial is better in every metric than: {numbers}")
-    return lines
+    return list(map(printable, lines))
 
 
 def failure_lines(outcome: Outcome, log_of: Callable[[Trial], str | None]) -> list[str]:
@@ -118,7 +118,7 @@ def failure_lines(outcome: Outcome, log_of: Callable[[Trial], str | None]) -> li
     failed = [trial for trial in outcome.trials if _end(trial) == _FAILED]
     lines = []
     for trial in failed[:_MOST_FAILURES]:
-        line = f"trial {trial.number} is INFEASIBLE: {_printable(trial.reason) or 'no reason was given'}"
+        line = f"trial {trial.number} is INFEASIBLE: {printable(trial.reason) or 'no reason was given'}"
         command = log_of(trial)
         lines.append(f"{line}  (its log: {command})" if command else line)
     if len(failed) > _MOST_FAILURES:
@@ -187,13 +187,8 @@ def _shortened(text: str) -> str:
 
 
 _ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def _plain(line: str) -> str:
     drawn = _ESCAPES.sub("", line).rstrip("\r \t").rpartition("\r")[2]
-    return _CONTROLS.sub("", drawn.replace("\t", "    "))
-
-
-def _printable(text: str) -> str:
-    return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+    return "".join(filter(seen, drawn.replace("\t", "    ")))

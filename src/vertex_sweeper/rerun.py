@@ -6,7 +6,6 @@ It mostly is. Where it is not, the command is the trial's own: the whole list of
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vertex_sweeper.best import GROUP, best_config, left_out
 from vertex_sweeper.command import has_flag
+from vertex_sweeper.messages import shell_line
 from vertex_sweeper.outcome import Trial
 from vertex_sweeper_runtime.additions import identity, job_id
 from vertex_sweeper_runtime.contract import Contract
@@ -83,25 +83,6 @@ class RerunNeeds:
         """The overrides; None where only the whole list of a trial's own will do."""
         # Hydra 1.4 asks the primary config and the command line alone whether a run is one or many.
         return None if self._whole else ("hydra.mode=RUN",) if self._multirun else ()
-
-
-def shell_line(words: Sequence[str]) -> str:
-    r"""The words on one line for a shell, whatever they hold; what cannot be printed is written as escapes (`$'a\x0ab'`)."""
-    return " ".join(map(_quoted, words))
-
-
-def _quoted(word: str) -> str:
-    if word.isprintable():
-        # Hydra's own quotes stay as they are where nothing in the word means something between double quotes.
-        return f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
-    # Quotes and backslashes too: a reader that does not know this way of quoting still finds where the word ends.
-    letters = [
-        letter
-        if letter.isprintable() and letter not in "'\\"
-        else "".join(f"\\x{byte:02x}" for byte in letter.encode("utf-8", errors="surrogateescape"))
-        for letter in word
-    ]
-    return f"$'{''.join(letters)}'"
 
 
 def _environment(trial: Trial, job: str, output: str | None) -> dict[str, str]:

@@ -20,6 +20,7 @@ from vertex_sweeper.common_config import CommonConfigs, Kind
 from vertex_sweeper.conditions import decide
 from vertex_sweeper.entries import Entry, When
 from vertex_sweeper.group_files import GroupFiles
+from vertex_sweeper.messages import one_line
 from vertex_sweeper.settings.credentials import credentials_among, exposed_line
 from vertex_sweeper.written_values import Interpolated, Names, Shape, mark_interpolated
 
@@ -156,7 +157,7 @@ class Resolution:
             try:
                 value = _plain(_node(watched.config, item), item)
             except Exception as error:  # noqa: BLE001 - whatever the app's own resolvers raise
-                failed = " ".join(str(error).partition("full_key:")[0].split()) or type(error).__name__
+                failed = one_line(str(error).partition("full_key:")[0]) or type(error).__name__
         names = {kind: [mark.name for mark in asked if mark.kind is kind] for kind in Kind}
         if names[Kind.SECRET]:
             raise _Unknown(

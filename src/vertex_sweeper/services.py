@@ -13,6 +13,7 @@ from typing import Final
 
 from vertex_sweeper.errors import InvalidSweep, JobNotFound, MissingExtra, SweepDirectoryError
 from vertex_sweeper.interrupt import sleep
+from vertex_sweeper.job_shape import find_not_json, find_wrong_types
 from vertex_sweeper.service import Job, Service
 from vertex_sweeper.settings import Backend, Settings
 from vertex_sweeper.vertex.connection import EMULATOR
@@ -228,15 +229,17 @@ def check_job(address: Address, spec: Job) -> None:
 def find_mistakes(settings: Settings, job: Job) -> tuple[tuple[str, str], ...] | None:
     """The fields of a job that the API does not have, or has otherwise, each with what is wrong; None when nobody can tell.
 
-    Google's client knows, and is asked where it is needed anyway, or where a user wrote fields that nobody else knows.
+    Google's client knows, and is asked where it is needed anyway, or where a user wrote fields that nobody else knows. Without
+    it the types of those fields are known that matter here.
     """
     if settings.backend is Backend.LOCAL and not settings.spec_overrides:
         return ()
+    wrong = (*find_wrong_types(job), *find_not_json(job)) if settings.backend is Backend.LOCAL else ()
     if not _installed("google.cloud.aiplatform_v1"):
-        return None
+        return wrong or None
     from vertex_sweeper.vertex import find_mistakes as find
 
-    return find(job)
+    return find(job) or wrong
 
 
 def require(module: str, *, extra: str, purpose: str) -> None:

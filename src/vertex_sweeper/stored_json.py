@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -114,19 +115,25 @@ def check_complete(document: Mapping[str, Any], shape: Mapping[str, Shape]) -> N
 
 def check_shape(value: object, shape: Shape, where: str = "") -> None:
     """Raises DamagedDocument where the value has not that shape; `where` is its place in the document."""
+    for place, wrong in wrong_shapes(value, shape, where):
+        raise DamagedDocument(f"{place or 'it'} {wrong}")
+
+
+def wrong_shapes(value: object, shape: Shape, where: str = "") -> Iterator[tuple[str, str]]:
+    """Each place of the value that has not its shape, and what is wrong there."""
     kinds = shape if isinstance(shape, tuple) else (shape if isinstance(shape, type) else type(shape),)
     if type(value) not in kinds and not (float in kinds and type(value) is int):
         wanted = " or ".join("null" if kind is type(None) else _NAMES[kind] for kind in kinds)
         shown = json.dumps(value) if value is None or isinstance(value, bool) else _NAMES.get(type(value), "something else")
-        raise DamagedDocument(f"{where or 'it'} must be {wanted}, and is {shown}")
-    if isinstance(shape, list):
+        yield where, f"must be {wanted}, and is {shown}"
+    elif isinstance(shape, list):
         for position, item in enumerate(value if isinstance(value, Sequence) else ()):
-            check_shape(item, shape[0], f"{where}[{position}]")
+            yield from wrong_shapes(item, shape[0], f"{where}[{position}]")
     elif isinstance(shape, Mapping) and isinstance(value, Mapping):
         for name, item in value.items():
             if name in shape or str in shape:
-                place = name if name in shape else ascii(name)
-                check_shape(item, shape.get(name, shape.get(str)), f"{where}.{place}".lstrip("."))
+                place = name if re.fullmatch(r"[\w-]+", name, re.ASCII) else ascii(name)
+                yield from wrong_shapes(item, shape.get(name, shape.get(str)), f"{where}.{place}".lstrip("."))
 
 
 def _checksum(text: bytes) -> str:

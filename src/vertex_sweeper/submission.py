@@ -53,9 +53,17 @@ def submit(opened: Opened, parent: str, spec: Job, *, directory: Path, pause: Ca
                 raise in_our_words(error) from error
             raise
         raise _unclear(error, directory) from error
+    except Exception:  # whatever it is: of a job that does not outlive us nothing is left
+        if not opened.outlives:
+            sweep_directory.withdraw(directory)
+        raise
     try:
         sweep_directory.write_job(directory, spec, job["name"])
     except OSError as error:
+        if not opened.outlives:
+            opened.kill()
+            sweep_directory.withdraw(directory, [trial["id"] for trial in opened.service.get(job["name"]).get("trials", ())])
+            raise sweep_directory.unwritable(directory, error) from error
         raise SweepDirectoryError(
             f"{job['name']} was created, but its name cannot be written into {directory} ({error.strerror}): come back to it "
             f"with `{attach_command(job['name'])}`, or end it with `{cancel_command(job['name'])}`"

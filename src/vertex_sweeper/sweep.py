@@ -24,14 +24,16 @@ from vertex_sweeper import directory as sweep_directory
 from vertex_sweeper.command import Start
 from vertex_sweeper.composition import trial_folder
 from vertex_sweeper.dry_run import dry_run_text
-from vertex_sweeper.errors import SweepError
+from vertex_sweeper.errors import InvalidJob, SweepError
 from vertex_sweeper.follow import Task, folder_in, follow_to_end, output_of
 from vertex_sweeper.interrupt import EXIT_CODE, Interrupt, ending
 from vertex_sweeper.interruptible import interruptible
+from vertex_sweeper.messages import printable
 from vertex_sweeper.outcome import Outcome, Trial, read_outcome
 from vertex_sweeper.own_settings import unused_to_attach, valid_settings
 from vertex_sweeper.plan import Plan, make_plan
 from vertex_sweeper.services import check_job, open_service
+from vertex_sweeper.spec import in_our_words
 from vertex_sweeper.submission import submit
 from vertex_sweeper.whitelist import check_whitelist
 
@@ -50,16 +52,24 @@ def run_sweep(arguments: Sequence[str], *, hydra_context: HydraContext, config: 
         check_whitelist(hydra_context)
         plan = make_plan(arguments, config=config, config_loader=hydra_context.config_loader, start=Start.of_this_process())
         for note in plan.notes:
-            log.info(note)
+            log.info("%s", printable(note))
+        _check(plan)
         if plan.settings.dry_run:
             _show(plan)
             return None
         return _create_and_follow(plan, config)
 
 
+def _check(plan: Plan) -> None:
+    """The last check, of the job as a whole, before anything is written. Raises InvalidJob, MissingExtra."""
+    try:
+        check_job(plan.place.address, plan.job)
+    except InvalidJob as error:
+        raise in_our_words(error) from error
+
+
 def _show(plan: Plan) -> None:
     """The end of a dry run: the job passed every check, and is shown."""
-    check_job(plan.place.address, plan.job)
     sys.stdout.write(dry_run_text(plan))  # not logged: it is what was asked for, and may be piped into a file
     sys.stdout.flush()
 
@@ -105,7 +115,7 @@ def _go_on(arguments: Sequence[str], config: DictConfig) -> Outcome:
     )
     unused = [*unused_to_attach(config, settings, own_directory=target.directory is not None), *arguments]
     if unused:
-        log.info("attach: the job is what it is, and these are not used: %s", ", ".join(unused))
+        log.info("attach: the job is what it is, and these are not used: %s", printable(", ".join(unused)))
     directory = target.directory or Path.cwd() / str(config.hydra.sweep.dir)
     return attach.go_on(target, directory, on_interrupt=settings.on_interrupt, wait=settings.wait)
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from vertex_sweeper.errors import JobNotFound, ServiceError, Unanswered
 from vertex_sweeper.interrupt import Interrupt, Reaction
+from vertex_sweeper.messages import printable
 from vertex_sweeper.service import Job, JobState, Service, job_state
 
 log = logging.getLogger(__name__)
@@ -167,7 +168,10 @@ class Watch:
         if state in _NOTABLE:
             log.info(_NOTABLE[state])
         elif state is None and spelling is not None and not ended(job):
-            log.info("the job's state %s is not known to this version: it counts as running until it has an end time", spelling)
+            log.info(
+                "the job's state %s is not known to this version: it counts as running until it has an end time",
+                printable(spelling),
+            )
 
     def _give_up(self) -> None:
         """Cancels a job that is worth nothing any more: once, or again where the call failed for the moment only."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vertex_sweeper.attach import Target, read_target
+from vertex_sweeper.messages import printable
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +41,8 @@ def pause(seconds: float) -> bool:
 
 
 def write_lines(lines: Iterable[str]) -> None:
-    """Prints to standard output."""
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    """Prints to standard output, whatever the names in the lines are made of."""
+    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
 
 
 def aligned(rows: Sequence[Sequence[str]], *, widest: int | None = None) -> list[str]:
@@ -49,7 +50,11 @@ def aligned(rows: Sequence[Sequence[str]], *, widest: int | None = None) -> list
 
     A text longer than `widest` is cut.
     """
-    shown = [[text if widest is None or len(text) <= widest else f"{text[: widest - 1]}…" for text in row] for row in rows]
+    shown = [[_cut(printable(text), widest) for text in row] for row in rows]
     columns = [column for column in zip(*shown, strict=True) if len(rows) == 1 or any(column[1:])]
     widths = [max(map(len, column)) for column in columns]
     return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in zip(*columns, strict=True)]
+
+
+def _cut(text: str, widest: int | None) -> str:
+    return text if widest is None or len(text) <= widest else f"{text[: widest - 1]}…"

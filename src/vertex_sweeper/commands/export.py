@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import secrets
-import shlex
 from pathlib import Path
 
 from vertex_sweeper import directory as sweep_directory
@@ -13,6 +12,7 @@ from vertex_sweeper.commands.common import add_target, pause, target_of, write_l
 from vertex_sweeper.documents import yaml_text
 from vertex_sweeper.errors import SweepError
 from vertex_sweeper.files import write_text
+from vertex_sweeper.messages import shell_line
 from vertex_sweeper.service import Job, specification
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.spec import identify_anew
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         "config": path,
     }
     words = [f"--{name}={value}" for name, value in flags.items() if value is not None]
-    write_lines([shlex.join(["gcloud", "ai", "hp-tuning-jobs", "create", *words])])
+    write_lines([shell_line(["gcloud", "ai", "hp-tuning-jobs", "create", *words])])
     return 0
 
 

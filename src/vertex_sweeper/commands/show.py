@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -39,13 +38,12 @@ def _lines(target: Target) -> Iterator[str]:
     if opened.abandoned:
         yield f"its process is gone: go on with `{hints.attach_command(str(target.directory))}`"
     yield from progress.overview_lines(outcome, waits=opened.abandoned)
-    yield from _table(files.trials_table(outcome))
+    yield from _table(files.trials_rows(outcome))
     yield from progress.failure_lines(
         outcome, lambda trial: hints.log_command(target.address, name, trial, target.directory or Path())
     )
 
 
-def _table(text: str) -> list[str]:
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     """The table of trials without its last column: the reasons are listed by themselves."""
-    rows = list(csv.reader(text.splitlines(keepends=True)))
     return aligned([row[:-1] for row in rows], widest=_WIDEST) if len(rows) > 1 else ["no trials yet"]

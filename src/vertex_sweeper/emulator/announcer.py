@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from vertex_sweeper.errors import JobNotFound
 from vertex_sweeper.local import LocalService
+from vertex_sweeper.messages import printable
 from vertex_sweeper.service import JobState, TrialState, job_state, trial_state
 
 _WAIT: Final = 600.0
@@ -76,7 +77,7 @@ class Announcer:
         known.revision = news.revision
         job_id = name.rpartition("/")[2]
         if known.state is None:
-            count, title = news.job.get("maxTrialCount"), _one_line(str(news.job.get("displayName", "")))
+            count, title = news.job.get("maxTrialCount"), printable(str(news.job.get("displayName", "")))
             yield f"job {job_id} ({title}) begins: at most {count} trials"
         for trial in news.trials:
             yield from self._trial_lines(job_id, trial, known)
@@ -85,7 +86,7 @@ class Announcer:
         if state is not None and state.ended:
             how = state.value.removeprefix("JOB_STATE_").lower()
             error = news.job.get("error", {}).get("message", "")
-            yield f"job {job_id} {how}{f': {_one_line(error)}' if error else ''}"
+            yield f"job {job_id} {how}{f': {printable(error)}' if error else ''}"
 
     def _trial_lines(self, job_id: str, trial: dict[str, Any], known: _Known) -> Iterator[str]:
         id, state = str(trial["id"]), trial_state(trial)
@@ -100,13 +101,8 @@ class Announcer:
         final = trial.get("finalMeasurement", {}).get("metrics", ())
         what = ", ".join(f"{metric['metricId']}={metric.get('value', 0):g}" for metric in final)
         if state is TrialState.INFEASIBLE:
-            what = f"{_one_line(trial.get('infeasibleReason', ''))} Its log: {self._log_of(job_id, id)}"
+            what = f"{printable(trial.get('infeasibleReason', ''))} Its log: {self._log_of(job_id, id)}"
         yield f"job {job_id}: trial {id} {_TRIAL_ENDS[state]}{f': {what}' if what else ''}"
-
-
-def _one_line(text: str) -> str:
-    """The text as one line that a terminal shows and does not obey."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 @dataclass(slots=True)

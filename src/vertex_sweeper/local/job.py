@@ -20,6 +20,7 @@ from vertex_sweeper.local.study import CANCELLED_CODE, INTERNAL_CODE, News, Stud
 from vertex_sweeper.local.suggester import Suggester
 from vertex_sweeper.local.trial import Outcome, Trial
 from vertex_sweeper.local.verdict import EARLY, judge
+from vertex_sweeper.messages import printable
 from vertex_sweeper.service import CANCELLED, TOO_MANY_FAILURES, Job, TrialState
 
 log = logging.getLogger(__name__)
@@ -62,12 +63,15 @@ class JobRun:
         """Starts the job's thread."""
         self._thread.start()
 
-    def keep(self, trial: Trial | None = None) -> None:
-        """Puts the trial, or else the job as a whole, on record; nothing where there are no records."""
+    def keep(self, trial: Trial | None = None, *, or_raise: bool = False) -> None:
+        """Puts the trial, or else the job as a whole, on record; nothing where there are no records.
+
+        Raises OSError where that cannot be written, with `or_raise`; else the log says so.
+        """
         if self._disk is not None and trial is not None:
             self._disk.write_trial(trial)
         elif self._disk is not None:
-            self._disk.write_job(self._study, lock=self._bench.changed)
+            self._disk.write_job(self._study, lock=self._bench.changed, or_raise=or_raise)
 
     def snapshot(self) -> Job:
         """The job as it stands."""
@@ -176,7 +180,7 @@ class JobRun:
     def _check_study(self) -> None:
         why = "" if self._study.stopped else self._study.why_to_stop(now=self._now())
         if why and self._record(lambda now: self._study.stop(why, now=now)):
-            log.info("The study is stopped: %s.", why)
+            log.info("The study is stopped: %s.", printable(why))
             self.keep()
 
     def _may_suggest(self) -> bool:
@@ -264,7 +268,7 @@ class JobRun:
                 slot.child.kill()
 
     def _stop_early(self, slot: Slot, why: str) -> None:
-        log.info("Trial %s is stopped early: %s.", slot.trial.number, why)
+        log.info("Trial %s is stopped early: %s.", slot.trial.number, printable(why))
         self._stop(slot, EARLY)
 
     def _stop(self, slot: Slot, outcome: Outcome) -> None:

@@ -24,6 +24,7 @@ from vertex_sweeper.local.nodes import Node, read_nodes
 from vertex_sweeper.local.study import Study
 from vertex_sweeper.local.trial import Trial
 from vertex_sweeper.local.validation import check_job
+from vertex_sweeper.messages import printable
 from vertex_sweeper.stored_json import DamagedDocument, check_complete, check_shape, read_sealed, sealed
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,9 @@ class Records:
                 check_job(study.spec)
                 found.append((job_id, origin, study))
             except UNREADABLE as error:
-                log.warning("The record %s cannot be read, and its job is left out: %s", self._folder / job_id, error)
+                log.warning(
+                    "The record %s cannot be read, and its job is left out: %s", *map(printable, (self._folder / job_id, error))
+                )
         yield from sorted(found, key=lambda entry: entry[2].created)
 
     def of(self, job_id: str, origin: Origin) -> JobRecord:
@@ -119,22 +122,25 @@ class JobRecord:
         self._origin = origin
         self._writing = threading.Lock()
 
-    def write_job(self, study: Study, *, lock: AbstractContextManager[Any]) -> None:
-        """Writes the job as a whole as it stands; `lock` is held while it is read."""
+    def write_job(self, study: Study, *, lock: AbstractContextManager[Any], or_raise: bool = False) -> None:
+        """Writes the job as a whole as it stands; `lock` is held while it is read. Raises OSError with `or_raise` only."""
         with self._writing:  # two threads may write, and the last one must have the last state
             with lock:
                 record = study.to_record()
-            self._write(JOB, self._origin._asdict() | record)
+            self._write(JOB, self._origin._asdict() | record, or_raise=or_raise)
 
     def write_trial(self, trial: Trial) -> None:
         """Writes a trial."""
         self._write(f"{trial.number}.json", trial.to_record())
 
-    def _write(self, name: str, record: Mapping[str, Any]) -> None:
+    def _write(self, name: str, record: Mapping[str, Any], *, or_raise: bool = False) -> None:
         try:
             write_text(self._folder / name, sealed(record))
         except OSError as error:
-            log.error("%s cannot be written, and a restart would not know of it: %s", self._folder / name, error)  # noqa: TRY400
+            if or_raise:
+                raise
+            path = printable(self._folder / name)
+            log.error("%s cannot be written, and a restart would not know of it: %s", path, printable(error))  # noqa: TRY400
 
 
 UNREADABLE: Final = (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)

@@ -102,7 +102,7 @@ class LocalService:
         Raises:
             InvalidJob: The specification has mistakes; all of them are named.
             MissingExtra: The suggestion library is not installed.
-            ServiceError: The service was closed, or has no place for its records.
+            ServiceError: The service was closed, or has no place for its records and logs. Nothing is left of the job then.
         """
         check_job(spec, needs_image=self._needs_image)
         spec = copy.deepcopy(dict(spec))  # the caller's own may change while trials are still to be started
@@ -110,14 +110,21 @@ class LocalService:
         now = format_time(self._bench.clock())
         origin = Origin(str(Path.cwd()), secrets.randbits(32) if self._seed is None else self._seed)
         self._take_records()
-        run = self._prepare(job_id, origin, Study(spec, name=f"{parent}/hyperparameterTuningJobs/{job_id}", now=now))
-        with self._changed:
-            if self._closed:
-                raise ServiceError("the local service is closed")
-            run.keep()  # before anything starts, and before anybody hears of it
-            self._jobs[run.name] = run
-            created = run.snapshot()
-            run.start()
+        study = Study(spec, name=f"{parent}/hyperparameterTuningJobs/{job_id}", now=now)
+        try:
+            run = self._prepare(job_id, origin, study)
+            with self._changed:
+                if self._closed:
+                    raise ServiceError("the local service is closed", acted=False)
+                run.keep(or_raise=True)  # before anything starts, and before anybody hears of it
+                self._jobs[run.name] = run
+                created = run.snapshot()
+                run.start()
+        except (OSError, RuntimeError) as error:  # no room, no right, something else in its place; no more threads
+            self._jobs.pop(study.name, None)
+            if self._records is not None:
+                self._records.remove(job_id)
+            raise _not_created(error) from error
         return created
 
     def resume(self) -> None:
@@ -244,6 +251,14 @@ class LocalService:
     def _notify(self) -> None:
         self._changes += 1
         self._changed.notify_all()
+
+
+def _not_created(error: OSError | RuntimeError) -> ServiceError:
+    if not isinstance(error, OSError):
+        return ServiceError(f"the job was not created: {error}", acted=False)
+    place = error.filename or "its folder"
+    line = f"the job was not created: {place} cannot be written ({error.strerror}): make room there, or take another folder"
+    return ServiceError(line, acted=False)
 
 
 def _suggester(spec: Mapping[str, Any], seed: int) -> Suggester:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from vertex_sweeper.errors import InvalidJob
+from vertex_sweeper.job_shape import find_not_json, find_wrong_types
 from vertex_sweeper.local import study_stopping
 from vertex_sweeper.local.early_stopping import RULES
 from vertex_sweeper.local.nodes import MATCH_TOLERANCE, PARENT_FIELDS, SPEC_FIELDS, kind_of, matches, read_values
@@ -44,7 +45,15 @@ def check_job(spec: Mapping[str, Any], *, needs_image: bool = False) -> None:
 
 
 def find_mistakes(spec: Mapping[str, Any], *, needs_image: bool = False) -> Iterator[Mistake]:
-    """All mistakes of a job."""
+    """All mistakes of a job; of one that has wrong types these alone, as the rest cannot be told."""
+    wrong = find_wrong_types(spec)
+    found = [] if wrong else list(_find_mistakes(spec, needs_image=needs_image))
+    yield from found
+    for field, mistake in wrong or (() if found else find_not_json(spec)):
+        yield field if field.startswith("labels") else _snake(field), f"It {mistake}."
+
+
+def _find_mistakes(spec: Mapping[str, Any], *, needs_image: bool) -> Iterator[Mistake]:
     name = spec.get("displayName", "")
     if not name:
         yield "display_name", "A display name is required."

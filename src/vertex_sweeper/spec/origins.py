@@ -55,13 +55,20 @@ def in_our_words(error: InvalidJob) -> InvalidJob:
 
 
 def lines_in_our_words(fields: Iterable[tuple[str, str]], settings: Settings) -> list[str]:
-    """A line for each field and what is wrong with it, led by where the user wrote it: a setting, or `spec_overrides`."""
+    """A line for each field and what is wrong with it, led by where the user wrote it: a setting, or `spec_overrides`.
+
+    What nobody wrote is led by the field, and a mistake without a field by nothing.
+    """
     lines = []
     for field, mistake in fields:
-        where = setting_of(field, settings.trial) if field else None
-        if where is None or overridden(settings.spec_overrides, field):
-            where = f"{_ROOT}.spec_overrides.{field}".rstrip(".")
-        lines.append(f"{where}: {mistake}")
+        if field and overridden(settings.spec_overrides, field):
+            where = f"{_ROOT}.spec_overrides.{field}: "
+        else:
+            setting = setting_of(field, settings.trial) if field else None
+            where = f"{setting}: " if setting else f"the job's {field}: " if field else ""
+            # Without a word on where it is, it is in what nobody has looked at yet.
+            where = f"{_ROOT}.spec_overrides: " if not field and settings.spec_overrides else where
+        lines.append(f"{where}{mistake}")
     return list(dict.fromkeys(lines))
 
 

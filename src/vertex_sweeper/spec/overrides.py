@@ -66,7 +66,10 @@ def overridden(overrides: Mapping[str, Any], field: str) -> bool:
     for name in re.findall(r"[^.\[\]]+", field):
         if not isinstance(part, Mapping):
             return True
-        part = {str(key): value for key, value in part.items()}.get(name)
+        places = {str(key): value for key, value in part.items()}
+        if not name.isdigit() and places and all(map(str.isdigit, places)):
+            return True  # an item of a list, and the path does not say which
+        part = places.get(name)
         if part is None:
             return False
     return True

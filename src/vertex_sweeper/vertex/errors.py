@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Any, Final
 
 from vertex_sweeper.errors import InvalidJob, JobNotFound, ServiceError
+from vertex_sweeper.messages import one_line
 from vertex_sweeper.vertex.names import project_of
 
 LOGIN: Final = "`gcloud auth application-default login`"
@@ -118,7 +119,7 @@ _NO_CODE: Final = Meaning(acted=None, transient=False, what="the call failed")
 def translate(error: Any, call: Call) -> ServiceError:
     """Our error for a `google.api_core` one, which the caller chains to it."""
     code = _code_of(error)
-    text = " ".join(str(getattr(error, "message", error)).split())
+    text = one_line(getattr(error, "message", error))
     meaning = _meaning(code, text)
     if code == "INVALID_ARGUMENT" and call.verb is Verb.CREATE:
         return _invalid_job(error, text, call)
@@ -240,7 +241,7 @@ def _grant_acting_as(account: str) -> str:
 def _quotas(error: Any, facts: dict[str, str]) -> Iterator[str]:
     for detail in _details(error, "google.rpc.QuotaFailure"):
         for violation in detail.violations:
-            yield " ".join(f"{violation.subject} {violation.description}".split())
+            yield one_line(f"{violation.subject} {violation.description}")
     if facts.get("quota_metric"):
         limit = f" (limit {facts['quota_limit_value']})" if facts.get("quota_limit_value") else ""
         yield f"{facts['quota_metric']}{limit}"
@@ -248,7 +249,7 @@ def _quotas(error: Any, facts: dict[str, str]) -> Iterator[str]:
 
 def _invalid_job(error: Any, text: str, call: Call) -> InvalidJob:
     found = [
-        (_spec_path(violation.field), " ".join(violation.description.split()))
+        (_spec_path(violation.field), one_line(violation.description))
         for detail in _details(error, "google.rpc.BadRequest")
         for violation in detail.field_violations
     ]

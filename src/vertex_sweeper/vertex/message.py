@@ -6,10 +6,12 @@ also the check that the service will understand it, at no cost and without a net
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from vertex_sweeper.errors import InvalidJob
+from vertex_sweeper.messages import one_line
 from vertex_sweeper.near import near
 from vertex_sweeper.service import Job
 from vertex_sweeper.vertex.extra import vertex_extra
@@ -53,7 +55,8 @@ def to_message(spec: Mapping[str, Any]) -> HyperparameterTuningJob:
     try:
         json_format.ParseDict(dict(spec), raw)
     except json_format.ParseError as error:
-        raise InvalidJob(f"Vertex AI would not understand the job: {' '.join(str(error).split()).rstrip('.')}") from error
+        words = one_line(error).rstrip(".")
+        raise InvalidJob(f"Vertex AI would not understand the job: {words}", fields=_field_in(words)) from error
     return message
 
 
@@ -73,6 +76,20 @@ def to_job(message: HyperparameterTuningJob) -> Job:
         raw = trimmed
     job: Job = json_format.MessageToDict(raw)
     return job
+
+
+_FAILED: Final = re.compile(r"Failed to parse (\w+) field: ")
+_AT: Final = re.compile(r" at HyperparameterTuningJob\.(\S+)$")
+
+
+def _field_in(words: str) -> tuple[tuple[str, str], ...]:
+    """The field that the parser's words name, and what they say of it; nothing where they name none.
+
+    Only some of them end with the whole path; without it, places in lists are not known.
+    """
+    at = _AT.search(words)
+    field = at[1] if at else ".".join(_FAILED.findall(words))
+    return ((field, _AT.sub("", _FAILED.sub("", words)).rstrip(".")),) if field else ()
 
 
 def _mistakes(value: Any, descriptor: Any, path: str) -> Iterator[tuple[str, str]]:
