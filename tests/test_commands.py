@@ -122,6 +122,17 @@ def test_show_tells_of_a_local_sweep(local: Path, capsys: pytest.CaptureFixture[
     assert lines[8].endswith(f"  (its log: cat '{local}/logs/2.log')")
 
 
+def test_nothing_of_an_emulator_is_said_of_a_sweep_on_this_machine(
+    local: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VERTEX_EMULATOR_HOST", "127.0.0.1:1")
+    name = str(json.loads((local / "job.json").read_text(encoding="utf-8"))["name"])
+    assert [main([command, str(local)]) for command in ("attach", "show", "list")] == [0, 0, 0]
+    assert main(["show", name]) == 1
+    assert "is a job on this machine: name the directory of its sweep instead" in capsys.readouterr().err
+    assert "VERTEX_EMULATOR_HOST" not in caplog.text
+
+
 def test_show_and_list_tell_that_a_sweep_was_killed(killed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", str(killed)]) == 0
     assert capsys.readouterr().out.splitlines()[1:3] == [
