@@ -39,6 +39,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         kind: str = "a"
 
     ConfigStore.instance().store(group="typed", name="schema", node=Schema)
+    ConfigStore.instance().store(group="typed", name="loose", node={"width": 8, "kind": "a"})
     configs = {
         "config": "defaults: [{model: linear}, {typed: schema}, _self_]\nlr: 0.1\nn: 3\nname: abc\n",
         "mandatory": "defaults: [{model: '???'}, _self_]\nlr: 0.1\n",
@@ -453,9 +454,41 @@ def test_a_sweep_of_one_process_in_a_distributed_launcher_is_fine(
 
 
 def test_what_lies_beyond_the_limit_of_compositions_is_counted(app: App) -> None:
-    plan = app.plan("n=range(0, 40, 2)", "name=a,b")
+    plan = app.plan("typed.width=range(0, 40, 2)", "name=a,b")
     checked = check_compositions(plan.contract, plan.compose, most=12)
     assert (checked.compositions, checked.unchecked) == (12, 8)
+
+
+def _many(prefix: str, count: int) -> str:
+    return ",".join(f"{prefix}{number}" for number in range(count))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "compositions"),
+    [
+        pytest.param([f"name={_many('x', 200)}"], 2, id="texts"),
+        pytest.param([f"name={_many('x', 200)}", f"n={_many('', 100)}", f"lr={_many('0.1', 50)}"], 2, id="several keys"),
+        pytest.param([f"+new={_many('x', 50)}"], 2, id="a new key"),
+        pytest.param([f"n=null,true,false,{_many('1', 20)},{_many('1.5', 20)},{_many('x', 20)}"], 9, id="several types"),
+        pytest.param(["name=a,b,???"], 3, id="a value of its own kind"),
+        pytest.param([f"typed.kind={_many('x', 30)}"], 30, id="a type"),
+        pytest.param([f"typed.width=range(0, {2 * 30}, 2)"], 30, id="another type"),
+        pytest.param(["name=" + ",".join(f"'${{lr}}{n}'" for n in range(10))], 10, id="interpolations"),
+        pytest.param(["+name2=" + ",".join(f"[{n}]" for n in range(10))], 10, id="lists"),
+        pytest.param(["typed=loose,schema", f"typed.kind={_many('x', 10)}"], 10, id="a type in one of two options"),
+        pytest.param(["model=linear,svm", f"model.C={_many('1.', 20)}"], 2, id="no type in either option"),
+    ],
+)
+def test_of_values_that_compose_alike_two_are_composed(
+    app: App, caplog: pytest.LogCaptureFixture, overrides: list[str], compositions: int
+) -> None:
+    caplog.set_level("INFO", logger="vertex_sweeper")
+    plan = app.plan(*overrides)
+    said = [line for line in caplog.messages if "checking" in line]
+    assert said[-1] == f"checking the sweep: {compositions} configs are composed"
+    assert len(said) == (2 if "loose" in overrides[0] else 1)  # there the values' type is seen in the second config only
+    checked = check_compositions(plan.contract, plan.compose)
+    assert (checked.compositions, checked.unchecked, checked.mistakes) == (compositions, 0, ())
 
 
 def test_a_contract_too_large_for_an_environment_variable_names_its_largest_part(app: App) -> None:

@@ -6,6 +6,7 @@ import copy
 import csv
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -109,17 +110,27 @@ def run(folder: Path, spec: dict[str, Any], wait: Callable[[LocalService, str], 
 def test_show_tells_of_a_local_sweep(local: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", str(local)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("projects/local/locations/local/hyperparameterTuningJobs/")
-    assert lines[0].endswith("  digits  SUCCEEDED")
+    assert lines[0] == f"{local}  digits  SUCCEEDED"
     assert lines[1:4] == ["3 trials: 2 succeeded, 1 failed", "best: trial 3  objective 0.03125", "  batch=32"]
     assert [line.split()[:4] for line in lines[4:8]] == [
         ["number", "state", "batch", "objective"],
-        ["1", "SUCCEEDED", "8", "0.125"],
-        ["2", "INFEASIBLE", "16", lines[6].split()[3]],
-        ["3", "SUCCEEDED", "32", "0.03125"],
+        ["1", "succeeded", "8", "0.125"],
+        ["2", "failed", "16", lines[6].split()[3]],
+        ["3", "succeeded", "32", "0.03125"],
     ]
-    assert lines[8].startswith("trial 2 is INFEASIBLE: ")
+    assert lines[8].startswith("trial 2 failed: ")
     assert lines[8].endswith(f"  (its log: cat '{local}/logs/2.log')")
+
+
+def test_nothing_of_an_emulator_is_said_of_a_sweep_on_this_machine(
+    local: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VERTEX_EMULATOR_HOST", "127.0.0.1:1")
+    name = str(json.loads((local / "job.json").read_text(encoding="utf-8"))["name"])
+    assert [main([command, str(local)]) for command in ("attach", "show", "list")] == [0, 0, 0]
+    assert main(["show", name]) == 1
+    assert "is a job on this machine: name the directory of its sweep instead" in capsys.readouterr().err
+    assert "VERTEX_EMULATOR_HOST" not in caplog.text
 
 
 def test_show_and_list_tell_that_a_sweep_was_killed(killed: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,11 +155,6 @@ def test_list_finds_sweeps_below_a_folder(local: Path, plan: Plan, capsys: pytes
     assert rows[2][:3] == ["SUCCEEDED", "local", "3/3"]
 
 
-def job_id(directory: Path) -> str:
-    name: str = json.loads((directory / "job.json").read_text())["name"]
-    return name.rpartition("/")[2]
-
-
 def test_attach_goes_on_with_a_sweep_that_was_killed(
     killed: Path, local: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,14 +162,14 @@ def test_attach_goes_on_with_a_sweep_that_was_killed(
     assert before["1"]["state"] == before["3"]["state"] == "SUCCEEDED"
     monkeypatch.chdir(killed.parent)
     assert main(["attach", "killed"]) == 0
-    assert "trial 1/3  objective 0.125  best 0.125 (#1)" in caplog.text  # the best so far, not what came later
-    assert "trial 2/3  failed" in caplog.text
+    assert "trial 1 (1 of 3 ended)  objective 0.125  best 0.125 (#1)" in caplog.text  # the best so far, not what came later
+    assert re.search(r"trial 2 \([23] of 3 ended\)  failed: exited with code 1  ", caplog.text)
     after = rows_of(killed)
     assert [after[number] for number in "13"] == [before[number] for number in "13"]
     assert main(["attach", str(local)]) == 0
     for name in ("optimization_results.yaml", "best/best.yaml"):
-        one, other = ((folder / name).read_text().replace(job_id(folder), "JOB") for folder in (killed, local))
-        assert one == other
+        killed_text, local_text = ((folder / name).read_text() for folder in (killed, local))
+        assert re.sub(r'id: "\d+_', 'id: "', killed_text) == re.sub(r'id: "\d+_', 'id: "', local_text)  # each job has its own
     best = yaml.safe_load((killed / "best.yaml").read_text())
     assert best == {"number": 3, "folder": f"{killed}/3", "metrics": {"objective": 0.03125}, "overrides": ["batch=32"]}
     assert yaml.safe_load((killed / "sweep.json").read_text())["state"] == "JOB_STATE_SUCCEEDED"

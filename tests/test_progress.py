@@ -26,31 +26,39 @@ FAILED = replace(THIRD, number=8, state=TrialState.INFEASIBLE, metrics={}, reaso
 OUTCOME = Outcome(JobState.SUCCEEDED, (THIRD, SEVENTH, FAILED), {"val_acc": Goal.MAXIMIZE}, planned=20)
 
 LINES = {
-    "a result": (SEVENTH, "trial 7/20  val_acc 0.9722  best 0.977778 (#3)  1.4 s  model=svm model.C=0.31"),
-    "the best": (THIRD, "trial 3/20  val_acc 0.977778  best 0.977778 (#3)  2.0 s  model=svm model.C=0.5"),
-    "a failure": (FAILED, "trial 8/20  failed: exit code 1  2.0 s  model=mlp"),
-    "a failure, no one knows why": (replace(FAILED, reason="", seconds=None), "trial 8/20  failed  model=mlp"),
-    "no metrics": (replace(SEVENTH, metrics={}, literals={}), "trial 7/20  no result  best 0.977778 (#3)  1.4 s"),
-    "running": (replace(SEVENTH, state=TrialState.ACTIVE, seconds=None, literals={}), "trial 7/20  active"),
-    "of no known state": (replace(SEVENTH, state=None, seconds=None, literals={}), "trial 7/20  state unknown"),
+    "a result": (SEVENTH, "trial 7 (2 of 20 ended)  val_acc 0.9722  best 0.977778 (#3)  1.4 s  model=svm model.C=0.31"),
+    "the best": (THIRD, "trial 3 (2 of 20 ended)  val_acc 0.977778  best 0.977778 (#3)  2.0 s  model=svm model.C=0.5"),
+    "a failure": (FAILED, "trial 8 (2 of 20 ended)  failed: exit code 1  2.0 s  model=mlp"),
+    "a failure, no one knows why": (replace(FAILED, reason="", seconds=None), "trial 8 (2 of 20 ended)  failed  model=mlp"),
+    "no metrics": (replace(SEVENTH, metrics={}, literals={}), "trial 7 (2 of 20 ended)  no result  best 0.977778 (#3)  1.4 s"),
+    "NaN, as the local service says it": (
+        replace(FAILED, reason="The trial ended without a final measurement: no finite value of val_acc.", literals={}),
+        "trial 8 (2 of 20 ended)  no result: The trial ended without a final measurement: no finite value of val_acc.  2.0 s",
+    ),
+    "no value of the metric that decides": (
+        replace(SEVENTH, metrics={"ms": 2.0}, reason="val_acc is -inf, which is no result", literals={}),
+        "trial 7 (2 of 20 ended)  no result: val_acc is -inf, which is no result  ms 2  best 0.977778 (#3)  1.4 s",
+    ),
+    "running": (replace(SEVENTH, state=TrialState.ACTIVE, seconds=None, literals={}), "trial 7 (2 of 20 ended)  active"),
+    "of no known state": (replace(SEVENTH, state=None, seconds=None, literals={}), "trial 7 (2 of 20 ended)  state unknown"),
     "large and small": (
         replace(SEVENTH, metrics={"val_acc": 12345678.9, "ms": 1.5e-7, "n": 3.0}, literals={}, seconds=None),
-        "trial 7/20  val_acc 1.23457e+07  ms 1.5e-07  n 3  best 0.977778 (#3)",
+        "trial 7 (2 of 20 ended)  val_acc 1.23457e+07  ms 1.5e-07  n 3  best 0.977778 (#3)",
     ),
     "hostile text": (
         replace(FAILED, reason="a\r\x1b[31mb", literals={"x": "'a\nb'"}),
-        "trial 8/20  failed: a\\r\\x1b[31mb  2.0 s  x='a\\nb'",
+        "trial 8 (2 of 20 ended)  failed: a\\r\\x1b[31mb  2.0 s  x='a\\nb'",
     ),
     "a long value": (
         replace(FAILED, literals={"x": "[" + "1," * 100 + "1]"}),
-        "trial 8/20  failed: exit code 1  2.0 s  x=[" + "1," * 29 + "…",
+        "trial 8 (2 of 20 ended)  failed: exit code 1  2.0 s  x=[" + "1," * 29 + "…",
     ),
 }
 
 
 @pytest.mark.parametrize(("trial", "line"), LINES.values(), ids=LINES)
 def test_a_trial_is_one_line(trial: Trial, line: str) -> None:
-    assert trial_line(trial, OUTCOME) == line
+    assert trial_line(trial, OUTCOME, ended=2) == line
 
 
 @pytest.mark.parametrize(
@@ -67,11 +75,11 @@ def test_a_trial_is_one_line(trial: Trial, line: str) -> None:
 def test_a_duration_is_said_in_the_unit_that_fits(seconds: float, text: str) -> None:
     trial = replace(FAILED, seconds=seconds, literals={})
 
-    assert trial_line(trial, OUTCOME) == f"trial 8/20  failed: exit code 1  {text}"
+    assert trial_line(trial, OUTCOME, ended=2) == f"trial 8 (2 of 20 ended)  failed: exit code 1  {text}"
 
 
 def test_a_sweep_of_unknown_length_numbers_its_trials_all_the_same() -> None:
-    assert trial_line(FAILED, replace(OUTCOME, planned=None)).startswith("trial 8  failed")
+    assert trial_line(FAILED, replace(OUTCOME, planned=None), ended=2).startswith("trial 8  failed")
 
 
 def test_the_summary_names_counts_the_best_trial_how_to_run_it_and_the_files() -> None:

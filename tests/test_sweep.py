@@ -220,7 +220,9 @@ def test_a_failing_trial_is_shown_with_the_end_of_its_log_and_the_others_go_on(a
     failed = next(row for row in app.rows() if row["batch"] == "1")
     assert "out of luck" in output
     assert f"logs/{failed['number']}.log" in output
-    assert (failed["state"], "1" in failed["reason"]) == ("INFEASIBLE", True)
+    assert (failed["state"], failed["reason"]) == ("INFEASIBLE", "RuntimeError: out of luck (exit code 1)")
+    assert f"trial {failed['number']} failed: RuntimeError: out of luck (exit code 1)" in output
+    assert not any(word in output for word in ("INFEASIBLE", "replica", "projects/local"))
     assert sorted(row["state"] for row in app.rows()) == ["INFEASIBLE", "SUCCEEDED", "SUCCEEDED"]
 
 
@@ -235,7 +237,9 @@ def test_too_many_failures_end_the_job_with_exit_code_1_and_the_results_so_far(a
 
 def test_a_value_that_is_not_finite_is_no_failure(app: App) -> None:
     app.write_body("return float('nan') if cfg.batch == 1 else cfg.batch")
-    app.sweep("batch=1,2", "hydra.sweeper.algorithm=grid", "hydra.sweeper.max_failed_trial_count=1")
+    output = app.sweep("batch=1,2", "hydra.sweeper.algorithm=grid", "hydra.sweeper.max_failed_trial_count=1")
+    assert "no result: The trial ended without a final measurement" in output
+    assert "2 trials: 1 succeeded, 1 without a result" in output
     assert sorted(row["state"] for row in app.rows()) == ["INFEASIBLE", "SUCCEEDED"]
 
 
@@ -502,8 +506,8 @@ def test_a_running_sweep_can_be_followed_from_elsewhere_and_cancelled(gated: App
     follower = vertex_sweeper("attach", str(gated.directory))
     assert follower.stdout is not None
     seen = [follower.stdout.readline() for _ in range(3)]
-    assert seen[1].startswith("trial 1/5  objective")
-    assert seen[2].startswith("trial 2/5  objective")
+    assert seen[1].startswith("trial 1 (1 of 5 ended)  objective")
+    assert seen[2].startswith("trial 2 (2 of 5 ended)  objective")
 
     shown, _ = vertex_sweeper("list", str(gated.folder)).communicate()
     assert shown.splitlines()[1].split()[:3] == ["RUNNING", "local", "3/5"]

@@ -50,9 +50,9 @@ def read_target(text: str, *, endpoint: str | None = None, impersonate: str | No
         name = JobName.parse(text)
     except JobNotFound:
         return _target_in(Path(text), endpoint=endpoint, impersonate=impersonate)
-    address = vertex_address(name.parent, endpoint, impersonate)
-    if name.parent == LOCAL_PARENT and address.endpoint is None:
+    if name.parent == LOCAL_PARENT and endpoint is None:  # wherever VERTEX_EMULATOR_HOST says that jobs on Vertex AI are
         raise SweepDirectoryError(f"{text} is a job on this machine: name the directory of its sweep instead")
+    address = vertex_address(name.parent, endpoint, impersonate)
     return Target(address, str(name), None)
 
 

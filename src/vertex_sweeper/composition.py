@@ -6,6 +6,7 @@ refuses is better than any of ours, and it comes now instead of in the trial.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from vertex_sweeper.alike_values import AlikeValues
 from vertex_sweeper.entries import COMMAND_LINE, place
 from vertex_sweeper.messages import one_line
 from vertex_sweeper.outcome import Trial
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Scale, ServiceValue
+
+log = logging.getLogger(__name__)
 
 MOST_COMPOSITIONS = 200
 
@@ -60,33 +64,49 @@ def check_compositions(
     most: int = MOST_COMPOSITIONS,
     sources: Mapping[str, str] | None = None,
     record: Record = forget,
+    each: Callable[[DictConfig], bool] = lambda _: False,
 ) -> Checked:
     """Composes each option and each distinct literal at least once, many keys at a time, intervals at bounds and middle.
 
+    Of literals that compose alike (see `alike_values.py`), two are composed; in configs for which `each` is true, all.
     `sources` says where parameters were written, by id: mistakes name the place. `record` gets each assignment and its config.
     """
     wanted = _wanted(contract)
+    alike = AlikeValues(contract, wanted, each)
     refusals: list[Refusal] = []
     composed: list[Mapping[str, ServiceValue]] = []
     count = 0
     while count < most and (count == 0 or any(wanted.values())):
-        sample = _sample(contract, wanted)
+        sample, more = _sample(contract, wanted), False
+        first = count == 0
         count += 1
         config, error = compose_or_say(compose, contract.overrides(sample))
         if config is not None:
             record(sample, config)
             composed.append(sample)
+            more = alike.look_at(sample, config)
         else:
             found, extra = _blame(contract, sample, compose, error)
             count += extra
             refusals += found
+        if first or more:
+            log.info("checking the sweep: %s", _configs(contract, wanted, count=count, most=most))
     remedies = {refusal.id: _condition(contract, refusal, refusals, composed) for refusal in refusals if refusal.id}
     lines = _lines(refusals, sources or {}, remedies)
     return Checked(tuple(lines), count, unchecked=sum(map(len, wanted.values())))
 
 
+def _configs(contract: Contract, wanted: Mapping[str, Sequence[ServiceValue]], *, count: int, most: int) -> str:
+    """How many configs are composed in all, with so many behind us and these values before us."""
+    left = {id: list(values) for id, values in wanted.items()}
+    while count < most and any(left.values()):
+        _sample(contract, left)
+        count += 1
+    return "1 config is composed" if count == 1 else f"{count} configs are composed"
+
+
 def samples(contract: Contract) -> Iterator[dict[str, ServiceValue]]:
-    """Trials that a service might ask for, by parameter id: those that `check_compositions` composes, in its order."""
+    """Trials that a service might ask for, by parameter id, with each value at least once."""
     wanted = _wanted(contract)
     yield _sample(contract, wanted)
     while any(wanted.values()):

@@ -130,7 +130,7 @@ class Reporter:
             self._reported.add(trial.number)
             so_far = replace(self.outcome, trials=(*self._best, trial))
             self._best = (so_far.best,) if so_far.best is not None else ()
-            log.info(progress.trial_line(trial, so_far))
+            log.info(progress.trial_line(trial, so_far, ended=len(self._reported)))
             self._show_tail(trial)
         if self._screen is not None and not ended(job):
             self._screen.draw(progress.table_lines(self.outcome, now=datetime.now(timezone.utc)))

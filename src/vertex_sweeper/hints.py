@@ -26,7 +26,8 @@ def announce(address: Address, job: Mapping[str, Any], directory: Path) -> None:
     if console:
         log.info("%s", console)
     counts = job.get("maxTrialCount"), job.get("parallelTrialCount")
-    log.info("%s: %s trials, %s at a time, in %s", job["name"], *map(printable, (*counts, directory)))
+    name = "the job" if address.backend is Backend.LOCAL else job["name"]
+    log.info("%s: %s trials, %s at a time, in %s", name, *map(printable, (*counts, directory)))
 
 
 def console_address(address: Address, name: str) -> str | None:

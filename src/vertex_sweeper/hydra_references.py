@@ -55,9 +55,14 @@ class HydraReferences:
         """The keys that trials have to be given."""
         return list(self._wanted)
 
+    @staticmethod
+    def asks(config: DictConfig) -> bool:
+        """Whether a trial's config may ask for something, as far as is seen without its values: those may decide for what."""
+        return next(_candidates(config), None) is not None
+
     def record(self, overrides: Sequence[str], config: DictConfig) -> bool:
         """Looks at a trial's config and its overrides; whether it is the first to ask for something that it does not have."""
-        if next(_candidates(config), None) is None:
+        if not self.asks(config):
             return False
         try:
             job = self._compose_job(overrides)

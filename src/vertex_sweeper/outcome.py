@@ -15,10 +15,10 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Final
 
+from vertex_sweeper.exit_codes import exit_code, explained
 from vertex_sweeper.messages import printable
 from vertex_sweeper.service import PRIMARY_REPLICA, JobState, TrialState, job_state, trial_state
 from vertex_sweeper_runtime.contract import Contract, Kind, ServiceValue, Slot
-from vertex_sweeper_runtime.errors import PERMANENT
 
 
 class Goal(Enum):
@@ -38,10 +38,11 @@ class Trial:
 
     `number` is the trial's id and Hydra's job number. `state` is None when this version does not know it. `literals` holds what
     stands behind `key=` for each tuned Hydra key, in the order of the overrides, without those not active in this trial.
-    `overrides` is the complete list that the trial was given, or empty where that cannot be told. `metrics` is the final
-    measurement. `started` is the service's own RFC 3339 text. `reason` says why the trial failed, or what is odd about it, and
-    `exit_code` is what its command ended with, where the reason names that. `job` is the name of the job that ran this one
-    trial, where the service has such a thing. `log` is the address the service gives of its replica: an emulator's, of its log.
+    `overrides` is the complete list that the trial was given, or empty where that cannot be told. `metrics` is what is finite
+    of the final measurement. `started` is the service's own RFC 3339 text. `reason` says why the trial failed, or what is odd
+    about it, and `exit_code` is what its command ended with, where the reason names that. `job` is the name of the job that ran
+    this one trial, where the service has such a thing. `log` is the address the service gives of its replica: an emulator's, of
+    its log.
     """
 
     number: int
@@ -84,6 +85,10 @@ class Outcome:
         """The metric that decides which trial is best; empty if the job names none."""
         return next(iter(self.goals), "")
 
+    def has_result(self, trial: Trial) -> bool:
+        """Whether the trial can be the best one. NaN and infinity are no result."""
+        return trial.state is TrialState.SUCCEEDED and _finite(trial, self.metric) if self.metric else bool(trial.metrics)
+
     @property
     def best(self) -> Trial | None:
         """The best trial by the first metric, the earlier one of equals; None as long as no trial has a result.
@@ -108,10 +113,12 @@ class Outcome:
     def _finished(self, metrics: Iterable[str]) -> list[Trial]:
         wanted = list(metrics)
         return [
-            trial
-            for trial in self.trials
-            if trial.state is TrialState.SUCCEEDED and all(math.isfinite(trial.metrics.get(id, math.nan)) for id in wanted)
+            trial for trial in self.trials if trial.state is TrialState.SUCCEEDED and all(_finite(trial, id) for id in wanted)
         ]
+
+
+def _finite(trial: Trial, metric: str) -> bool:
+    return math.isfinite(trial.metrics.get(metric, math.nan))
 
 
 def read_outcome(job: Mapping[str, Any], contract: Contract) -> Outcome:
@@ -152,7 +159,7 @@ def _outcome(job: Mapping[str, Any], contract: Contract, trials: list[Trial]) ->
         state=job_state(job),
         trials=tuple(sorted(trials, key=lambda trial: trial.number)),
         goals=goals,
-        error=_one_line(_explained(str(_mapping(job.get("error")).get("message", "")))),
+        error=_one_line(explained(str(_mapping(job.get("error")).get("message", "")))),
         keys=tuple(dict.fromkeys(keys[id] for id in slots if id in keys)),
         planned=planned if isinstance(planned, int) else None,
         parallel=parallel if isinstance(parallel, int) else None,
@@ -164,9 +171,11 @@ def _read_trial(trial: Mapping[str, Any], contract: Contract) -> Trial:
     numbers = {parameter.id for parameter in contract.parameters if parameter.kind is not Kind.CATEGORICAL}
     given = {str(entry.get("parameterId", "")): entry for entry in _mappings(trial.get("parameters"))}
     values = {id: entry.get("value", 0.0 if id in numbers else "") for id, entry in given.items()}  # JSON may leave zeros out
-    reasons = [_explained(str(trial.get("infeasibleReason") or ""))]
+    reasons = [explained(str(trial.get("infeasibleReason") or ""))]
     if state is None and trial.get("state"):
         reasons.append(f"state {trial['state']} is not known here")
+    measured = _metrics(trial)
+    reasons += [f"{id} is {value}, which is no result" for id, value in measured.items() if not math.isfinite(value)]
     overrides: list[str] = []
     if values or (state is not None and state.ended):  # a trial that is only requested may have no values yet
         try:
@@ -178,7 +187,7 @@ def _read_trial(trial: Mapping[str, Any], contract: Contract) -> Trial:
         state=state,
         literals=_literals(values, contract),
         overrides=tuple(overrides),
-        metrics=_metrics(trial),
+        metrics={id: value for id, value in measured.items() if math.isfinite(value)},
         started=str(trial["startTime"]) if trial.get("startTime") else None,
         seconds=_seconds(trial.get("startTime"), trial.get("endTime")),
         reason="; ".join(_one_line(reason) for reason in reasons if reason),
@@ -261,29 +270,6 @@ def _moment(text: object) -> datetime | None:
     except ValueError:
         return None
     return moment + timedelta(seconds=float(match[2] or 0))
-
-
-_EXIT: Final = re.compile(
-    r"""(?<![a-z]) (?:exit|status|code|returned) [a-z_]* \W*
-        (?: (?:a|an|and|the|of|with|was|is|non|zero|exit|exited|status|code|value) (?:\W+|_) )*
-        (?<![\d.-]) (\d{1,3}) (?! \w | [.,/:]\d | \s* (?:%|[kmgt]i?b\b|bytes?\b|m?s\b|sec|min|hour|day) )""",
-    re.IGNORECASE | re.VERBOSE,
-)
-
-
-def exit_code(reason: str) -> int | None:
-    """The exit code that a service names in a trial's reason; None where it names none, or several.
-
-    How Vertex words it is not documented: a number counts only right behind "exit", "status" or "code".
-    """
-    codes = {int(found) for found in _EXIT.findall(reason)}
-    return codes.pop() if len(codes) == 1 else None
-
-
-def _explained(reason: str) -> str:
-    """The service names an exit code; what the shim means by its own codes is added."""
-    meaning = PERMANENT.get(exit_code(reason) or 0)
-    return f"{reason} (vertex-trial: {meaning})" if meaning else reason
 
 
 def _one_line(text: str) -> str:

@@ -13,23 +13,31 @@ from typing import Final
 from vertex_sweeper.files import TRIALS
 from vertex_sweeper.messages import printable, seen, shell_line
 from vertex_sweeper.outcome import Outcome, Trial, seconds_between
-from vertex_sweeper.service import CANCELLED, TOO_MANY_FAILURES, JobState, TrialState
+from vertex_sweeper.service import CANCELLED, NO_MEASUREMENT, TOO_MANY_FAILURES, JobState, TrialState
 from vertex_sweeper_runtime.regular_files import open_regular
 
 _LONGEST_VALUE: Final = 60
 _MOST_FAILURES: Final = 20
 _TAIL_BYTES: Final = 64 * 1024
 _FAILED: Final = "failed"
+_NO_RESULT: Final = "without a result"
 
 
-def trial_line(trial: Trial, outcome: Outcome) -> str:
-    """One line about a trial, as it ends: number, value, the best so far, seconds, parameters; or why it failed."""
-    total = f"/{outcome.planned}" if outcome.planned else ""
-    parts = [f"trial {trial.number}{total}"]
-    if trial.state is TrialState.SUCCEEDED:
-        parts.append(_metrics(trial.metrics) if trial.metrics else "no result")
+def trial_line(trial: Trial, outcome: Outcome, *, ended: int) -> str:
+    """One line about a trial, as it ends: number, value, the best so far, seconds, parameters; or why it failed.
+
+    `ended` is how many trials have ended with this one.
+    """
+    parts = [f"trial {trial.number} ({ended} of {outcome.planned} ended)" if outcome.planned else f"trial {trial.number}"]
+    end = end_of(trial, outcome)
+    if end == _NO_RESULT:
+        reason = printable(trial.reason)
+        parts.append(f"no result: {reason}" if reason else "no result")
+        parts += [_metrics(trial.metrics)] if trial.metrics else []
+    elif trial.state is TrialState.SUCCEEDED:
+        parts.append(_metrics(trial.metrics))
         parts += [printable(trial.reason)] if trial.reason else []
-    elif _end(trial) == "cancelled":
+    elif end == "cancelled":
         parts.append("cancelled")
     elif trial.state is TrialState.INFEASIBLE:
         parts.append(f"failed: {printable(trial.reason)}" if trial.reason else "failed")
@@ -111,14 +119,20 @@ def overview_lines(outcome: Outcome, *, waits: bool = False) -> list[str]:
 
 
 def failure_lines(outcome: Outcome, log_of: Callable[[Trial], str | None]) -> list[str]:
-    """A line for each trial that failed: its state, the reason, and the command that shows its log.
+    """A line for each trial that failed or has no result: the reason, and the command that shows its log.
 
     A trial that ended with its job has no reason of its own, and no line.
     """
-    failed = [trial for trial in outcome.trials if _end(trial) == _FAILED]
+    ends = {trial.number: end_of(trial, outcome) for trial in outcome.trials}
+    failed = [
+        trial
+        for trial in outcome.trials
+        if ends[trial.number] == _FAILED or (ends[trial.number] == _NO_RESULT and trial.reason)
+    ]
     lines = []
     for trial in failed[:_MOST_FAILURES]:
-        line = f"trial {trial.number} is INFEASIBLE: {printable(trial.reason) or 'no reason was given'}"
+        how = "failed" if ends[trial.number] == _FAILED else "has no result"
+        line = f"trial {trial.number} {how}: {printable(trial.reason) or 'no reason was given'}"
         command = log_of(trial)
         lines.append(f"{line}  (its log: {command})" if command else line)
     if len(failed) > _MOST_FAILURES:
@@ -148,8 +162,8 @@ def log_tail(path: Path, *, lines: int = 15) -> list[str]:
 
 
 def _counts(outcome: Outcome) -> str:
-    ends = Counter(_end(trial) for trial in outcome.trials)
-    order = ("succeeded", "without a result", _FAILED, "cancelled", "unfinished")
+    ends = Counter(end_of(trial, outcome) for trial in outcome.trials)
+    order = ("succeeded", _NO_RESULT, _FAILED, "cancelled", "unfinished")
     how = ", ".join(f"{ends[end]} {end}" for end in order if ends[end])
     count = len(outcome.trials)
     total = f"{count} of {outcome.planned}" if outcome.planned and outcome.planned > count else str(count)
@@ -157,11 +171,14 @@ def _counts(outcome: Outcome) -> str:
     return f"{total} {noun}: {how}" if how else f"{total} {noun}"
 
 
-def _end(trial: Trial) -> str:
+def end_of(trial: Trial, outcome: Outcome) -> str:
+    """How a trial of this sweep ended, in a word or three."""
     if trial.state is TrialState.SUCCEEDED:
-        return "succeeded" if trial.metrics else "without a result"
+        return "succeeded" if outcome.has_result(trial) else _NO_RESULT
     if trial.state is not TrialState.INFEASIBLE:
         return "unfinished"
+    if trial.reason.startswith(NO_MEASUREMENT):
+        return _NO_RESULT
     return "cancelled" if trial.reason in (CANCELLED, TOO_MANY_FAILURES) else _FAILED
 
 

@@ -116,6 +116,9 @@ CANCELLED: Final = "The job was cancelled."
 TOO_MANY_FAILURES: Final = "The job failed: too many trials had failed."
 """Why trials of the local service ended that ended with their job. What Vertex says of such trials is not known."""
 
+NO_MEASUREMENT: Final = "The trial ended without a final measurement"
+"""How the local service's reason begins where a trial did all it was told and has no result. Vertex's is not known."""
+
 
 def specification(job: Mapping[str, Any]) -> Job:
     """The job without what a service has added to it."""

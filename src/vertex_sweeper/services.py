@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from vertex_sweeper.errors import InvalidSweep, JobNotFound, MissingExtra, SweepDirectoryError
+from vertex_sweeper.failure_reason import explain_exit
 from vertex_sweeper.interrupt import sleep
 from vertex_sweeper.job_shape import find_not_json, find_wrong_types
 from vertex_sweeper.service import Job, Service
@@ -163,7 +164,7 @@ def open_service(address: Address, directory: Path, *, seed: int | None = None) 
     require("optuna", extra="local", purpose="backend local")
     from vertex_sweeper.local import LocalService
 
-    local = LocalService(lambda _: directory, seed=seed, records=directory / RECORDS)
+    local = LocalService(lambda _: directory, seed=seed, records=directory / RECORDS, describe=explain_exit)
     return Opened(local, lambda *_: [], local.wait_for_change, local.close, outlives=False)
 
 
@@ -200,7 +201,7 @@ def _reopen_local(directory: Path, *, join: bool) -> Opened:
     require("optuna", extra="local", purpose="backend local")
     from vertex_sweeper.local import LocalService
 
-    local = LocalService(lambda _: directory, records=records)
+    local = LocalService(lambda _: directory, records=records, describe=explain_exit)
     return Opened(local, onlooker.find, local.wait_for_change, local.close, outlives=False, abandoned=True, go_on=local.resume)
 
 

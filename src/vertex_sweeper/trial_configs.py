@@ -98,7 +98,9 @@ class TrialConfigCheck:
             if references.record(contract.overrides(sample), config):
                 samples.append(sample)
 
-        checked = composition.check_compositions(contract, self._compose, sources=space.sources, record=record)
+        checked = composition.check_compositions(
+            contract, self._compose, sources=space.sources, record=record, each=HydraReferences.asks
+        )
         mistakes = [*checked.mistakes, *effects.mistakes(space.sources)]
         return _Examined(checked, recorder, references, rerun, mistakes, samples)
 

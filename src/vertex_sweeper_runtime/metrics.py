@@ -11,6 +11,12 @@ from vertex_sweeper_runtime.metric_lines import LineReader, Position, to_number
 VARIABLE: Final = "CLOUD_ML_HP_METRIC_FILE"
 DEFAULT_PATH: Final = "/tmp/hypertune/output.metrics"  # noqa: S108 - cloudml-hypertune's own default
 
+_NO_METRICS: Final = ("timestamp", "trial", "global_step")
+"""What else cloudml-hypertune writes into each line."""
+
+_MOST_OTHERS: Final = 5
+_LONGEST_NAME: Final = 60
+
 
 def metric_path(environment: Mapping[str, str]) -> str:
     """Where metrics are reported in this environment, as an absolute path."""
@@ -26,6 +32,18 @@ def find_values(path: str, metrics: Sequence[str], *, since: Position) -> dict[s
             if value is not None:
                 found[metric] = found.get(metric, False) or math.isfinite(value)
     return found
+
+
+def find_other_metrics(path: str, metrics: Sequence[str], *, since: Position) -> list[str]:
+    """A few metrics besides these that have a value in the file, as text to show. Raises OSError as `find_values` does."""
+    found: dict[str, None] = {}
+    for line in LineReader(path, since).read():
+        for name, value in line.items():
+            if name not in _NO_METRICS and name not in metrics and to_number(value) is not None:
+                found[name if name.isprintable() else ascii(name)] = None
+        if len(found) >= _MOST_OTHERS:
+            break
+    return [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name in found][:_MOST_OTHERS]
 
 
 def append_metrics(path: str, values: Mapping[str, float], *, step: float | str = "0") -> None:

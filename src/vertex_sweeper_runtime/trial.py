@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Final
 
@@ -13,7 +14,7 @@ from vertex_sweeper_runtime.errors import CannotRunError, MetricError, TrialErro
 from vertex_sweeper_runtime.machine import EARLIER_METRICS, Machine, describe
 from vertex_sweeper_runtime.metric_lines import Position, find_end
 from vertex_sweeper_runtime.metrics import VARIABLE as METRIC_FILE
-from vertex_sweeper_runtime.metrics import find_values, metric_path
+from vertex_sweeper_runtime.metrics import find_other_metrics, find_values, metric_path
 from vertex_sweeper_runtime.outcome import Outcome, begun_path, outcome_path, read_outcome, remove_outcome
 
 _USAGE: Final = """\
@@ -130,6 +131,9 @@ def _check_metrics(metrics: Sequence[str], path: str, outcome: Outcome | None, *
         mistakes.append(f"{metric} was not reported: {why}")
     if not mistakes:
         return 0
+    with suppress(OSError):  # which was said above
+        if others := find_other_metrics(path, metrics, since=since):
+            mistakes.append(f"the app reported {', '.join(others)}: hydra.sweeper.metrics must name what it reports")
     _say("\n".join(mistakes))
     return MetricError.exit_code
 

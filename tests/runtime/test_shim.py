@@ -108,6 +108,33 @@ def test_a_command_that_is_no_hydra_app_is_65_and_says_so_for_each_metric(bench:
     assert all("no Hydra app" in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("reports", "named"),
+    [
+        ({"epoch_acc": 0.5}, ["epoch_acc"]),
+        ({"epoch_acc": 0.5, "epoch_loss": float("nan")}, ["epoch_acc", "epoch_loss"]),
+        ({"\x1b[31m" + "m" * 100: 1}, ["'\\x1b[31m" + "m" * 50 + "…"]),
+        ({f"m{n}": n for n in range(100)}, ["m0", "m1", "m2", "m3", "m4"]),
+    ],
+    ids=["one", "two", "hostile", "many"],
+)
+def test_metrics_that_were_reported_under_another_name_are_named(
+    bench: Bench, reports: dict[str, float], named: list[str]
+) -> None:
+    bench.app(
+        f"import hypertune\ntune = hypertune.HyperTune()\nfor name, value in {reports!r}.items():\n".replace(
+            ": nan", ": math.nan"
+        )
+        + "    tune.report_hyperparameter_tuning_metric(name, value, global_step=1)"
+    )
+    code, _, lines = bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))
+    assert code == 65, bench.errors
+    assert lines == [
+        "val_acc was not reported: the task returned None, not a number",
+        f"the app reported {', '.join(named)}: hydra.sweeper.metrics must name what it reports",
+    ]
+
+
 def test_a_report_that_fails_is_65_with_the_error(bench: Bench) -> None:
     bench.app("return 1.0")
     bench.metric_file.mkdir(parents=True)

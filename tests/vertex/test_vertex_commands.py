@@ -122,7 +122,7 @@ def test_show_says_all_there_is_to_know(api: FakeApi, capsys: pytest.CaptureFixt
         "1       SUCCEEDED   16     vit    0.9",
         "2       INFEASIBLE  32     cnn",
         "3       ACTIVE      16     vit",
-        "trial 2 is INFEASIBLE: out of memory  (its log: jobs/123/logs/2.log in the emulator's folder)",
+        "trial 2 failed: out of memory  (its log: jobs/123/logs/2.log in the emulator's folder)",
     ]
 
 

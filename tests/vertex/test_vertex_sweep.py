@@ -54,7 +54,7 @@ def test_the_results_are_in_the_users_own_words(folder: Path, api: TuningApi) ->
     assert rows[2].startswith("2,SUCCEEDED,0.2,32,svm,0.92")
     best = yaml.safe_load((folder / "sweep" / "best.yaml").read_text())
     assert (best["number"], best["overrides"]) == (2, ["lr=0.2", "batch=32", "model=svm", "name='x y'"])
-    assert "trial 2/2" in output
+    assert "(2 of 2 ended)" in output
     assert "base_output_directory is not set" in output
     assert best["folder"] is None
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from vertex_sweeper import files, hints, progress
 from vertex_sweeper.attach import Target, contract_of, locate, open_target
 from vertex_sweeper.commands.common import add_target, aligned, pause, state_text, target_of, write_lines
-from vertex_sweeper.outcome import read_outcome
+from vertex_sweeper.outcome import Outcome, read_outcome
+from vertex_sweeper.settings import Backend
 
 _WIDEST: Final = 48
 
@@ -31,19 +32,38 @@ def _lines(target: Target) -> Iterator[str]:
     name = locate(target, opened, pause=pause)
     job = opened.service.get(name)
     outcome = read_outcome(job, contract_of(job))
-    yield f"{name}  {job.get('displayName', '')}  {'waiting' if opened.abandoned else state_text(job)}"
+    local = target.address.backend is Backend.LOCAL
+    state = "waiting" if opened.abandoned else state_text(job)
+    yield f"{target.directory if local else name}  {job.get('displayName', '')}  {state}"
     console = hints.console_address(target.address, name)
     if console:
         yield console
     if opened.abandoned:
         yield f"its process is gone: go on with `{hints.attach_command(str(target.directory))}`"
     yield from progress.overview_lines(outcome, waits=opened.abandoned)
-    yield from _table(files.trials_rows(outcome))
+    yield from _table(files.trials_rows(outcome), _words(outcome) if local else {})
     yield from progress.failure_lines(
         outcome, lambda trial: hints.log_command(target.address, name, trial, target.directory or Path())
     )
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The table of trials without its last column: the reasons are listed by themselves."""
-    return aligned([row[:-1] for row in rows], widest=_WIDEST) if len(rows) > 1 else ["no trials yet"]
+def _words(outcome: Outcome) -> dict[str, str]:
+    """What is said of each trial's state where it is not Vertex's."""
+    unknown = "state unknown"
+    return {
+        str(trial.number): progress.end_of(trial, outcome)
+        if trial.ended
+        else trial.state.value.lower()
+        if trial.state
+        else unknown
+        for trial in outcome.trials
+    }
+
+
+def _table(rows: Sequence[Sequence[str]], states: Mapping[str, str]) -> list[str]:
+    """The table of trials without its last column: the reasons are listed by themselves.
+
+    `states` are those, by number, that are shown in another way than in the table.
+    """
+    shown = [[row[0], states.get(row[0], row[1]), *row[2:-1]] for row in rows]
+    return aligned(shown, widest=_WIDEST) if len(shown) > 1 else ["no trials yet"]

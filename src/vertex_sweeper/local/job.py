@@ -229,7 +229,8 @@ class JobRun:
     def _handle(self, event: Exited | Stop | None) -> None:
         if isinstance(event, Exited):
             slot = self._slots.pop(event.trial)
-            outcome = judge(event.code, slot.metrics, limits=self._study.limits, stopped=slot.stopped)
+            limits, describe = self._study.limits, slot.describe
+            outcome = judge(event.code, slot.metrics, limits=limits, stopped=slot.stopped, describe=describe)
             self._close_trial(slot.trial, outcome)
         elif isinstance(event, Stop):
             self._stop_all(CANCELLED, at_once=event.at_once)

@@ -29,6 +29,7 @@ from vertex_sweeper.local.slot import Bench
 from vertex_sweeper.local.study import Limits, News, Study
 from vertex_sweeper.local.suggester import Suggester
 from vertex_sweeper.local.validation import check_job
+from vertex_sweeper.local.verdict import describe_exit
 from vertex_sweeper.service import Job
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,8 @@ class LocalService:
         records: A folder of the service's own, where jobs are put on record. A later service with the same folder has them
             again (`resume`), and `close()` does not cancel them. It is taken, and made, with the first job.
         needs_image: Whether a job whose containers have no image is refused, as by the API.
+        describe: What is said of an exit code (negative: a signal's number), given what the trial printed; by default
+            `describe_exit`, as Google's service might.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class LocalService:
         clock: Callable[[], float] = time.time,
         records: Path | None = None,
         needs_image: bool = False,
+        describe: Callable[[int, Path], str] = lambda code, _: describe_exit(code),
     ) -> None:
         self._workspace = workspace
         self._needs_image = needs_image
@@ -94,6 +98,7 @@ class LocalService:
             clock=clock,
             changed=self._changed,
             notify=self._notify,
+            describe=describe,
         )
 
     def create(self, parent: str, spec: Mapping[str, Any]) -> Job:

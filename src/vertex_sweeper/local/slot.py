@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from vertex_sweeper.local.environment import Workplace, build_environment, resolve_command
 from vertex_sweeper.local.measurement import Measurement, MetricFile
@@ -17,7 +18,11 @@ from vertex_sweeper.local.trial import Outcome, Trial
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What the jobs of one service share. `look` is how often, in seconds, running trials' metrics are looked at."""
+    """What the jobs of one service share.
+
+    `look` is how often, in seconds, running trials' metrics are looked at. `describe` words an exit code, given the trial's
+    log.
+    """
 
     nursery: Nursery
     rendering: Rendering
@@ -27,16 +32,21 @@ class Bench:
     clock: Callable[[], float]
     changed: threading.Condition
     notify: Callable[[], None]
+    describe: Callable[[int, Path], str]
 
 
 @dataclass(slots=True)
 class Slot:
-    """A running trial. `deadline` is when it is stopped or, once that has `stopped` it, killed (monotonic seconds)."""
+    """A running trial.
+
+    `deadline` is when it is stopped or, once that has `stopped` it, killed (monotonic seconds). `describe` words its exit code.
+    """
 
     trial: Trial
     child: Child
     metrics: MetricFile
     deadline: float
+    describe: Callable[[int], str]
     stopped: Outcome | None = None
     _compared: tuple[Sequence[Measurement], int] = ((), 0)
 
@@ -77,4 +87,10 @@ def launch(trial: Trial, *, workplace: Workplace, bench: Bench, limits: Limits, 
     child = bench.nursery.start(
         command, directory=workplace.directory, label=label, environment=environment, output=log, on_exit=on_exit
     )
-    return Slot(trial, child, metrics, deadline=time.monotonic() + limits.seconds)
+    return Slot(
+        trial,
+        child,
+        metrics,
+        deadline=time.monotonic() + limits.seconds,
+        describe=lambda code: bench.describe(code, log),
+    )

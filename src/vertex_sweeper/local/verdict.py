@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections.abc import Callable
 from typing import Final
 
 from vertex_sweeper.local.measurement import MetricFile, select_final, thin_out
 from vertex_sweeper.local.study import Limits
 from vertex_sweeper.local.trial import Outcome
+from vertex_sweeper.service import NO_MEASUREMENT
 from vertex_sweeper_runtime.metric_lines import LONGEST_LINE
 
 log = logging.getLogger(__name__)
@@ -20,7 +22,9 @@ The API calls such a trial STOPPING ("should stop according to the service") unt
 """
 
 
-def judge(code: int, file: MetricFile, *, limits: Limits, stopped: Outcome | None) -> Outcome:
+def judge(
+    code: int, file: MetricFile, *, limits: Limits, stopped: Outcome | None, describe: Callable[[int], str] | None = None
+) -> Outcome:
     """What a trial's end amounts to. Whatever goes wrong while it is judged is that trial's failure, and nobody else's.
 
     Args:
@@ -28,21 +32,22 @@ def judge(code: int, file: MetricFile, *, limits: Limits, stopped: Outcome | Non
         file: What it has reported. What it had measured before stays on record, however it ended.
         limits: The job's.
         stopped: Why it had been asked to end; None if it had not been. EARLY is no failure, whatever the exit code.
+        describe: What is said of an exit code other than 0; by default `describe_exit`.
     """
     try:
-        return _judge(code, file, limits=limits, stopped=stopped)
+        return _judge(code, file, limits=limits, stopped=stopped, describe=describe or describe_exit)
     except Exception as error:
         log.exception("Judging a trial failed.")
         return Outcome(reason=f"Judging the trial failed: {error!r}.", failed=True)
 
 
-def _judge(code: int, file: MetricFile, *, limits: Limits, stopped: Outcome | None) -> Outcome:
+def _judge(code: int, file: MetricFile, *, limits: Limits, stopped: Outcome | None, describe: Callable[[int], str]) -> Outcome:
     reported = file.read()
     measurements = thin_out(reported)
     if stopped is not None and stopped is not EARLY:
         return Outcome(measurements, reason=stopped.reason, failed=stopped.failed)
     if code and stopped is None:
-        return Outcome(measurements, reason=describe_exit(code), failed=True)
+        return Outcome(measurements, reason=describe(code), failed=True)
     final = select_final(reported, metrics=limits.metrics, selection=limits.selection)
     if file.problem and (final is None or stopped is None):
         return Outcome(measurements, reason=f"The trial's metric file cannot be read: {file.problem}.", failed=True)
@@ -53,7 +58,7 @@ def _judge(code: int, file: MetricFile, *, limits: Limits, stopped: Outcome | No
         known = {metric for measurement in reported for metric in measurement.values}
         missing = ", ".join(metric for metric in limits.metrics if metric not in known)
         long = f" (lines of more than {LONGEST_LINE >> 10} KiB are not read)" if file.long_lines else ""
-        reason = f"The trial ended without a final measurement: no finite value of {missing}{long}."
+        reason = f"{NO_MEASUREMENT}: no finite value of {missing}{long}."
         return Outcome(measurements, reason=reason)
     return Outcome(measurements, final)
 
