@@ -31,6 +31,7 @@ from vertex_sweeper.settings.credentials import hidden
 from vertex_sweeper.space import SearchSpace
 from vertex_sweeper.travelling import given_hydra_overrides, left_behind, refuse_absolute_search_paths
 from vertex_sweeper.trial_configs import TrialConfigCheck
+from vertex_sweeper.trial_folders import shared_folder_note
 from vertex_sweeper.written_space import read_space
 from vertex_sweeper_runtime.contract import Contract
 from vertex_sweeper_runtime.machine import RANKS, SIZES
@@ -79,8 +80,9 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     compose = composition.composer(config_loader, config.hydra.job.config_name)
     roots = drift.machine_roots(start.directory)
     checked = TrialConfigCheck(settings, files, compose, roots).check(space, agree, left_behind(config))
-    lost = [_LOST] if place.container and settings.vertex.base_output_directory is None else []
-    found = [*unchecked, *checked.notes, *spec.count_trials(settings, space).notes, *lost]
+    counts = spec.count_trials(settings, space)
+    outputs = _output_notes(settings, place, checked.folder if counts.most > 1 else None)
+    found = [*unchecked, *checked.notes, *counts.notes, *outputs]
     return Plan(
         settings=settings,
         contract=checked.contract,
@@ -90,6 +92,13 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
         compose=compose,
         notes=(*_notes(section, config), *reading.notes, *space.notes, *found),
     )
+
+
+def _output_notes(settings: Settings, place: Place, shared: str | None) -> list[str]:
+    """What becomes of the trials' output; `shared` is the one folder of several trials."""
+    if place.container and settings.vertex.base_output_directory is None:
+        return [_LOST]
+    return [] if shared is None else [shared_folder_note(shared)]
 
 
 def _may_have_secrets(reading: Reading) -> bool:

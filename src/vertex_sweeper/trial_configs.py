@@ -16,8 +16,9 @@ from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.group_files import GroupFiles
 from vertex_sweeper.hydra_references import HydraReferences
 from vertex_sweeper.rerun import RerunNeeds
-from vertex_sweeper.settings import Drift, Settings
+from vertex_sweeper.settings import Backend, Drift, Settings
 from vertex_sweeper.space import SearchSpace
+from vertex_sweeper.trial_folders import TrialFolders
 from vertex_sweeper_runtime.contract import Contract, ServiceValue
 
 Agree = Callable[[SearchSpace], Contract]
@@ -26,11 +27,15 @@ Agree = Callable[[SearchSpace], Contract]
 
 @dataclass(frozen=True, slots=True)
 class TrialConfigs:
-    """What was checked: the search space with what trials are given besides, the contract, and lines for the user."""
+    """What was checked: the search space with what trials are given besides, the contract, and lines for the user.
+
+    `folder` is the one that all trials have, if they have one.
+    """
 
     space: SearchSpace
     contract: Contract
     notes: tuple[str, ...]
+    folder: str | None
 
 
 @dataclass(slots=True)
@@ -41,6 +46,7 @@ class _Examined:
     recorder: drift.Recorder
     references: HydraReferences
     rerun: RerunNeeds
+    folders: TrialFolders
     mistakes: list[str]
     samples: list[Mapping[str, ServiceValue]]
 
@@ -81,18 +87,20 @@ class TrialConfigCheck:
         if self._settings.trial.drift is not Drift.OFF:
             contract, uncompared = drift.with_drift(contract, found.recorder, self._compose, self._settings.trial.drift)
             notes += uncompared
-        return TrialConfigs(space, contract, tuple(notes))
+        return TrialConfigs(space, contract, tuple(notes), found.folders.shared)
 
     def _examine(self, contract: Contract, space: SearchSpace) -> _Examined:
         recorder = drift.Recorder(contract, self._files.is_group, self._roots)
         effects = Effects(contract, self._files.is_group)
         references = HydraReferences(self._files.compose_job)
         rerun = RerunNeeds(taken=self._files.has_group(GROUP))
+        folders = TrialFolders(container=self._settings.backend is Backend.VERTEX)
         samples: list[Mapping[str, ServiceValue]] = []
 
         def record(sample: Mapping[str, ServiceValue], config: DictConfig) -> None:
             effects.record(sample, config)
             rerun.record(config)
+            folders.record(config)
             if self._settings.trial.drift is not Drift.OFF:
                 recorder.record(sample, config)
             if references.record(contract.overrides(sample), config):
@@ -102,7 +110,7 @@ class TrialConfigCheck:
             contract, self._compose, sources=space.sources, record=record, each=HydraReferences.asks
         )
         mistakes = [*checked.mistakes, *effects.mistakes(space.sources)]
-        return _Examined(checked, recorder, references, rerun, mistakes, samples)
+        return _Examined(checked, recorder, references, rerun, folders, mistakes, samples)
 
     def _needed(self, space: SearchSpace, left_behind: Sequence[Sequence[str]]) -> Sequence[str]:
         """The first of these lists with which the fixed overrides compose; none where they do without, or do with none."""
