@@ -370,7 +370,7 @@ def test_what_others_have_named_is_shown_and_not_obeyed(
     out, err = capsys.readouterr()
     lines = [*out.split("\n"), *err.split("\n"), *(line for record in caplog.messages for line in record.split("\n"))]
     assert [line for line in lines if not line.isprintable()] == []
-    shown = next(line for line in lines if line.startswith("1 ") and "SUCCEEDED" in line)
+    shown = next(line for line in lines if line.startswith("1 ") and " succeeded " in line)
     assert "=x\\x1b]0;owned\\x07\\r\\x08\\x85y\\u2028" in shown
     with (folder / "trials.csv").open(newline="", encoding="utf-8") as file:
         assert {row["tag"] for row in csv.DictReader(file)} == {f"'{HOSTILE}'", "b"}  # in the file it is what it is

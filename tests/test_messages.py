@@ -131,7 +131,7 @@ def test_every_line_about_a_sweep_is_harmless(hostile: str) -> None:
     address = Address(Backend.VERTEX, "projects/p/locations/europe-west4")
     name = f"{address.parent}/hyperparameterTuningJobs/1"
     lines = [
-        *(progress.trial_line(trial, outcome) for trial in outcome.trials),
+        *(progress.trial_line(trial, outcome, ended=1) for trial in outcome.trials),
         *progress.table_lines(outcome, now=datetime.now(timezone.utc)),
         *progress.summary_lines(outcome, directory, [directory / "trials.csv"], again=shell_line(["python", hostile])),
         *progress.failure_lines(outcome, lambda trial: hints.log_command(address, name, trial, directory)),
