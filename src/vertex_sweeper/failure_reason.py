@@ -17,6 +17,9 @@ from vertex_sweeper_runtime.errors import PERMANENT, CannotRunError
 LONGEST: Final = 200
 """Of an exception's line at most so many characters are shown: the log has the rest."""
 
+LONGEST_OF_SHIM: Final = 600
+"""What the shim says ends with the remedy."""
+
 _MOST_LINES: Final = 100_000
 _SOON: Final = 20
 _SHIM: Final = "vertex-trial: "
@@ -39,7 +42,7 @@ def explain_exit(code: int, log: Path) -> str:
         return f"was ended by {name or f'signal {-code}'}"
     said = _said(code, log_tail(log, lines=_MOST_LINES), signal_name=name)
     if said:
-        return f"{_shortened(said)} (exit code {code})"
+        return f"{_shortened(said, LONGEST_OF_SHIM if said.startswith(_SHIM) else LONGEST)} (exit code {code})"
     return f"was ended by {name} (exit code {code})" if name else f"exited with code {code}"
 
 
@@ -117,6 +120,6 @@ def _signal_name(number: int) -> str:
         return ""
 
 
-def _shortened(text: str) -> str:
+def _shortened(text: str, longest: int) -> str:
     plain = " ".join(text.split())
-    return plain if len(plain) <= LONGEST else f"{plain[: LONGEST - 1]}…"
+    return plain if len(plain) <= longest else f"{plain[: longest - 1]}…"

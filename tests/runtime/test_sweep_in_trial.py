@@ -133,7 +133,10 @@ def test_a_whole_sweep_of_such_a_script_ends_at_its_first_level(tmp_path: Path, 
     with (tmp_path / "sweep" / "trials.csv").open(encoding="utf-8") as rows:
         (row,) = csv.DictReader(rows)
     assert row["state"] == "INFEASIBLE"
-    assert f"status of {CODE}. (vertex-trial: the command started a sweep inside the trial)" in done.stdout + done.stderr
+    assert row["reason"].startswith("vertex-trial: no sweep start")
+    assert row["reason"].endswith(f" (exit code {CODE})")
+    assert "…" not in row["reason"]  # the remedy stands at its end
+    assert row["reason"] in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
