@@ -95,7 +95,8 @@ class Watch:
         job: Job | None = None
         while True:
             again = None
-            if not self._interrupt.pending:
+            looks = not self._interrupt.pending
+            if looks:
                 try:
                     job = self.look(pause) or job
                 except ServiceError as error:
@@ -107,7 +108,7 @@ class Watch:
             if self._interrupt.pending:
                 reaction = self._react()
                 if reaction is Reaction.DETACH:
-                    return self._last_look() or job
+                    return job if looks else self._last_look() or job
                 if reaction is Reaction.CANCEL:
                     self._cancel()
             current = _digest(job)
@@ -118,7 +119,7 @@ class Watch:
     def look(self, paused: float = 0.0) -> Job | None:
         """A new snapshot, reported; None when there is none to be had for the moment. Raises ServiceError."""
         try:
-            job = self._service.get(self._name)
+            return self._see()
         except Unanswered:
             return None
         except JobNotFound:
@@ -133,6 +134,9 @@ class Watch:
                 log.warning("%s; the job goes on, and so does the watch", error)
             self._in_vain = True
             return None
+
+    def _see(self) -> Job:
+        job = self._service.get(self._name)
         if self._in_vain:
             log.info("the service answers again")
         self.seen, self._in_vain, self._looks = True, False, iter(LOOKS)
@@ -155,7 +159,7 @@ class Watch:
     def _last_look(self) -> Job | None:
         """How the job stands when it is let go of, if that can be had."""
         try:
-            return self.look()
+            return self._see()
         except ServiceError as error:
             log.debug("%s", error)
             return None

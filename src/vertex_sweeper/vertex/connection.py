@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
 from vertex_sweeper.errors import ServiceError
+from vertex_sweeper.interrupt import GLANCE
 from vertex_sweeper.vertex.endpoint import PLAIN, Endpoint
 from vertex_sweeper.vertex.errors import describe_auth
 from vertex_sweeper.vertex.extra import vertex_extra
@@ -125,20 +127,31 @@ def _connect_plain(host: Endpoint) -> Any:
     address = str(host).removeprefix(PLAIN)
     options = {**_CHANNEL_OPTIONS, "grpc.enable_http_proxy": 0}
     channel = grpc.insecure_channel(host.target, options=tuple(options.items()))
-    try:
-        # Asked before any call, so that a wrong address certainly created nothing: afterwards nobody could tell.
-        grpc.channel_ready_future(channel).result(timeout=_EMULATOR_PATIENCE)
-    except grpc.FutureTimeoutError:
+    # Asked before any call, so that a wrong address certainly created nothing: afterwards nobody could tell.
+    if not _gets_ready(channel):
         channel.close()
         raise ServiceError(
             f"nothing answers at {address}: start it with `vertex-sweeper emulator` (its --data has the jobs of an earlier one"
             f", {EMULATOR} says where it is), or to use Vertex AI unset {EMULATOR} and hydra.sweeper.vertex.endpoint",
             acted=False,
-        ) from None
+        )
     token = os.environ.get(TOKEN)
     if token and host.loopback:  # nobody else is told
         channel = grpc.intercept_channel(channel, _with_token(token))
     return JobServiceClient(transport=JobServiceGrpcTransport(channel=channel))
+
+
+def _gets_ready(channel: Any) -> bool:
+    import grpc
+
+    ready, end = grpc.channel_ready_future(channel), time.monotonic() + _EMULATOR_PATIENCE
+    while (left := end - time.monotonic()) > 0:
+        try:
+            ready.result(timeout=min(GLANCE, left))
+        except grpc.FutureTimeoutError:
+            continue
+        return True
+    return False
 
 
 def _with_token(token: str) -> Any:
