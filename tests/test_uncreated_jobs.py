@@ -146,7 +146,7 @@ def test_without_room_for_anything_a_whole_sweep_is_one_line(tmp_path: Path) -> 
     )
     words = ("-m", "hydra/sweeper=vertex", "hydra.sweeper.backend=local", "hydra.sweep.dir=sweep", "+lr=1,2")
     done = subprocess.run(
-        [sys.executable, "-B", "train.py", *words],
+        [sys.executable, "-B", "-W", "ignore", "train.py", *words],
         cwd=tmp_path,
         capture_output=True,
         text=True,
