@@ -271,7 +271,7 @@ def test_every_container_takes_its_own_arguments_and_the_trials_flags(plans: dic
         ),
         pytest.param(
             settings(spec_overrides="{maxTrialCount: many}"),
-            "hydra.sweeper.spec_overrides: Vertex AI would not understand the job",
+            "hydra.sweeper.spec_overrides.maxTrialCount: ",
             id="a value of another type",
         ),
         pytest.param(

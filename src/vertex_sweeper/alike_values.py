@@ -18,7 +18,7 @@ from vertex_sweeper.keys import key_path
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, ServiceValue
 
 REPRESENTATIVES: Final = 2
-"""Of values alike so many are composed: from one alone nobody sees whether the parameter changes anything."""
+"""Of values alike so many different ones are composed: from one alone nobody sees whether the parameter changes anything."""
 
 _PLAIN: Final = (bool, int, float, str, type(None))
 
@@ -66,16 +66,19 @@ class AlikeValues:
         return kind in (Kind.DISCRETE, Kind.CATEGORICAL) and len(self._wanted[id]) >= REPRESENTATIVES
 
     def _spare(self, parameter: Parameter, composed: ServiceValue) -> None:
-        counts: dict[type, int] = {}
-        values = [composed, *self._wanted[parameter.id]]
+        kept: dict[type, list[Any]] = {}
         spared: list[ServiceValue] = []
-        for value in values:
-            kind = _plain_type(self._parse(parameter, value), parameter.literal(value))
+        for value in [composed, *self._wanted[parameter.id]]:
+            override = self._parse(parameter, value)
+            kind = _plain_type(override, parameter.literal(value))
             if kind is None:
                 continue
-            counts[kind] = counts.get(kind, 0) + 1
-            if counts[kind] > REPRESENTATIVES:
+            known = kept.setdefault(kind, [])
+            # Two spellings of one value (`'a'` and `"a"`) do not show whether the parameter changes anything.
+            if override.value() in known or len(known) >= REPRESENTATIVES:
                 spared.append(value)
+            else:
+                known.append(override.value())
         self._spared[parameter.id] = spared
         taken = set(spared)
         self._wanted[parameter.id] = [value for value in self._wanted[parameter.id] if value not in taken]

@@ -128,7 +128,9 @@ def write_results(directory: Path, outcome: Outcome, *, best_config: str | None,
 
 def trials_table(outcome: Outcome) -> str:
     """`trials_rows` as CSV, of which a spreadsheet runs nothing (see `_harmless`)."""
-    return "".join(f"{','.join(map(_quoted, map(_harmless, row)))}\n" for row in trials_rows(outcome))
+    titles, *rows = trials_rows(outcome)
+    cells = [[title if _KEY.fullmatch(title) else _harmless(title) for title in titles], *(map(_harmless, row) for row in rows)]
+    return "".join(f"{','.join(map(_quoted, row))}\n" for row in cells)
 
 
 def trials_rows(outcome: Outcome) -> list[list[str]]:
@@ -176,6 +178,9 @@ def _row(trial: Trial, keys: Iterable[str], metrics: Iterable[str]) -> list[str]
 
 _FORMULA: Final = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 """How a text begins that a spreadsheet may take for a formula, as the rule against CSV injection has it (OWASP)."""
+
+_KEY: Final = re.compile(r"\+{0,2}[A-Za-z_][\w./@-]*", re.ASCII)
+"""A key of Hydra's as the title of a column, `+lr`: to a spreadsheet at most a name that it does not know."""
 
 _NUMBER: Final = re.compile(r"[+-]?((\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?|inf|nan)", re.ASCII | re.IGNORECASE)
 

@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from vertex_sweeper.errors import ServiceError, Unanswered
 from vertex_sweeper.settings import OnInterrupt
+from vertex_sweeper.waiting import GLANCE
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +32,6 @@ EXIT_CODE = 130
 """What shells report for a program ended by Ctrl-C."""
 
 QUESTION = "\nThe job runs on without this process. (d)etach, (c)ancel it, or (w)ait on? "
-
-GLANCE = 0.2
-"""Seconds for which the main thread waits at a time: a signal that came to another thread, or just before, does not wake it."""
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -175,13 +173,6 @@ def _wait_for(answer: Future[T], seconds: float) -> bool:
         if time.monotonic() >= end:
             return False
     return True
-
-
-def sleep(seconds: float) -> None:
-    """Waits, and lets signals be seen meanwhile, whichever thread they came to."""
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        time.sleep(min(GLANCE, left))
 
 
 @contextmanager

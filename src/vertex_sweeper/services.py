@@ -13,13 +13,13 @@ from typing import Final
 
 from vertex_sweeper.errors import InvalidSweep, JobNotFound, MissingExtra, SweepDirectoryError
 from vertex_sweeper.failure_reason import explain_exit
-from vertex_sweeper.interrupt import sleep
 from vertex_sweeper.job_shape import find_not_json, find_wrong_types
 from vertex_sweeper.service import Job, Service
 from vertex_sweeper.settings import Backend, Settings
 from vertex_sweeper.vertex.connection import EMULATOR
 from vertex_sweeper.vertex.endpoint import PLAIN, Endpoint
 from vertex_sweeper.vertex.names import format_parent, parse_parent
+from vertex_sweeper.waiting import sleep
 
 log = logging.getLogger(__name__)
 

@@ -202,5 +202,5 @@ def test_a_dry_run_shows_the_job_and_some_trials_and_touches_nothing(folder: Pat
     job, end = json.JSONDecoder().raw_decode(output[output.index("{\n") :])
     assert (job["maxTrialCount"], job["studySpec"]["metrics"][0]["metricId"]) == (2, "val_acc")
     assert output.index("{\n") + end < output.index("A trial such as")
-    assert "vertex-trial python train.py 'name='\"'\"'x y'\"'\"'' --lr=0.0 --batch=16.0 --model=linear" in output
-    assert "overrides:  lr=0.0 batch=16 model=linear 'name='\"'\"'x y'\"'\"''" in output
+    assert "vertex-trial python train.py \"name='x y'\" --lr=0.0 --batch=16.0 --model=linear" in output
+    assert "overrides:  lr=0.0 batch=16 model=linear \"name='x y'\"" in output

@@ -31,14 +31,12 @@ from vertex_sweeper.local.suggester import Suggester
 from vertex_sweeper.local.validation import check_job
 from vertex_sweeper.local.verdict import describe_exit
 from vertex_sweeper.service import Job
+from vertex_sweeper.waiting import GLANCE
 
 log = logging.getLogger(__name__)
 
 _MOMENT: Final = 5.0
 """For how many seconds at most a job's thread is waited for that has next to nothing left to do."""
-
-_GLANCE: Final = 0.2
-"""Seconds for which a thread waits at a time: in the main thread, a signal that came to another one does not wake it."""
 
 
 class LocalService:
@@ -192,7 +190,7 @@ class LocalService:
             seen = getattr(self._seen, "changes", self._changes)
             end = time.monotonic() + seconds
             while self._changes == seen and (left := end - time.monotonic()) > 0:
-                self._changed.wait(min(_GLANCE, left))
+                self._changed.wait(min(GLANCE, left))
             self._seen.changes = self._changes
 
     def close(self) -> None:

@@ -14,11 +14,11 @@ from functools import partial
 from typing import Any, Final
 
 from vertex_sweeper.errors import ServiceError
-from vertex_sweeper.interrupt import GLANCE
 from vertex_sweeper.vertex.endpoint import PLAIN, Endpoint
 from vertex_sweeper.vertex.errors import describe_auth
 from vertex_sweeper.vertex.extra import vertex_extra
 from vertex_sweeper.vertex.names import api_host
+from vertex_sweeper.waiting import GLANCE
 
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 EMULATOR: Final = "VERTEX_EMULATOR_HOST"
