@@ -6,6 +6,7 @@ import csv
 import fcntl
 import json
 import os
+import re
 import pty
 import signal
 import subprocess
