@@ -40,6 +40,8 @@ _CHANNEL_OPTIONS: Final = {
     # A connection that has died without a word is noticed while a call waits on it, and not used for the next one.
     "grpc.keepalive_time_ms": 20_000,
     "grpc.keepalive_timeout_ms": 10_000,
+    # Connections of one process to one address otherwise share their failures: a new one would wait out the others' back-off.
+    "grpc.use_local_subchannel_pool": 1,
 }
 """What holds for every connection, with credentials and without."""
 
