@@ -25,12 +25,12 @@ APPEARANCE: Final = 60.0
 LOOKS: Final = (5.0, 15.0, 40.0, 60.0, 60.0)
 """Seconds before each further look at a job that the service does not show any more: three minutes in all.
 
-Days of watching are not given up for one answer: a login is renewed, a role is given back, a service that has lost its mind
-finds it again.
+A watch of days does not end with one such answer: a login may be renewed, a role granted again, or the answer may have been a
+fault of the service.
 """
 
 _AT_ONCE: Final = ("INVALID_ARGUMENT", "ALREADY_EXISTS", "FAILED_PRECONDITION", "OUT_OF_RANGE", "UNIMPLEMENTED")
-"""What is believed of a service that has never shown the job: it is another one, or has never heard of such jobs."""
+"""Codes that end the watch at once as long as the service has never shown the job: it has no such job, or no such call."""
 
 _NOTHING: Final = object()
 _NOTABLE: Final = {
@@ -178,7 +178,7 @@ class Watch:
             )
 
     def _give_up(self) -> None:
-        """Cancels a job that is worth nothing any more: once, or again where the call failed for the moment only."""
+        """Cancels a job whose further trials would all fail: once, or again where the call failed for the moment only."""
         why = "" if self._given_up else self._why_to_cancel()
         if not why:
             return

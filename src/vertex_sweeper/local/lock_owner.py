@@ -95,7 +95,7 @@ class LockOwner(NamedTuple):
         try:
             if not self.started or _started(self.process) != self.started or not _holds(self.process, lock):
                 raise ServiceError(
-                    f"{lock} names process {self.process}, and that is not seen to hold it: no signal is sent to a stranger; "
+                    f"{lock} names process {self.process}, and that is not seen to hold it: it is sent no signal; "
                     "cancel the job where it runs"
                 )
             guard.send(self.process, signal.SIGTERM, opened)
