@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import socket
 import ssl
 import threading
@@ -28,8 +27,7 @@ from hyperframe.frame import (
     RstStreamFrame,
 )
 
-from tests.faults.injection import METHODS, PATIENCE
-from vertex_sweeper.vertex.errors import Verb
+from tests.faults.injection import METHODS, PATIENCE, PlannedFaults
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -99,20 +97,20 @@ class _Connection:
     given_up: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class FrameProxy:
+class FrameProxy(PlannedFaults[FrameFault]):
     """Between a client and the server at `upstream`; a context manager.
 
     `identity` is a pair of files, the certificate and the key, to be spoken to over TLS.
     """
 
     def __init__(self, upstream: str, *, identity: tuple[str, str] | None = None) -> None:
+        super().__init__()
         self._upstream = upstream
         self._tls: ssl.SSLContext | None = None
         if identity is not None:
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self._tls.load_cert_chain(*identity)
             self._tls.set_alpn_protocols(["h2"])
-        self._planned: dict[Verb, tuple[FrameFault, float]] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._ready = threading.Event()
@@ -121,8 +119,6 @@ class FrameProxy:
         self.address = ""
         self.held = threading.Event()
         """An answer is held back until the client gives the call up."""
-        self.received: list[Verb] = []
-        """The calls that clients have made."""
         self.headers: list[dict[str, str]] = []
         """What came with them."""
 
@@ -134,15 +130,6 @@ class FrameProxy:
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(PATIENCE)
-
-    @contextlib.contextmanager
-    def planned(self, verb: Verb, fault: FrameFault, *, times: float = math.inf) -> Iterator[None]:
-        """Inside the block the next calls of the verb end like this, so many times."""
-        self._planned[verb] = (fault, times)
-        try:
-            yield
-        finally:
-            self._planned.pop(verb, None)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -249,12 +236,7 @@ class FrameProxy:
     def _take(self, headers: dict[str, str]) -> FrameFault | None:
         verb = METHODS[headers[":path"].rpartition("/")[2]]
         self.headers.append(headers)
-        self.received.append(verb)
-        fault, times = self._planned.get(verb, (None, 0))
-        if fault is None or times <= 0:
-            return None
-        self._planned[verb] = (fault, times - 1)
-        return fault
+        return self.take(verb)
 
 
 async def _read(reader: asyncio.StreamReader, decoder: Decoder) -> tuple[Frame, bytes]:

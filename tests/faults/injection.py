@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import grpc
 from google.cloud.aiplatform_v1.types import ListHyperparameterTuningJobsResponse
@@ -17,6 +17,8 @@ from vertex_sweeper.vertex.errors import Verb
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+F = TypeVar("F")
 
 PATIENCE = 60.0  # for what ought to take milliseconds; only a failing test waits that long
 
@@ -104,23 +106,40 @@ class Wire:
         source.close()
 
 
-class Faults(grpc.ServerInterceptor):  # type: ignore[misc]  # grpc has no types
-    """Does to calls what it was told; counts them all."""
+class PlannedFaults(Generic[F]):
+    """Which calls are to fail and how; counts them all. `received` are the calls that clients have made."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._planned: dict[Verb, tuple[Fault, float]] = {}
+        self._planned: dict[Verb, tuple[F, float]] = {}
         self.received: list[Verb] = []
 
     @contextlib.contextmanager
-    def planned(self, verb: Verb, fault: Fault, *, times: float = math.inf) -> Iterator[None]:
-        """Inside the block the next calls of the verb fail like this, so many times."""
+    def planned(self, verb: Verb, fault: F, *, times: float = math.inf) -> Iterator[None]:
+        """Inside the block the next calls of the verb end like this, so many times."""
         self._planned[verb] = (fault, times)
         try:
             yield
         finally:
             self._planned.pop(verb, None)
+
+    def take(self, verb: Verb) -> F | None:
+        """A call has come: how it is to fail; None for one that goes well."""
+        with self._lock:
+            self.received.append(verb)
+            fault, times = self._planned.get(verb, (None, 0))
+            if fault is None or times <= 0:
+                return None
+            self._planned[verb] = (fault, times - 1)
+            return fault
+
+
+class Faults(PlannedFaults[Fault], grpc.ServerInterceptor):  # type: ignore[misc]  # grpc has no types
+    """Does to calls what it was told."""
+
+    def __init__(self, wire: Wire) -> None:
+        super().__init__()
+        self._wire = wire
 
     def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         handler = continuation(handler_call_details)
@@ -134,7 +153,7 @@ class Faults(grpc.ServerInterceptor):  # type: ignore[misc]  # grpc has no types
         return grpc.unary_unary_rpc_method_handler(behave, handler.request_deserializer, handler.response_serializer)
 
     def _behave(self, verb: Verb, act: Any, context: grpc.ServicerContext) -> Any:
-        fault = self._take(verb)
+        fault = self.take(verb)
         answer = act() if fault is None or fault.acted else None
         if fault is DROPPED:
             self._wire.cut()
@@ -147,12 +166,3 @@ class Faults(grpc.ServerInterceptor):  # type: ignore[misc]  # grpc has no types
         elif fault is not None:
             context.abort(grpc.StatusCode[fault.kind], "as the test wants it")
         return answer
-
-    def _take(self, verb: Verb) -> Fault | None:
-        with self._lock:
-            self.received.append(verb)
-            fault, times = self._planned.get(verb, (None, 0))
-            if fault is None or times <= 0:
-                return None
-            self._planned[verb] = (fault, times - 1)
-            return fault
