@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from vertex_sweeper.keys import Path, key_path
+from vertex_sweeper.keys import key_path, leaves
 from vertex_sweeper.settings.credentials import credential_at, credential_in, credentials_among, exposed_line
 from vertex_sweeper.space import SearchSpace
 
@@ -48,24 +48,13 @@ def _in_override(parser: OverridesParser, line: str, is_group: Callable[[Overrid
         return {}  # Hydra refuses it where it is composed, and says so
     if is_group(override) and not isinstance(value, Mapping):
         return {}
-    found = {inner: _looks_like((*path, *inner), leaf) for inner, leaf in _leaves(value)}
-    return {".".join([override.get_key_element(), *inner]): what for inner, what in found.items() if what}
+    found = {inner: _looks_like((*path, *inner), leaf) for inner, leaf in leaves(value)}
+    return {".".join([override.get_key_element(), *map(str, inner)]): what for inner, what in found.items() if what}
 
 
-def _looks_like(path: Path, value: Any) -> str | None:
+def _looks_like(path: tuple[str | int, ...], value: Any) -> str | None:
     if path[: len(_ENVIRONMENT)] == _ENVIRONMENT and len(path) > len(_ENVIRONMENT):
-        return credential_in(path[len(_ENVIRONMENT)], str(value))
+        return credential_in(str(path[len(_ENVIRONMENT)]), str(value))
     # An element of a list has the list's name.
-    name = next((part for part in reversed(path) if not part.isdigit()), "")
+    name = next((part for part in map(str, reversed(path)) if not part.isdigit()), "")
     return credential_at(name, value) if value is not None else None
-
-
-def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _leaves(item, (*path, str(key)))
-    elif isinstance(value, list):
-        for place, item in enumerate(value):
-            yield from _leaves(item, (*path, str(place)))
-    else:
-        yield path, value

@@ -18,6 +18,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Transformer
 from hydra.errors import HydraException
 
 from vertex_sweeper.expressions import holds_sweep
+from vertex_sweeper.keys import leaves
 from vertex_sweeper.other_spaces import as_choice, as_expression, quoted
 
 _LONGEST_SHOWN = 100
@@ -36,7 +37,9 @@ def text_of(value: Any, parser: OverridesParser) -> str | None:
 
 def hidden_expression(key: str, value: Any, parser: OverridesParser) -> str | None:
     """The line about a text in the value that was meant to be swept; None where there is none."""
-    hidden = next(((path, text) for path, text in _texts(value) if _is_expression(text, parser)), None)
+    hidden = next(
+        ((path, leaf) for path, leaf in leaves(value) if isinstance(leaf, str) and _is_expression(leaf, parser)), None
+    )
     return None if hidden is None else f"{key}: {_no_expression(key, value, *hidden, parser)}"
 
 
@@ -52,18 +55,6 @@ def fixed_value_notes(key: str, value: Any) -> Iterator[str]:
         for name, item in value.items():
             if isinstance(item, Mapping):
                 yield from fixed_value_notes(f"{key}.{name}", item)
-
-
-def _texts(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """All texts in a value, each with the keys and places that lead to it."""
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _texts(item, (*path, str(key)))
-    elif isinstance(value, list):
-        for place, item in enumerate(value):
-            yield from _texts(item, (*path, place))
 
 
 def _is_expression(text: str, parser: OverridesParser) -> bool:

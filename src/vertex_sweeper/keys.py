@@ -1,4 +1,4 @@
-"""Where a Hydra override reaches into a config: the place of its key, and the places that its value sets."""
+"""Where a Hydra override reaches into a config: the place of its key, what its value sets, and what is inside of that."""
 
 from __future__ import annotations
 
@@ -28,3 +28,15 @@ def paths_set(path: Path, value: Any) -> Iterator[Path]:
         yield from paths_set((*path, str(key)), item)
     if not value:
         yield (*path, "")  # an empty dict decides nothing inside, but that there is a dict
+
+
+def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """Every value inside of mappings and lists that is neither, with the keys and places that lead to it."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from leaves(item, (*path, str(key)))
+    elif isinstance(value, list):
+        for place, item in enumerate(value):
+            yield from leaves(item, (*path, place))
+    else:
+        yield path, value

@@ -6,7 +6,7 @@ It mostly is. Where it is not, the command is the trial's own: the whole list of
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vertex_sweeper.best import GROUP, best_config, left_out
 from vertex_sweeper.command import has_flag
+from vertex_sweeper.keys import leaves
 from vertex_sweeper.messages import shell_line
 from vertex_sweeper.outcome import Trial
 from vertex_sweeper_runtime.additions import identity, job_id
@@ -120,7 +121,7 @@ def _takes_unsaid(config: DictConfig) -> bool:
     hydra = plain.pop("hydra", None)
     if isinstance(hydra, Mapping):
         plain["hydra.job"] = {key: value for key, value in hydra.get("job", {}).items() if key != "override_dirname"}
-    found = (match for text in _texts(plain) for match in _FROM_HYDRA.finditer(text))
+    found = (match for _, leaf in leaves(plain) if isinstance(leaf, str) for match in _FROM_HYDRA.finditer(leaf))
     return any(match[1] != "hydra" or not _SAID.fullmatch(_dotted(match[2])) for match in found)
 
 
@@ -133,14 +134,3 @@ def _plain(config: DictConfig) -> Mapping[Any, Any]:
 def _dotted(key: str) -> str:
     """The key with dots alone: `job[num]` is `job.num`."""
     return re.sub(r"\[(\w+)\]", r".\1", key.strip())
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
