@@ -18,10 +18,16 @@ from vertex_sweeper_runtime.machine import RANKS, SIZES
 sys.path.insert(0, str(Path(__file__).parent))  # `support` is imported by name
 
 # `make test` draws the same examples every time; `make fuzz` chooses the other profile, more examples and a seed.
-# How long an example takes belongs to the machine, and is no finding.
-HOWEVER_SLOW = {"deadline": None, "database": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
-hypothesis.settings.register_profile("same", derandomize=True, **HOWEVER_SLOW)  # type: ignore[arg-type]  # keyword arguments
-hypothesis.settings.register_profile("fuzz", max_examples=1000, print_blob=True, **HOWEVER_SLOW)  # type: ignore[arg-type]
+# How long an example takes belongs to the machine, and is no finding. Hypothesis has other defaults in the environment of a CI
+# service, so both profiles say all that it would change.
+COMMON = {
+    "deadline": None,
+    "database": None,
+    "print_blob": True,
+    "suppress_health_check": [hypothesis.HealthCheck.too_slow],
+}
+hypothesis.settings.register_profile("same", derandomize=True, **COMMON)  # type: ignore[arg-type]  # keyword arguments
+hypothesis.settings.register_profile("fuzz", derandomize=False, max_examples=1000, **COMMON)  # type: ignore[arg-type]
 hypothesis.settings.load_profile("same")
 with suppress(ImportError, AttributeError):
     from hypothesis.internal.conjecture import providers

@@ -62,6 +62,23 @@ def test_fuzzing_draws_by_its_seed() -> None:
     assert drawn("fuzz") != drawn("fuzz")
 
 
+@pytest.mark.parametrize("variable", ["CI", "GITHUB_ACTIONS", "TF_BUILD", "none of them"])
+def test_where_it_runs_changes_no_profile(variable: str) -> None:
+    """Hypothesis reads the variables of CI services when it is imported, and changes what profiles inherit."""
+    code = "import conftest, hypothesis; print([repr(hypothesis.settings.get_profile(each)) for each in ('same', 'fuzz')])"
+    plain = {name: value for name, value in os.environ.items() if name not in {"CI", "GITHUB_ACTIONS", "TF_BUILD"}}
+    here, there = (
+        subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout
+        for environment in (
+            {**plain, "PYTHONPATH": str(ROOT / "tests")},
+            {**plain, "PYTHONPATH": str(ROOT / "tests"), variable: "true"},
+        )
+    )
+    assert here == there
+    assert "derandomize=True" in here
+    assert "derandomize=False" in here
+
+
 def test_fuzzing_says_how_to_draw_the_same_again() -> None:
     # No property test is in this file, and pytest fails where it finds none.
     program = [sys.executable, "-m", "tests.fidelity.fuzz", "--parameters=0", "--workers=1", f"--tests={__file__}"]
