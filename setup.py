@@ -54,7 +54,7 @@ setup(
     entry_points={
         "console_scripts": [
             "vertex-trial=vertex_sweeper_runtime.trial:main",
-            "vertex-sweeper=vertex_sweeper.cli:main",
+            "vertex-sweeper=vertex_sweeper.cli.main:main",
         ]
     },
     classifiers=[

@@ -125,7 +125,7 @@ def main(trials: int) -> None:
         (folder / "app.py").write_text(APP, encoding="utf-8")
         (folder / "config.yaml").write_text("x: 0\ny: 0\nz: a\nhydra: {output_subdir: null}\n", encoding="utf-8")
         ready = folder / "ready.json"
-        program = "import sys; from vertex_sweeper.cli import main; sys.exit(main())"
+        program = "import sys; from vertex_sweeper.cli.main import main; sys.exit(main())"
         command = [sys.executable, "-c", program, "emulator", "--ready-file", str(ready)]
         with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own command
             assert process.stdout is not None

@@ -8,10 +8,10 @@ import statistics
 import sys
 import time
 
-from vertex_sweeper import spec
-from vertex_sweeper.entries import EntryReader
+from vertex_sweeper import job as spec
 from vertex_sweeper.settings import Backend, Settings, TrialSettings, VertexSettings
-from vertex_sweeper.space import build_space
+from vertex_sweeper.space.overrides import EntryReader
+from vertex_sweeper.space.search_space import build_space
 
 LIMIT = 50.0
 PARAMETERS = 200

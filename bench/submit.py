@@ -79,7 +79,7 @@ def mark(name):
     started = now
 import hydra
 mark("hydra")
-import vertex_sweeper.sweep as sweep, vertex_sweeper.plan as plan, vertex_sweeper.submission as submission
+import vertex_sweeper.sweep as sweep, vertex_sweeper.plan.plan as plan, vertex_sweeper.run.submit as submission
 mark("the engine")
 find, check, make, create = plan.find_mistakes, plan._check_compositions, sweep.make_plan, sweep.submit
 def timed(name, call, before):

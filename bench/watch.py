@@ -71,13 +71,13 @@ def resident() -> int:
 
 def watch(address: str, directory: Path, looks: int) -> dict[str, list[float]]:
     """Follows the job; memory after the last trial's end and at the end, and the seconds of each look."""
-    from vertex_sweeper import directory as sweep_directory
-    from vertex_sweeper.follow import Reporter, Task
-    from vertex_sweeper.interrupt import Interrupt, Reaction
-    from vertex_sweeper.service import Job
-    from vertex_sweeper.services import Address, open_service
+    from vertex_sweeper.api import Job
+    from vertex_sweeper.results import sweep_directory
+    from vertex_sweeper.run.follow import Reporter, Task
+    from vertex_sweeper.run.interrupt import Interrupt, Reaction
+    from vertex_sweeper.run.watch import Watch
+    from vertex_sweeper.services.opening import Address, open_service
     from vertex_sweeper.settings import Backend, OnInterrupt
-    from vertex_sweeper.watch import Watch
     from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Slot
 
     parameters = tuple(Parameter(f"p{n}", f"p{n}", Kind.DOUBLE, low=0.0, high=1e6) for n in range(10))

@@ -12,10 +12,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
+from vertex_sweeper.job.fields import CONTAINER_ELSEWHERE, ELSEWHERE, PLACES, POOL_PLACES, WORKER_POOLS
 from vertex_sweeper.settings import Settings
 from vertex_sweeper.settings.durations import Seconds
 from vertex_sweeper.settings.model import ABOUT
-from vertex_sweeper.spec.places import CONTAINER_ELSEWHERE, ELSEWHERE, PLACES, POOL_PLACES, WORKER_POOLS
 
 PAGE = Path(__file__).parent / "settings.md"
 BEGIN = "<!-- made by docs/make_settings.py: begin -->"

@@ -13,7 +13,7 @@ from random import Random
 import hypothesis
 import pytest
 
-from vertex_sweeper_runtime.machine import RANKS, SIZES
+from vertex_sweeper_runtime.trial_environment import RANKS, SIZES
 
 sys.path.insert(0, str(Path(__file__).parent))  # `support` is imported by name
 

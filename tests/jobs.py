@@ -19,8 +19,8 @@ from typing import Any
 
 from support import App, app_in
 
-from vertex_sweeper.plan import Plan
-from vertex_sweeper.spec import SWEEP_LABEL
+from vertex_sweeper.job import SWEEP_LABEL
+from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper_runtime import contract
 
 RECORDED = Path(__file__).parent / "recorded"

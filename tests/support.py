@@ -14,8 +14,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vertex_sweeper.command import Start
-from vertex_sweeper.plan import Plan, make_plan
+from vertex_sweeper.plan.plan import Plan, make_plan
+from vertex_sweeper.plan.trial_command import Start
 
 LOCAL = ("hydra/sweeper=vertex", "hydra.sweeper.backend=local")
 

@@ -12,13 +12,13 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 from support import App, app_in
 
-from vertex_sweeper import files
-from vertex_sweeper.composition import check_compositions
-from vertex_sweeper.entries import EntryReader
 from vertex_sweeper.errors import InvalidSweep, MissingExtra
-from vertex_sweeper.services import open_service, place_of
+from vertex_sweeper.plan.composition import check_compositions
+from vertex_sweeper.results import tables as files
+from vertex_sweeper.services.opening import open_service, place_of
 from vertex_sweeper.settings import Backend, Settings, VertexSettings
-from vertex_sweeper.space import build_space
+from vertex_sweeper.space.overrides import EntryReader
+from vertex_sweeper.space.search_space import build_space
 from vertex_sweeper_runtime.contract import Condition
 
 SWEPT = "lr=interval(0,1)"
@@ -502,9 +502,9 @@ def test_a_contract_too_large_for_an_environment_variable_names_its_largest_part
 
 @pytest.mark.parametrize("taken", ["holds a job", "is a file"])
 def test_a_sweep_directory_that_cannot_be_used_is_refused(tmp_path: Path, taken: str) -> None:
-    from vertex_sweeper.directory import claim
     from vertex_sweeper.errors import SweepDirectoryError
-    from vertex_sweeper.services import Address
+    from vertex_sweeper.results.sweep_directory import claim
+    from vertex_sweeper.services.opening import Address
     from vertex_sweeper.settings import Backend
 
     directory = tmp_path / "sweep"

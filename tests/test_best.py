@@ -17,7 +17,7 @@ from hydra.core.plugins import Plugins
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vertex_sweeper.best import best_config, left_out
+from vertex_sweeper.results.best_config import best_config, left_out
 
 APP = {
     "config.yaml": """\

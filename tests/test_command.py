@@ -10,8 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from vertex_sweeper.command import Start, derive_command, trial_command
 from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.plan.trial_command import Start, derive_command, trial_command
 
 
 def started(folder: Path, argv: Sequence[str], *, options: Sequence[str] = (), module: str = "") -> Start:

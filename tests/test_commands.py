@@ -18,16 +18,16 @@ import yaml
 
 from tests.local.gate import wait_for, wait_for_end
 from tests.support import app_in
-from vertex_sweeper import attach
-from vertex_sweeper import directory as sweep_directory
-from vertex_sweeper.attach import read_target
-from vertex_sweeper.cli import main
+from vertex_sweeper.cli.main import main
 from vertex_sweeper.errors import SweepDirectoryError
-from vertex_sweeper.local import LocalService
-from vertex_sweeper.plan import Plan
-from vertex_sweeper.services import LOCAL_PARENT, Address, open_service, reopen_service
+from vertex_sweeper.plan.plan import Plan
+from vertex_sweeper.results import sweep_directory
+from vertex_sweeper.run import attach
+from vertex_sweeper.run.attach import read_target
+from vertex_sweeper.run.submit import submit
+from vertex_sweeper.services.local import LocalService
+from vertex_sweeper.services.opening import LOCAL_PARENT, Address, open_service, reopen_service
 from vertex_sweeper.settings import Backend, OnInterrupt
-from vertex_sweeper.submission import submit
 
 pytest.importorskip("optuna", reason="backend local needs the extra [local]")
 
@@ -337,7 +337,7 @@ def test_a_copy_without_the_record_is_told_so(local: Path, capsys: pytest.Captur
 
 def test_who_comes_second_follows_the_first(killed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two commands find the sweep abandoned; one goes on with it, and the other one sees it end."""
-    monkeypatch.setattr("vertex_sweeper.local.records._PATIENCE", 0.2)
+    monkeypatch.setattr("vertex_sweeper.services.local.records.records._PATIENCE", 0.2)
     target = read_target(str(killed))
     late = reopen_service(target.address, killed, join=True)
     first = LocalService(lambda _: killed, records=killed / ".records")

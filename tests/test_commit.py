@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vertex_sweeper.commit import commit_of, display_name
+from vertex_sweeper.plan.display_name import commit_of, display_name
 
 
 @pytest.fixture

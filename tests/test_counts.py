@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support import App, app_in
 
-from vertex_sweeper.entries import EntryReader, merge
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.local.grid import iterate_points
-from vertex_sweeper.local.nodes import read_nodes
+from vertex_sweeper.job.counts import count_trials
+from vertex_sweeper.job.study import build_study, grid_size
+from vertex_sweeper.services.local.suggest.grid import iterate_points
+from vertex_sweeper.services.local.suggest.parameter_tree import read_nodes
 from vertex_sweeper.settings import Algorithm, Settings
-from vertex_sweeper.space import SearchSpace, build_space
-from vertex_sweeper.spec.counts import count_trials
-from vertex_sweeper.spec.study import build_study, grid_size
+from vertex_sweeper.space.overrides import EntryReader, merge
+from vertex_sweeper.space.search_space import SearchSpace, build_space
 
 KEYS = "abcdefghi"
 CONDITIONS = {

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from support import App, app_in
 
+from vertex_sweeper.credentials import credential_in
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.settings import read_settings
-from vertex_sweeper.settings.credentials import credential_in
 
 WORD = "Zq3vTn8LwXr5Kd1Bm7Yc"
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from vertex_sweeper.cli import main
-from vertex_sweeper.directory import adopt, claim, read_job, read_record, withdraw, write_job
+from vertex_sweeper.cli.main import main
 from vertex_sweeper.errors import SweepDirectoryError
-from vertex_sweeper.services import Address
+from vertex_sweeper.results.sweep_directory import adopt, claim, read_job, read_record, withdraw, write_job
+from vertex_sweeper.services.opening import Address
 from vertex_sweeper.settings import Backend
 
 SWEEPS = 6

@@ -13,8 +13,8 @@ import yaml
 from omegaconf import OmegaConf
 from support import App, app_in
 
-from vertex_sweeper.command import Start
-from vertex_sweeper.plan import Plan, make_plan
+from vertex_sweeper.plan.plan import Plan, make_plan
+from vertex_sweeper.plan.trial_command import Start
 from vertex_sweeper_runtime import contract
 from vertex_sweeper_runtime.errors import TrialError
 
@@ -189,7 +189,7 @@ def test_every_example_of_the_settings_page_is_tried() -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_an_example_builds_and_googles_message_has_it(tmp_path: Path, name: str) -> None:
     pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
-    from vertex_sweeper.vertex.message import parse
+    from vertex_sweeper.services.vertex.message import parse
 
     page, path, expected = RECIPES[name]
     (text,) = examples(page)[name]

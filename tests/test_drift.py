@@ -21,15 +21,15 @@ from hypothesis import strategies as st
 from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
 from support import App, app_in
 
-from vertex_sweeper import drift
-from vertex_sweeper.plan import Plan
+from vertex_sweeper.plan import config_drift as drift
+from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper.settings import Drift
 from vertex_sweeper_runtime import contract, fingerprint
+from vertex_sweeper_runtime.config_drift import find_drift
 from vertex_sweeper_runtime.contract import Contract, ServiceValue
-from vertex_sweeper_runtime.drift import find_drift
 from vertex_sweeper_runtime.errors import DriftError
-from vertex_sweeper_runtime.outcome import read_outcome
-from vertex_sweeper_runtime.report import ReportMetrics
+from vertex_sweeper_runtime.metric_callback import ReportMetrics
+from vertex_sweeper_runtime.report_status import read_outcome
 
 
 class Color(enum.Enum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from vertex_sweeper.expressions import Domain, Element, categorical, domain_of, unique_aliases
+from vertex_sweeper.space.expressions import Domain, Element, categorical, domain_of, unique_aliases
 from vertex_sweeper_runtime.contract import Kind, Scale
 
 

@@ -12,10 +12,10 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from vertex_sweeper.documents import yaml_text
-from vertex_sweeper.files import trials_table, write_results, write_text
-from vertex_sweeper.outcome import Goal, Outcome, Trial
-from vertex_sweeper.service import JobState, TrialState
+from vertex_sweeper.api import JobState, TrialState
+from vertex_sweeper.results.outcome import Goal, Outcome, Trial
+from vertex_sweeper.results.tables import trials_table, write_results, write_text
+from vertex_sweeper.results.yaml_text import yaml_text
 
 GOOD = Trial(
     number=3,

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from vertex_sweeper.entries import EntryReader
+from vertex_sweeper.space.overrides import EntryReader
 
 EXPRESSIONS = [
     "1,2",

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from vertex_sweeper.attach import read_target
-from vertex_sweeper.cli import main
+from vertex_sweeper.cli.main import main
 from vertex_sweeper.errors import InvalidSweep, JobNotFound, ServiceError, SweepDirectoryError
-from vertex_sweeper.services import LOCAL_PARENT, Address, existing_address, vertex_address
+from vertex_sweeper.run.attach import read_target
+from vertex_sweeper.services.opening import LOCAL_PARENT, Address, existing_address, vertex_address
+from vertex_sweeper.services.vertex import names
+from vertex_sweeper.services.vertex.endpoint import Endpoint
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.stored_json import MOST_LEVELS, DamagedDocument, parse_json, read_sealed, sealed
-from vertex_sweeper.vertex import names
-from vertex_sweeper.vertex.endpoint import Endpoint
 
 PARENT = "projects/my-project/locations/europe-west4"
 NAME = f"{PARENT}/hyperparameterTuningJobs/1"
@@ -368,7 +368,7 @@ VALUES: list[Any] = [None, True, 0, -1, 1.5, 10**30, "", "x", "\x1b[31m", "\udc8
 def test_no_value_in_sweep_json_is_a_traceback(
     directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
-    monkeypatch.setattr("vertex_sweeper.services.require", lambda *_, **__: refuse())
+    monkeypatch.setattr("vertex_sweeper.services.opening.require", lambda *_, **__: refuse())
     for value in VALUES:
         (directory / "sweep.json").write_text(json.dumps({**RECORD, key: value} if key != "all" else value))
         for command in ("show", "attach", "cancel"):
@@ -413,7 +413,7 @@ def changed(document: Any, path: tuple[Any, ...], value: Any) -> Any:
 def test_no_value_in_job_json_is_a_traceback(
     directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, path: tuple[Any, ...]
 ) -> None:
-    monkeypatch.setattr("vertex_sweeper.services.require", lambda *_, **__: refuse())
+    monkeypatch.setattr("vertex_sweeper.services.opening.require", lambda *_, **__: refuse())
     for value in VALUES:
         (directory / "job.json").write_text(json.dumps(changed({"name": NAME, **JOB}, path, value)))
         for command in ("show", "cancel", "list", "export"):

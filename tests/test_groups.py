@@ -13,7 +13,7 @@ from hydra.core.config_store import ConfigStore
 from support import app_in
 
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.plan import Plan
+from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper_runtime.contract import Condition
 
 BASE = {

@@ -16,10 +16,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from support import LOCAL, App, app_in
 
-from vertex_sweeper.composition import samples
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.group_files import GroupFiles
-from vertex_sweeper.travelling import given_hydra_overrides
+from vertex_sweeper.plan.composition import samples
+from vertex_sweeper.plan.hydra_overrides import given_hydra_overrides
+from vertex_sweeper.space.config_groups import GroupFiles
 
 CONFIG = "defaults: [_self_, {model: cnn}]\nlr: 0.1\nname: red\n"
 OWN = """

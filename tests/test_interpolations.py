@@ -16,10 +16,10 @@ from omegaconf import OmegaConf
 from support import LOCAL, App, app_in
 
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.group_files import GroupFiles
-from vertex_sweeper.space import SearchSpace
-from vertex_sweeper.travelling import given_hydra_overrides
-from vertex_sweeper.written_space import read_space
+from vertex_sweeper.plan.hydra_overrides import given_hydra_overrides
+from vertex_sweeper.plan.written_space import read_space
+from vertex_sweeper.space.config_groups import GroupFiles
+from vertex_sweeper.space.search_space import SearchSpace
 from vertex_sweeper_runtime.contract import Kind
 
 CONFIG = """

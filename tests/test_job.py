@@ -15,9 +15,9 @@ from jobs import EVERYWHERE, JOBS, LR, RECORDED, plan_of, recording_app, request
 from support import App
 
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.plan import Plan
+from vertex_sweeper.job.fields import CONTAINER_ELSEWHERE, ELSEWHERE, PLACES, POOL_PLACES
+from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper.settings import Settings, WorkerPoolSettings
-from vertex_sweeper.spec.places import CONTAINER_ELSEWHERE, ELSEWHERE, PLACES, POOL_PLACES
 from vertex_sweeper_runtime import contract
 from vertex_sweeper_runtime.contract import Slot
 from vertex_sweeper_runtime.flags import trial_overrides

@@ -10,8 +10,8 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from vertex_sweeper.best import best_config
-from vertex_sweeper.keys import key_path
+from vertex_sweeper.results.best_config import best_config
+from vertex_sweeper.space.key_paths import key_path
 
 OLD = hydra.__version__.startswith("1.3.")
 KEYS = {

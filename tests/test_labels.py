@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vertex_sweeper.service import broken_label_rules
+from vertex_sweeper.api import broken_label_rules
 
 
 @pytest.mark.parametrize(

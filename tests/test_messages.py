@@ -16,15 +16,17 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from tests.support import app_in
-from vertex_sweeper import errors, hints, progress
-from vertex_sweeper.commands.common import aligned, write_lines
-from vertex_sweeper.dry_run import dry_run_text
-from vertex_sweeper.files import trials_table
+from vertex_sweeper import errors
+from vertex_sweeper.api import JobState, TrialState
+from vertex_sweeper.cli.common import aligned, write_lines
 from vertex_sweeper.messages import one_line, printable, shell_line
-from vertex_sweeper.outcome import Goal, Outcome, Trial, read_outcome
-from vertex_sweeper.service import JobState, TrialState
-from vertex_sweeper.services import Address
+from vertex_sweeper.plan.dry_run import dry_run_text
+from vertex_sweeper.results.outcome import Goal, Outcome, Trial, read_outcome
+from vertex_sweeper.results.tables import trials_table
+from vertex_sweeper.services.opening import Address
 from vertex_sweeper.settings import Backend
+from vertex_sweeper.terminal import lines as progress
+from vertex_sweeper.terminal import next_steps as hints
 from vertex_sweeper_runtime.contract import Contract
 
 HOSTILE = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from vertex_sweeper.errors import InvalidJob
+from vertex_sweeper.job import in_our_words, lines_in_our_words, setting_of
+from vertex_sweeper.job.fields import PLACES, POOL_PLACES
 from vertex_sweeper.settings import Settings, TrialSettings, WorkerPoolSettings
-from vertex_sweeper.spec import in_our_words, lines_in_our_words, setting_of
-from vertex_sweeper.spec.places import PLACES, POOL_PLACES
 
 POOLS = "trialJobSpec.workerPoolSpecs"
 

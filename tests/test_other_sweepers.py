@@ -17,11 +17,11 @@ from hydra.core.override_parser.types import Transformer
 from omegaconf import OmegaConf
 from support import App, app_in
 
-from vertex_sweeper.entries import EntryReader
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.other_spaces import as_choice, as_expression, quoted
+from vertex_sweeper.plan.other_sweepers import API, WORDS
 from vertex_sweeper.settings import Backend, read_settings, read_what_is_right
-from vertex_sweeper.settings.other_sweepers import API, WORDS
+from vertex_sweeper.space.other_spaces import as_choice, as_expression, quoted
+from vertex_sweeper.space.overrides import EntryReader
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "coming-from.md").read_text(encoding="utf-8")

@@ -10,11 +10,11 @@ import pytest
 from jobs import EVERYWHERE, LR, recording_app, settings
 from support import App
 
-from vertex_sweeper.follow import output_of
-from vertex_sweeper.service import Job
-from vertex_sweeper.spec import SWEEP_LABEL, identify_anew
-from vertex_sweeper.spec.identity import identify
-from vertex_sweeper_runtime.machine import describe
+from vertex_sweeper.api import Job
+from vertex_sweeper.job import SWEEP_LABEL, identify_anew
+from vertex_sweeper.job.identity import identify
+from vertex_sweeper.run.follow import output_of
+from vertex_sweeper_runtime.trial_environment import describe
 
 ID = "0123456789abcdef"
 

@@ -17,12 +17,12 @@ import pytest
 pytest.importorskip("optuna", reason="backend local needs the extra [local]")
 
 from tests.local.gate import make_job, wait_for_end
-from vertex_sweeper import directory as sweep_directory
-from vertex_sweeper.cli import main
-from vertex_sweeper.local import LocalService
-from vertex_sweeper.local.records import LOCK, Origin, Records
-from vertex_sweeper.local.study import Study
-from vertex_sweeper.services import LOCAL_PARENT, RECORDS, Address
+from vertex_sweeper.cli.main import main
+from vertex_sweeper.results import sweep_directory
+from vertex_sweeper.services.local import LocalService
+from vertex_sweeper.services.local.records.records import LOCK, Origin, Records
+from vertex_sweeper.services.local.study.study import Study
+from vertex_sweeper.services.opening import LOCAL_PARENT, RECORDS, Address
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.stored_json import read_sealed, sealed
 from vertex_sweeper_runtime import contract

@@ -15,8 +15,8 @@ import pytest
 from support import LOCAL, App, app_in, start_of
 
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.plan import make_plan
-from vertex_sweeper.process_arguments import CommandLine, host_of, hydra_flags, split_command_line
+from vertex_sweeper.plan.plan import make_plan
+from vertex_sweeper.plan.process_arguments import CommandLine, host_of, hydra_flags, split_command_line
 
 SWEPT = "lr=interval(0, 1)"
 

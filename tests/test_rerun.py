@@ -14,11 +14,11 @@ import pytest
 import yaml
 from support import app_in
 
-from vertex_sweeper.cli import main
+from vertex_sweeper.api import TrialState
+from vertex_sweeper.cli.main import main
 from vertex_sweeper.messages import shell_line
-from vertex_sweeper.outcome import Trial
-from vertex_sweeper.rerun import RerunNeeds, rerun_of
-from vertex_sweeper.service import TrialState
+from vertex_sweeper.results.outcome import Trial
+from vertex_sweeper.results.rerun import RerunNeeds, rerun_of
 from vertex_sweeper_runtime import contract
 from vertex_sweeper_runtime.contract import Contract
 

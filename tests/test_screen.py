@@ -9,10 +9,10 @@ from datetime import datetime, timezone
 
 import pytest
 
-from vertex_sweeper.outcome import Goal, Outcome, Trial
-from vertex_sweeper.progress import table_lines
-from vertex_sweeper.screen import Screen, screen_of_terminal
-from vertex_sweeper.service import JobState, TrialState
+from vertex_sweeper.api import JobState, TrialState
+from vertex_sweeper.results.outcome import Goal, Outcome, Trial
+from vertex_sweeper.terminal.lines import table_lines
+from vertex_sweeper.terminal.live_table import Screen, screen_of_terminal
 
 
 class Terminal(io.StringIO):
@@ -61,7 +61,7 @@ def test_a_line_of_the_log_stands_above_the_table() -> None:
     try:
         with screen.below_the_log():
             screen.draw(["table"])
-            logging.getLogger("vertex_sweeper.local.job").warning("trial 1")
+            logging.getLogger("vertex_sweeper.services.local.job").warning("trial 1")
             screen.draw(["table again"])
             assert terminal.lines() == ["trial 1", "table again"]
     finally:

@@ -13,8 +13,8 @@ from support import LOCAL, App, app_in, start_of
 
 from hydra_plugins.vertex_sweeper.config import SETTINGS
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.own_settings import read_own_settings, unused_to_attach, valid_settings
-from vertex_sweeper.plan import make_plan
+from vertex_sweeper.plan.own_settings import read_own_settings, unused_to_attach, valid_settings
+from vertex_sweeper.plan.plan import make_plan
 from vertex_sweeper.settings import SEARCH_SPACE_KEYS, Settings, read_settings, read_what_is_right
 from vertex_sweeper.settings.durations import LONGEST, read_seconds
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.spec.overrides import apply_overrides
-from vertex_sweeper.vertex import find_mistakes
+from vertex_sweeper.job.spec_overrides import apply_overrides
+from vertex_sweeper.services.vertex import find_mistakes
 
 
 def job() -> dict[str, Any]:

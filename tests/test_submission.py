@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from vertex_sweeper import directory as sweep_directory
+from vertex_sweeper.api import Job
 from vertex_sweeper.errors import ServiceError, SweepDirectoryError
-from vertex_sweeper.service import Job
-from vertex_sweeper.services import Address, Opened
+from vertex_sweeper.results import sweep_directory
+from vertex_sweeper.run.submit import LOOKS, REPEATS, submit
+from vertex_sweeper.services.opening import Address, Opened
 from vertex_sweeper.settings import Backend
-from vertex_sweeper.submission import LOOKS, REPEATS, submit
 
 PARENT = "projects/p/locations/l"
 NAME = f"{PARENT}/hyperparameterTuningJobs/1"

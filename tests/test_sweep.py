@@ -460,7 +460,7 @@ def results(app: App) -> tuple[list[dict[str, str]], str]:
 def vertex_sweeper(*words: str) -> subprocess.Popen[str]:
     """The command, in another folder than any app's."""
     return subprocess.Popen(
-        [sys.executable, "-c", "import sys; from vertex_sweeper.cli import main; sys.exit(main())", *words],
+        [sys.executable, "-c", "import sys; from vertex_sweeper.cli.main import main; sys.exit(main())", *words],
         cwd="/",
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         text=True,

@@ -8,8 +8,8 @@ import pytest
 from jobs import EVERYWHERE, settings
 from support import App, app_in
 
-from vertex_sweeper.plan import Plan
-from vertex_sweeper.trial_folders import TrialFolders
+from vertex_sweeper.plan.plan import Plan
+from vertex_sweeper.plan.trial_folders import TrialFolders
 
 CONFIGS = {
     "config": "defaults: [{model: cnn}, _self_]\nlr: 0.1\nname: abc\nother: ${lr}\nnumber: ${hydra:job.num}\ntime: ${now:%S}\n",

@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 
 from tests.support import App, app_in
-from vertex_sweeper import directory as sweep_directory
-from vertex_sweeper import services
 from vertex_sweeper.errors import InvalidSweep, ServiceError, SweepError
-from vertex_sweeper.plan import Plan
-from vertex_sweeper.services import LOCAL_PARENT, Address, check_job, open_service
+from vertex_sweeper.job import lines_in_our_words
+from vertex_sweeper.plan.plan import Plan
+from vertex_sweeper.results import sweep_directory
+from vertex_sweeper.run.submit import submit
+from vertex_sweeper.services import opening as services
+from vertex_sweeper.services.opening import LOCAL_PARENT, Address, check_job, open_service
 from vertex_sweeper.settings import Backend, Settings
-from vertex_sweeper.spec import lines_in_our_words
-from vertex_sweeper.submission import submit
 
 pytest.importorskip("optuna", reason="backend local needs the extra [local]")
 
@@ -120,7 +120,7 @@ def test_a_job_that_cannot_be_put_on_record_is_not_created(most: int, plan: Plan
 import json, resource, signal, sys
 from pathlib import Path
 from vertex_sweeper.errors import ServiceError
-from vertex_sweeper.local import LocalService
+from vertex_sweeper.services.local import LocalService
 folder = Path(sys.argv[1])
 with LocalService(lambda _: folder, records=folder / "records") as service:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from vertex_sweeper.api import Job, JobState
 from vertex_sweeper.errors import JobNotFound, ServiceError, Unanswered
-from vertex_sweeper.interrupt import Interrupt, Reaction, react
-from vertex_sweeper.service import Job, JobState
+from vertex_sweeper.run.interrupt import Interrupt, Reaction, react
+from vertex_sweeper.run.watch import APPEARANCE, LONGEST_PAUSE, LOOKS, Watch, ended
+from vertex_sweeper.services.vertex.errors import MEANINGS
 from vertex_sweeper.settings import OnInterrupt
-from vertex_sweeper.vertex.errors import MEANINGS
-from vertex_sweeper.watch import APPEARANCE, LONGEST_PAUSE, LOOKS, Watch, ended
 
 NAME = "projects/p/locations/l/hyperparameterTuningJobs/1"
 GONE = ServiceError("cannot read the job: the service cannot be reached", code="UNAVAILABLE", acted=False, transient=True)
@@ -393,7 +393,7 @@ def test_a_signal_in_a_call_is_acknowledged_before_the_answer(
 
     released = threading.Event()
     handler = Telling()
-    logging.getLogger("vertex_sweeper.interrupt").addHandler(handler)
+    logging.getLogger("vertex_sweeper.run.interrupt").addHandler(handler)
     try:
         with Interrupt(lambda: None) as interrupt:
             if answered:
@@ -404,7 +404,7 @@ def test_a_signal_in_a_call_is_acknowledged_before_the_answer(
             assert interrupt.pending
     finally:
         released.set()
-        logging.getLogger("vertex_sweeper.interrupt").removeHandler(handler)
+        logging.getLogger("vertex_sweeper.run.interrupt").removeHandler(handler)
 
 
 def test_what_a_signal_asked_for_is_waited_for_as_ever() -> None:

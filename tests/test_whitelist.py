@@ -11,7 +11,7 @@ import hydra
 import pytest
 
 ROOT = Path(__file__).parent.parent
-CALLBACK = "vertex_sweeper_runtime.report.ReportMetrics"
+CALLBACK = "vertex_sweeper_runtime.metric_callback.ReportMetrics"
 
 pytestmark = pytest.mark.skipif(hydra.__version__.startswith("1.3."), reason="Hydra 1.3 has no execution whitelist")
 

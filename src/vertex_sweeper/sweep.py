@@ -19,23 +19,24 @@ import hydra
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from vertex_sweeper import attach, hints
-from vertex_sweeper import directory as sweep_directory
-from vertex_sweeper.command import Start
-from vertex_sweeper.composition import trial_folder
-from vertex_sweeper.dry_run import dry_run_text
 from vertex_sweeper.errors import InvalidJob, SweepError
-from vertex_sweeper.follow import Task, folder_in, follow_to_end, output_of
-from vertex_sweeper.interrupt import EXIT_CODE, Interrupt, ending
-from vertex_sweeper.interruptible import interruptible
+from vertex_sweeper.job import in_our_words
 from vertex_sweeper.messages import printable
-from vertex_sweeper.outcome import Outcome, Trial, read_outcome
-from vertex_sweeper.own_settings import unused_to_attach, valid_settings
-from vertex_sweeper.plan import Plan, make_plan
-from vertex_sweeper.services import check_job, open_service
-from vertex_sweeper.spec import in_our_words
-from vertex_sweeper.submission import submit
-from vertex_sweeper.whitelist import check_whitelist
+from vertex_sweeper.plan.composition import trial_folder
+from vertex_sweeper.plan.dry_run import dry_run_text
+from vertex_sweeper.plan.own_settings import unused_to_attach, valid_settings
+from vertex_sweeper.plan.plan import Plan, make_plan
+from vertex_sweeper.plan.trial_command import Start
+from vertex_sweeper.plan.whitelist import check_whitelist
+from vertex_sweeper.results import sweep_directory
+from vertex_sweeper.results.outcome import Outcome, Trial, read_outcome
+from vertex_sweeper.run import attach
+from vertex_sweeper.run.follow import Task, folder_in, follow_to_end, output_of
+from vertex_sweeper.run.interrupt import EXIT_CODE, Interrupt, ending
+from vertex_sweeper.run.interruptible import interruptible
+from vertex_sweeper.run.submit import submit
+from vertex_sweeper.services.opening import check_job, open_service
+from vertex_sweeper.terminal import next_steps as hints
 
 log = logging.getLogger(__name__)
 

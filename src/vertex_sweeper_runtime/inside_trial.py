@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from vertex_sweeper_runtime.errors import SweepInTrialError
-from vertex_sweeper_runtime.machine import trial_variable
 from vertex_sweeper_runtime.metrics import metric_path
-from vertex_sweeper_runtime.outcome import Outcome, outcome_path, write_outcome
+from vertex_sweeper_runtime.report_status import Outcome, outcome_path, write_outcome
+from vertex_sweeper_runtime.trial_environment import trial_variable
 
 
 def refuse_sweep(environment: Mapping[str, str] = os.environ) -> None:

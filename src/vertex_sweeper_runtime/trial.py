@@ -7,15 +7,16 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Final
 
-from vertex_sweeper_runtime import child, contract
-from vertex_sweeper_runtime.additions import hydra_overrides
+from vertex_sweeper_runtime import contract
+from vertex_sweeper_runtime import process as child
 from vertex_sweeper_runtime.contract import Contract
 from vertex_sweeper_runtime.errors import CannotRunError, MetricError, TrialError
-from vertex_sweeper_runtime.machine import EARLIER_METRICS, Machine, describe
+from vertex_sweeper_runtime.hydra_overrides import hydra_overrides
 from vertex_sweeper_runtime.metric_lines import Position, find_end
 from vertex_sweeper_runtime.metrics import VARIABLE as METRIC_FILE
 from vertex_sweeper_runtime.metrics import find_other_metrics, find_values, metric_path
-from vertex_sweeper_runtime.outcome import Outcome, begun_path, outcome_path, read_outcome, remove_outcome
+from vertex_sweeper_runtime.report_status import Outcome, begun_path, outcome_path, read_outcome, remove_outcome
+from vertex_sweeper_runtime.trial_environment import EARLIER_METRICS, Machine, describe
 
 _USAGE: Final = """\
 usage: vertex-trial COMMAND... [--parameter=value | --parameter value | override=value]...
@@ -60,7 +61,7 @@ def _command(agreed: Contract | None, arguments: Sequence[str]) -> list[str]:
         from vertex_sweeper_runtime.flags import trial_overrides
 
         return [*agreed.command, *trial_overrides(agreed, arguments)]
-    from vertex_sweeper_runtime.bare import trial_command
+    from vertex_sweeper_runtime.without_contract import trial_command
 
     return trial_command(arguments)
 

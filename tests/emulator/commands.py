@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-COMMAND: Final = (sys.executable, "-c", "import sys; from vertex_sweeper.cli import main; sys.exit(main())", "emulator")
+COMMAND: Final = (sys.executable, "-c", "import sys; from vertex_sweeper.cli.main import main; sys.exit(main())", "emulator")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tests.local.gate import PARENT, make_job, wait_for_end
-from vertex_sweeper.local import LocalService
+from vertex_sweeper.services.local import LocalService
 
 REPORT: Final = """echo '{"acc": "0.5", "global_step": "1"}' > "$CLOUD_ML_HP_METRIC_FILE" """
 
@@ -15,7 +15,7 @@ ENDLESS: Final = ("sh", "-c", "exec sleep 1000")
 
 def to_request(job: dict[str, Any]) -> Any:
     """The job as the client's message."""
-    from vertex_sweeper.vertex.message import to_message
+    from vertex_sweeper.services.vertex.message import to_message
 
     return to_message(job)
 

@@ -237,7 +237,7 @@ def test_an_interceptor_can_lose_an_answer_after_the_service_has_acted() -> None
 
     from vertex_sweeper.emulator import Emulator
     from vertex_sweeper.errors import ServiceError
-    from vertex_sweeper.vertex import VertexService
+    from vertex_sweeper.services.vertex import VertexService
 
     class LoseAnswers(grpc.ServerInterceptor):  # type: ignore[misc]
         def intercept_service(self, continuation: Any, details: Any) -> Any:

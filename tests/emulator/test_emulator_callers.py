@@ -21,7 +21,7 @@ pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatfor
 
 from vertex_sweeper.emulator import Emulator, callers
 from vertex_sweeper.errors import ServiceError
-from vertex_sweeper.vertex import VertexService
+from vertex_sweeper.services.vertex import VertexService
 
 if TYPE_CHECKING:
     from vertex_sweeper.emulator.callers import Address

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from vertex_sweeper.emulator.api_error import Refusal
 from vertex_sweeper.emulator.filters import parse_filter
-from vertex_sweeper.emulator.refusal import Refusal
 
 A: dict[str, Any] = {
     "displayName": "my_job_1",

@@ -17,7 +17,7 @@ from vertex_sweeper.stored_json import read_sealed, sealed
 pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
 
 from vertex_sweeper.emulator import Emulator
-from vertex_sweeper.vertex import VertexService
+from vertex_sweeper.services.vertex import VertexService
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -208,7 +208,7 @@ def test_a_damaged_record_is_left_out_and_the_others_come_back(
 
 
 def test_two_emulators_do_not_share_their_data(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vertex_sweeper.local.records._PATIENCE", 0)
+    monkeypatch.setattr("vertex_sweeper.services.local.records.records._PATIENCE", 0)
     with Emulator(data=data), pytest.raises(ServiceError, match="another process uses the jobs"):
         Emulator(data=data).__enter__()
 

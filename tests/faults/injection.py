@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import grpc
 from google.cloud.aiplatform_v1.types import ListHyperparameterTuningJobsResponse
 
-from vertex_sweeper.vertex.errors import Verb
+from vertex_sweeper.services.vertex.errors import Verb
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -25,7 +25,7 @@ from google.cloud.aiplatform_v1.services.job_service.transports.grpc import JobS
 from google.cloud.aiplatform_v1.types import HyperparameterTuningJob  # noqa: F401
 
 import vertex_sweeper.sweep  # noqa: F401
-from vertex_sweeper.vertex.errors import Verb
+from vertex_sweeper.services.vertex.errors import Verb
 
 PATIENCE = 60  # seconds, for what takes less than one: nothing stays behind of a test that fails
 RANDOM = re.compile(r"\.[0-9a-f]{12}(?=\.part)|(?<=/)[0-9]{19}")

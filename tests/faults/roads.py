@@ -16,21 +16,21 @@ import yaml
 from tests.faults.frames import FrameProxy
 from tests.faults.injection import Wire
 from tests.local.gate import wait_for, wait_for_end
-from vertex_sweeper.attach import prepare, read_target
-from vertex_sweeper.directory import claim
 from vertex_sweeper.emulator import Emulator
-from vertex_sweeper.follow import Task, check_success, follow
-from vertex_sweeper.interrupt import Interrupt
-from vertex_sweeper.outcome import Outcome
-from vertex_sweeper.plan import Plan
-from vertex_sweeper.services import Address, Opened
+from vertex_sweeper.job import SWEEP_LABEL
+from vertex_sweeper.plan.plan import Plan
+from vertex_sweeper.results.outcome import Outcome
+from vertex_sweeper.results.sweep_directory import claim
+from vertex_sweeper.run.attach import prepare, read_target
+from vertex_sweeper.run.follow import Task, check_success, follow
+from vertex_sweeper.run.interrupt import Interrupt
+from vertex_sweeper.run.submit import submit
+from vertex_sweeper.services.opening import Address, Opened
+from vertex_sweeper.services.vertex import VertexService
+from vertex_sweeper.services.vertex.errors import Verb
+from vertex_sweeper.services.vertex.names import JobName
+from vertex_sweeper.services.vertex.service import TIMEOUTS
 from vertex_sweeper.settings import Backend, OnInterrupt
-from vertex_sweeper.spec import SWEEP_LABEL
-from vertex_sweeper.submission import submit
-from vertex_sweeper.vertex import VertexService
-from vertex_sweeper.vertex.errors import Verb
-from vertex_sweeper.vertex.names import JobName
-from vertex_sweeper.vertex.service import TIMEOUTS
 
 # A trial without an app: it reports a number that follows from its values. Of a job that must be cancelled the last one hangs.
 TRIAL = """

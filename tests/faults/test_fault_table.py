@@ -30,10 +30,10 @@ from tests.faults.injection import DROPPED, HIDDEN, LATE, Fault, Faults, Wire  #
 from tests.faults.roads import Road, comparable, settings  # noqa: E402
 from vertex_sweeper.emulator import Emulator  # noqa: E402
 from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError, SweepError  # noqa: E402
-from vertex_sweeper.hints import attach_command  # noqa: E402
-from vertex_sweeper.plan import Plan  # noqa: E402
-from vertex_sweeper.vertex.errors import Verb  # noqa: E402
-from vertex_sweeper.vertex.service import TIMEOUTS  # noqa: E402
+from vertex_sweeper.plan.plan import Plan  # noqa: E402
+from vertex_sweeper.services.vertex.errors import Verb  # noqa: E402
+from vertex_sweeper.services.vertex.service import TIMEOUTS  # noqa: E402
+from vertex_sweeper.terminal.next_steps import attach_command  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

@@ -23,9 +23,9 @@ from tests.faults.frames import BREAKS, HARMLESS, HELD, HTTP, FrameFault, FrameP
 from tests.vertex.fake_api import FakeApi  # noqa: E402
 from vertex_sweeper.emulator.certificate import make_identity  # noqa: E402
 from vertex_sweeper.errors import ServiceError  # noqa: E402
-from vertex_sweeper.vertex import VertexService  # noqa: E402
-from vertex_sweeper.vertex.errors import Verb  # noqa: E402
-from vertex_sweeper.vertex.service import TIMEOUTS  # noqa: E402
+from vertex_sweeper.services.vertex import VertexService  # noqa: E402
+from vertex_sweeper.services.vertex.errors import Verb  # noqa: E402
+from vertex_sweeper.services.vertex.service import TIMEOUTS  # noqa: E402
 
 PARENT = "projects/p/locations/l"
 LABELS = {"sweep": "a1b2"}
@@ -147,9 +147,9 @@ from google.oauth2.credentials import Credentials
 from tests.faults.frames import BREAKS, FrameProxy
 from tests.vertex.fake_api import FakeApi
 from vertex_sweeper.errors import ServiceError
-from vertex_sweeper.vertex import VertexService
-from vertex_sweeper.vertex.connection import open_client
-from vertex_sweeper.vertex.errors import Verb
+from vertex_sweeper.services.vertex import VertexService
+from vertex_sweeper.services.vertex.connection import open_client
+from vertex_sweeper.services.vertex.errors import Verb
 
 counts = {}
 with FakeApi() as api, FrameProxy(api.address, identity=tuple(sys.argv[1:])) as proxy:

@@ -18,14 +18,14 @@ from support import app_in  # noqa: E402
 
 from tests.emulator.commands import start_emulator  # noqa: E402
 from tests.faults.roads import GATED, comparable, settings  # noqa: E402
-from vertex_sweeper.directory import claim  # noqa: E402
-from vertex_sweeper.follow import Task, follow  # noqa: E402
-from vertex_sweeper.interrupt import Interrupt  # noqa: E402
-from vertex_sweeper.service import JobState  # noqa: E402
-from vertex_sweeper.services import Address, Opened  # noqa: E402
+from vertex_sweeper.api import JobState  # noqa: E402
+from vertex_sweeper.results.sweep_directory import claim  # noqa: E402
+from vertex_sweeper.run.follow import Task, follow  # noqa: E402
+from vertex_sweeper.run.interrupt import Interrupt  # noqa: E402
+from vertex_sweeper.run.submit import submit  # noqa: E402
+from vertex_sweeper.services.opening import Address, Opened  # noqa: E402
+from vertex_sweeper.services.vertex import VertexService  # noqa: E402
 from vertex_sweeper.settings import Backend, OnInterrupt  # noqa: E402
-from vertex_sweeper.submission import submit  # noqa: E402
-from vertex_sweeper.vertex import VertexService  # noqa: E402
 
 PARENT = "projects/p/locations/l"
 

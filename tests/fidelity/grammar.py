@@ -13,9 +13,9 @@ from typing import Any
 import hydra
 from hydra.core.config_loader import ConfigLoader
 
-from vertex_sweeper.entries import EntryReader
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.space import build_space
+from vertex_sweeper.space.overrides import EntryReader
+from vertex_sweeper.space.search_space import build_space
 from vertex_sweeper_runtime.contract import Kind, Parameter
 
 PAGE = Path(__file__).parents[2] / "docs" / "grammar.md"

@@ -18,17 +18,17 @@ from omegaconf import OmegaConf
 from support import App
 
 from tests.fidelity.drawn import Case, When, Written, parsed
-from vertex_sweeper import spec
-from vertex_sweeper.entries import EntryReader, merge
-from vertex_sweeper.local.nodes import Choice, Node, choose, read_nodes
-from vertex_sweeper.local.rendering import HostileRendering
+from vertex_sweeper import job as spec
+from vertex_sweeper.services.local.execute.flag_rendering import HostileRendering
+from vertex_sweeper.services.local.suggest.parameter_tree import Choice, Node, choose, read_nodes
 from vertex_sweeper.settings import Settings
-from vertex_sweeper.space import build_space
+from vertex_sweeper.space.overrides import EntryReader, merge
+from vertex_sweeper.space.search_space import build_space
 from vertex_sweeper_runtime import contract as contracts
-from vertex_sweeper_runtime.additions import hydra_overrides
 from vertex_sweeper_runtime.contract import Contract, Kind, ServiceValue
 from vertex_sweeper_runtime.flags import trial_overrides
-from vertex_sweeper_runtime.machine import Machine
+from vertex_sweeper_runtime.hydra_overrides import hydra_overrides
+from vertex_sweeper_runtime.trial_environment import Machine
 
 COMMAND = ("torchrun", "--nproc_per_node=2", "train.py", "--config-name", "x")
 SHIMS_OWN = hydra_overrides(Machine(trial="3", job="4711", primary=True, sweep_directory="/tmp/it's here"))  # noqa: S108

@@ -17,12 +17,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from vertex_sweeper.outcome import Trial
-from vertex_sweeper.rerun import Rerun, rerun_of
-from vertex_sweeper.service import TrialState
-from vertex_sweeper_runtime.additions import hydra_overrides
+from vertex_sweeper.api import TrialState
+from vertex_sweeper.results.outcome import Trial
+from vertex_sweeper.results.rerun import Rerun, rerun_of
 from vertex_sweeper_runtime.contract import Contract
-from vertex_sweeper_runtime.machine import Machine
+from vertex_sweeper_runtime.hydra_overrides import hydra_overrides
+from vertex_sweeper_runtime.trial_environment import Machine
 
 NUMBER, JOB = 3, "4711"
 HYDRAS_GROUPS = ("hydra/job_logging", "hydra/hydra_logging")

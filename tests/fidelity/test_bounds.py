@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vertex_sweeper.composition import _candidates
-from vertex_sweeper.entries import EntryReader
-from vertex_sweeper.local.nodes import Choice
-from vertex_sweeper.local.rendering import PLAIN, HostileRendering
-from vertex_sweeper.outcome import read_outcome
-from vertex_sweeper.space import build_space
+from vertex_sweeper.plan.composition import _candidates
+from vertex_sweeper.results.outcome import read_outcome
+from vertex_sweeper.services.local.execute.flag_rendering import PLAIN, HostileRendering
+from vertex_sweeper.services.local.suggest.parameter_tree import Choice
+from vertex_sweeper.space.overrides import EntryReader
+from vertex_sweeper.space.search_space import build_space
 from vertex_sweeper_runtime import contract as contracts
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Scale
 from vertex_sweeper_runtime.errors import FlagError
@@ -197,8 +197,8 @@ def test_what_is_composed_beforehand_is_what_a_trial_may_get(contract: Contract)
 @given(contract=intervals(), seed=st.integers(0, 2**32), random=st.booleans())
 def test_a_suggestion_is_the_value_that_its_trial_gets(contract: Contract, seed: int, random: bool) -> None:  # noqa: FBT001
     pytest.importorskip("optuna", reason="backend local needs the extra [local]")
-    from vertex_sweeper.local.nodes import Node
-    from vertex_sweeper.local.sampler import Algorithm, OptunaSuggester
+    from vertex_sweeper.services.local.suggest.optuna import Algorithm, OptunaSuggester
+    from vertex_sweeper.services.local.suggest.parameter_tree import Node
 
     (domain,) = contract.parameters
     node = Node("x", "x", Kind.DOUBLE, low=float(domain.low), high=float(domain.high), scale=domain.scale)

@@ -17,9 +17,9 @@ from hydra.core.override_parser.types import Override, OverrideType
 from support import App, app_in
 
 from tests.fidelity.oracle import composed
-from vertex_sweeper.local.grid import iterate_points
-from vertex_sweeper.local.nodes import read_nodes
-from vertex_sweeper.local.rendering import HostileRendering
+from vertex_sweeper.services.local.execute.flag_rendering import HostileRendering
+from vertex_sweeper.services.local.suggest.grid import iterate_points
+from vertex_sweeper.services.local.suggest.parameter_tree import read_nodes
 from vertex_sweeper_runtime import contract as contracts
 from vertex_sweeper_runtime.flags import trial_overrides
 

@@ -14,13 +14,13 @@ pytest.importorskip("optuna", reason="backend local needs the extra [local]")
 
 from tests.fidelity.drawn import CONFIGS, Drawing
 from tests.fidelity.oracle import Sweep, composed, planned, wanted_overrides
-from vertex_sweeper import spec
-from vertex_sweeper.local import LocalService
-from vertex_sweeper.local.nodes import Choice, walk
-from vertex_sweeper.local.rendering import HostileRendering
-from vertex_sweeper.service import JobState
+from vertex_sweeper import job as spec
+from vertex_sweeper.api import JobState
+from vertex_sweeper.services.local import LocalService
+from vertex_sweeper.services.local.execute.flag_rendering import HostileRendering
+from vertex_sweeper.services.local.suggest.parameter_tree import Choice, walk
 from vertex_sweeper.settings import Algorithm, Settings
-from vertex_sweeper.space import SearchSpace
+from vertex_sweeper.space.search_space import SearchSpace
 
 ROOT = Path(__file__).parents[2]
 SWEEPS, TRIALS = 3, 8

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vertex_sweeper.entries import EntryReader
-from vertex_sweeper.space import build_space
+from vertex_sweeper.space.overrides import EntryReader
+from vertex_sweeper.space.search_space import build_space
 from vertex_sweeper_runtime.contract import Contract
 from vertex_sweeper_runtime.flags import trial_overrides
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.local.gate import Gate
-from vertex_sweeper.local import LocalService
+from vertex_sweeper.services.local import LocalService
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from vertex_sweeper.service import Job, job_state
+from vertex_sweeper.api import Job, job_state
 
 PARENT = "projects/p/locations/l"
 PATIENCE = 60.0  # for what ought to take milliseconds; only a failing test waits that long

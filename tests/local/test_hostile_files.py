@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.local.gate import PARENT, Gate, make_job, trials_of, wait_for, wait_for_end
-from vertex_sweeper.local import LocalService
+from vertex_sweeper.services.local import LocalService
 
 GOOD = 0.5
 NOTHING = "no finite value of acc"

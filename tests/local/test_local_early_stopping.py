@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vertex_sweeper.local.early_stopping import MedianRule
-from vertex_sweeper.local.measurement import Measurement
+from vertex_sweeper.services.local.study.early_stopping import MedianRule
+from vertex_sweeper.services.local.study.measurement import Measurement
 
 Curve = list[tuple[int, float]]
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from vertex_sweeper.local.measurement import Measurement, MetricFile, Selection, select_final, thin_out
-from vertex_sweeper.local.study import Limits
-from vertex_sweeper.local.verdict import judge
+from vertex_sweeper.services.local.study.measurement import Measurement, MetricFile, Selection, select_final, thin_out
+from vertex_sweeper.services.local.study.study import Limits
+from vertex_sweeper.services.local.study.trial_outcome import judge
 
 
 def line(step: Any = 0, **metrics: Any) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.local.gate import PARENT, Gate, is_alive, make_job, wait_for_death, wait_for_end
-from vertex_sweeper.local import LocalService, guard
+from vertex_sweeper.services.local import LocalService
+from vertex_sweeper.services.local.execute import guard
 
 Start = Callable[..., LocalService]
 
@@ -27,7 +28,7 @@ UNMARKED = "subprocess.Popen(['sleep', '1000'], env={'PATH': os.environ['PATH']}
 HOST = """
 import json, os, sys, threading
 from pathlib import Path
-from vertex_sweeper.local import LocalService
+from vertex_sweeper.services.local import LocalService
 
 folder, spec = Path(sys.argv[1]), json.loads(sys.argv[2])
 service = LocalService(lambda job_id: folder / job_id, seed=1)

@@ -12,9 +12,9 @@ import pytest
 
 from tests.local.gate import PARENT, PATIENCE, Gate, run_gated, wait_for_end
 from vertex_sweeper.errors import ServiceError
-from vertex_sweeper.local import LocalService
-from vertex_sweeper.local.nodes import Choice
-from vertex_sweeper.local.rendering import PLAIN
+from vertex_sweeper.services.local import LocalService
+from vertex_sweeper.services.local.execute.flag_rendering import PLAIN
+from vertex_sweeper.services.local.suggest.parameter_tree import Choice
 
 Start = Callable[..., LocalService]
 

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vertex_sweeper.local.grid import iterate_points
-from vertex_sweeper.local.nodes import read_nodes
-from vertex_sweeper.local.sampler import Algorithm, OptunaSuggester
+from vertex_sweeper.services.local.suggest.grid import iterate_points
+from vertex_sweeper.services.local.suggest.optuna import Algorithm, OptunaSuggester
+from vertex_sweeper.services.local.suggest.parameter_tree import read_nodes
 
 ROOT = Path(__file__).parents[2]
 
@@ -203,8 +203,8 @@ def test_optuna_is_imported_by_the_first_suggester_and_a_missing_one_is_one_line
     code = f"""
 import sys
 from vertex_sweeper.errors import MissingExtra
-from vertex_sweeper.local import LocalService
-from vertex_sweeper.local.sampler import Algorithm, OptunaSuggester
+from vertex_sweeper.services.local import LocalService
+from vertex_sweeper.services.local.suggest.optuna import Algorithm, OptunaSuggester
 assert "optuna" not in sys.modules
 {before}
 try:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.local.gate import ACC, X, double, make_job
 from vertex_sweeper.errors import InvalidJob
-from vertex_sweeper.local.validation import check_job
+from vertex_sweeper.services.local.validation import check_job
 
 Change = Callable[[dict[str, Any]], Any]
 P = "study_spec.parameters[0]"

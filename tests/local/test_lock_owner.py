@@ -20,11 +20,13 @@ pytest.importorskip("optuna", reason="the local service needs the extra [local]"
 
 from tests.local.gate import PARENT, make_job
 from vertex_sweeper.errors import ServiceError
-from vertex_sweeper.local import LocalService, guard, lock_owner
-from vertex_sweeper.local.lock_owner import LockOwner
-from vertex_sweeper.local.onlooker import Onlooker
-from vertex_sweeper.local.records import LOCK, Origin, Records
-from vertex_sweeper.local.study import Study
+from vertex_sweeper.services.local import LocalService
+from vertex_sweeper.services.local.execute import guard
+from vertex_sweeper.services.local.records import lock_owner
+from vertex_sweeper.services.local.records.lock_owner import LockOwner
+from vertex_sweeper.services.local.records.records import LOCK, Origin, Records
+from vertex_sweeper.services.local.records.viewer import Onlooker
+from vertex_sweeper.services.local.study.study import Study
 from vertex_sweeper.stored_json import DamagedDocument
 
 SRC = Path(__file__).parents[2] / "src"
@@ -33,7 +35,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/fdinfo").exists(), reason="needs
 HOLDER = """
 import sys
 from pathlib import Path
-from vertex_sweeper.local.records import Records
+from vertex_sweeper.services.local.records.records import Records
 
 records = Records(Path(sys.argv[1]))
 print("holds", flush=True)
@@ -99,7 +101,7 @@ def name(records: Path) -> str:
 @pytest.fixture
 def hold(records: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bytes], int]]:
     """Holds the lock, and writes this text into it; the open file."""
-    monkeypatch.setattr("vertex_sweeper.local.records._PATIENCE", 0.1)
+    monkeypatch.setattr("vertex_sweeper.services.local.records.records._PATIENCE", 0.1)
     file = os.open(records / LOCK, os.O_RDWR | os.O_CREAT)
 
     def write(text: bytes) -> int:
@@ -268,7 +270,7 @@ def namespace() -> tuple[str, ...]:
 def test_a_container_of_the_same_host_name_is_told_from_here(
     namespace: tuple[str, ...], records: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vertex_sweeper.local.records._PATIENCE", 5.0)
+    monkeypatch.setattr("vertex_sweeper.services.local.records.records._PATIENCE", 5.0)
     with holder(records, *namespace) as held:
         assert LockOwner.parse((records / LOCK).read_bytes()).process == 1
         onlooker = Onlooker(records)
@@ -282,8 +284,8 @@ IN_NAMESPACE = """
 import os, subprocess, sys, threading
 from pathlib import Path
 from vertex_sweeper.errors import ServiceError
-from vertex_sweeper.local import guard, lock_owner
-from vertex_sweeper.local.lock_owner import LockOwner
+from vertex_sweeper.services.local import guard, lock_owner
+from vertex_sweeper.services.local.records.lock_owner import LockOwner
 
 def reuse(number):
     Path("/proc/sys/kernel/ns_last_pid").write_text(str(number - 1))

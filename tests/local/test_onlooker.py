@@ -15,10 +15,10 @@ pytest.importorskip("optuna", reason="the local service needs the extra [local]"
 
 from tests.local.gate import PARENT, Gate, trials_of, wait_for_end
 from vertex_sweeper.errors import JobNotFound, ServiceError
-from vertex_sweeper.local import LocalService
-from vertex_sweeper.local.lock_owner import LockOwner
-from vertex_sweeper.local.onlooker import Onlooker
-from vertex_sweeper.local.records import LOCK, Records
+from vertex_sweeper.services.local import LocalService
+from vertex_sweeper.services.local.records.lock_owner import LockOwner
+from vertex_sweeper.services.local.records.records import LOCK, Records
+from vertex_sweeper.services.local.records.viewer import Onlooker
 
 LABELS = {"sweep": "a1", "team": "vision"}
 
@@ -171,7 +171,7 @@ def test_a_process_of_another_machine_is_sent_no_signal(
 def test_a_job_belongs_to_one_service_at_a_time(
     gate: Gate, service: LocalService, start: Callable[..., LocalService], records: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vertex_sweeper.local.records._PATIENCE", 0.0)
+    monkeypatch.setattr("vertex_sweeper.services.local.records.records._PATIENCE", 0.0)
     service.create(PARENT, gate.job())
     gate.next()
     with pytest.raises(ServiceError, match="another process uses the jobs"):

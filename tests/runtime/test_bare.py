@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hydra._internal.utils import get_args_parser
 
-from vertex_sweeper_runtime import bare
-from vertex_sweeper_runtime.bare import trial_command
+from vertex_sweeper_runtime import without_contract as bare
 from vertex_sweeper_runtime.errors import FlagError
+from vertex_sweeper_runtime.without_contract import trial_command
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ return cfg.lr
 
 def test_the_message_has_every_field_of_it() -> None:
     pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
-    from vertex_sweeper.vertex.message import parse
+    from vertex_sweeper.services.vertex.message import parse
 
     parse({"displayName": "digits", **JOB})
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from vertex_sweeper_runtime.additions import hydra_overrides
 from vertex_sweeper_runtime.errors import ClusterError
-from vertex_sweeper_runtime.machine import Machine, describe, first_rank
+from vertex_sweeper_runtime.hydra_overrides import hydra_overrides
+from vertex_sweeper_runtime.trial_environment import Machine, describe, first_rank
 
 NOWHERE = Machine(trial=None, job=None, primary=True, sweep_directory=None)
 
@@ -125,7 +125,7 @@ def test_a_process_alone_is_the_first(environment: dict[str, str]) -> None:
     assert first_rank(environment)
 
 
-CALLBACK = "+hydra.callbacks.vertex_sweeper._target_=vertex_sweeper_runtime.report.ReportMetrics"
+CALLBACK = "+hydra.callbacks.vertex_sweeper._target_=vertex_sweeper_runtime.metric_callback.ReportMetrics"
 PLACE = "hydra.run.dir=${hydra.sweep.dir}/${hydra.sweep.subdir}"
 
 

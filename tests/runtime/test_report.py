@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from vertex_sweeper_runtime.metric_callback import measurements
 from vertex_sweeper_runtime.metrics import append_metrics, metric_path
-from vertex_sweeper_runtime.report import measurements
 
 
 class Tensor:

@@ -12,9 +12,9 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
 from tests.runtime.trials import sweep
-from vertex_sweeper.local.measurement import MetricFile, Selection, select_final
+from vertex_sweeper.services.local.study.measurement import MetricFile, Selection, select_final
 from vertex_sweeper_runtime import contract
-from vertex_sweeper_runtime.report import ReportMetrics
+from vertex_sweeper_runtime.metric_callback import ReportMetrics
 
 METRICS = {"acc": True, "loss": False, "size": False}
 ACC = [0.1, 0.2, 0.95, 0.4, 0.5, 0.6, 0.9]

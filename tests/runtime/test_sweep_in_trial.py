@@ -16,7 +16,7 @@ import pytest
 from tests.runtime.trials import FLAGS, Bench, sweep
 from vertex_sweeper_runtime.errors import SweepInTrialError
 from vertex_sweeper_runtime.inside_trial import refuse_sweep
-from vertex_sweeper_runtime.machine import trial_variable
+from vertex_sweeper_runtime.trial_environment import trial_variable
 
 CODE = SweepInTrialError.exit_code
 SWEEP = ["hydra/sweeper=vertex", "hydra.sweeper.backend=local", "hydra.sweeper.max_trial_count=1", "++lr=interval(0,1)"]

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import pytest
 
+from vertex_sweeper.api import Job, Service
 from vertex_sweeper.errors import JobNotFound
-from vertex_sweeper.local import LocalService
-from vertex_sweeper.service import Job, Service
+from vertex_sweeper.services.local import LocalService
 
 DOORS: Final = ("local", "grpc", "rest")
 
@@ -46,7 +46,7 @@ def open_door(name: str, folder: Path, stack: ExitStack, **settings: Any) -> Doo
         return Door(name, local, local)
     pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
     from vertex_sweeper.emulator import Emulator
-    from vertex_sweeper.vertex import VertexService
+    from vertex_sweeper.services.vertex import VertexService
 
     emulator = stack.enter_context(Emulator(**settings))
     if name == "grpc":

@@ -14,8 +14,8 @@ import pytest
 
 from tests.local.gate import ACC, PARENT, Gate, X, make_job, run_gated, trials_of, wait_for, wait_for_end
 from tests.seam.doors import Door
+from vertex_sweeper.api import JobState
 from vertex_sweeper.errors import InvalidJob, JobNotFound
-from vertex_sweeper.service import JobState
 
 Start = Callable[..., Door]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.local.gate import PARENT, PATIENCE, Gate, Visitor, trials_of, wait_for, wait_for_end
 from tests.seam.doors import Door
-from vertex_sweeper.service import Job
+from vertex_sweeper.api import Job
 
 Start = Callable[..., Door]
 

@@ -24,14 +24,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 from tests.faults.frames import HELD, FrameProxy  # noqa: E402
 from tests.faults.injection import PATIENCE  # noqa: E402
 from tests.vertex.tuning import TuningApi, make_app, run, words_of  # noqa: E402
-from vertex_sweeper.vertex.errors import Verb  # noqa: E402
+from vertex_sweeper.services.vertex.errors import Verb  # noqa: E402
 
 NAME = "projects/my-project/locations/europe-west4/hyperparameterTuningJobs/1"
 
 SLOW = """
 import runpy, sys
 from vertex_sweeper import interruptible, watch
-from vertex_sweeper.vertex import connection, service
+from vertex_sweeper.services.vertex import connection, service
 
 for verb in service.TIMEOUTS:
     service.TIMEOUTS[verb] = 3600.0
@@ -42,7 +42,7 @@ sys.argv = sys.argv[3:]
 if sys.argv[0].endswith(".py"):
     runpy.run_path(sys.argv[0], run_name="__main__")
 else:
-    from vertex_sweeper.cli import main
+    from vertex_sweeper.cli.main import main
     sys.exit(main(sys.argv))
 """
 

@@ -14,10 +14,10 @@ from google.cloud.aiplatform_v1.types import CreateHyperparameterTuningJobReques
 from google.cloud.aiplatform_v1.types import JobState as WireJobState
 from google.protobuf import any_pb2, text_format
 
+from vertex_sweeper.api import JobState, TrialState, job_state
 from vertex_sweeper.errors import InvalidJob, JobNotFound, ServiceError
-from vertex_sweeper.service import JobState, TrialState, job_state
-from vertex_sweeper.vertex import VertexService
-from vertex_sweeper.vertex.service import PAUSES, TIMEOUTS
+from vertex_sweeper.services.vertex import VertexService
+from vertex_sweeper.services.vertex.service import PAUSES, TIMEOUTS
 
 if TYPE_CHECKING:
     from tests.vertex.fake_api import FakeApi

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from vertex_sweeper.errors import JobNotFound, MissingExtra, ServiceError
-from vertex_sweeper.vertex import VertexService, names
-from vertex_sweeper.vertex.connection import Connection
-from vertex_sweeper.vertex.message import parse
+from vertex_sweeper.services.vertex import VertexService, names
+from vertex_sweeper.services.vertex.connection import Connection
+from vertex_sweeper.services.vertex.message import parse
 
 if TYPE_CHECKING:
     from tests.vertex.fake_api import FakeApi
@@ -77,7 +77,7 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_making_a_service_imports_nothing_of_google() -> None:
     code = """if True:
         import sys
-        from vertex_sweeper.vertex import VertexService
+        from vertex_sweeper.services.vertex import VertexService
         VertexService("europe-west4")
         # Namespace packages may be there from the start of the interpreter; they have no file.
         print([name for name in sys.modules if name.split(".")[0] in ("google", "grpc", "proto")
@@ -102,7 +102,7 @@ def test_without_credentials_the_login_command_is_named_and_nothing_was_done(tmp
     code = f"""if True:
         import sys
         from vertex_sweeper.errors import ServiceError
-        from vertex_sweeper.vertex import VertexService
+        from vertex_sweeper.services.vertex import VertexService
         try:
             VertexService("europe-west4").get({NAME!r})
         except ServiceError as error:
@@ -178,7 +178,7 @@ def test_a_plain_endpoint_is_spoken_to_without_credentials(api: FakeApi, monkeyp
 
 def test_where_no_emulator_listens_certainly_nothing_was_created(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
-    monkeypatch.setattr("vertex_sweeper.vertex.connection._EMULATOR_PATIENCE", 0.05)
+    monkeypatch.setattr("vertex_sweeper.services.vertex.connection._EMULATOR_PATIENCE", 0.05)
     with socket.socket() as taken:  # bound, and nobody listens
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"

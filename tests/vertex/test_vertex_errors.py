@@ -13,9 +13,9 @@ from google.api_core import exceptions
 from google.rpc import error_details_pb2 as details  # type: ignore[import-untyped]
 
 from vertex_sweeper.errors import InvalidJob, JobNotFound, ServiceError
-from vertex_sweeper.spec import in_our_words
-from vertex_sweeper.vertex import VertexService
-from vertex_sweeper.vertex.errors import MEANINGS, Call, Verb, translate
+from vertex_sweeper.job import in_our_words
+from vertex_sweeper.services.vertex import VertexService
+from vertex_sweeper.services.vertex.errors import MEANINGS, Call, Verb, translate
 
 if TYPE_CHECKING:
     from tests.vertex.fake_api import FakeApi

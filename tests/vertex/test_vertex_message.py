@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
 
 from vertex_sweeper.errors import InvalidJob
-from vertex_sweeper.vertex.message import parse
+from vertex_sweeper.services.vertex.message import parse
 
 
 def test_a_whole_job_survives_the_way_into_the_message_and_back(spec: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from google.cloud.aiplatform_v1.types import HyperparameterTuningJob  # noqa: E4
 from google.protobuf.json_format import ParseDict  # noqa: E402
 
 from tests.vertex.tuning import ROOT, TuningApi, make_app, run, start, words_of  # noqa: E402
-from vertex_sweeper.cli import main  # noqa: E402
+from vertex_sweeper.cli.main import main  # noqa: E402
 
 CREATE, CANCEL = "CreateHyperparameterTuningJob", "CancelHyperparameterTuningJob"
 NAME = "projects/my-project/locations/europe-west4/hyperparameterTuningJobs/1"

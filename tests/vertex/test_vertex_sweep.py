@@ -17,7 +17,7 @@ from google.cloud.aiplatform_v1.types import HyperparameterTuningJob  # noqa: E4
 from google.protobuf.json_format import ParseDict  # noqa: E402
 
 from tests.vertex.tuning import TuningApi, make_app, start  # noqa: E402
-from vertex_sweeper.cli import main  # noqa: E402
+from vertex_sweeper.cli.main import main  # noqa: E402
 
 
 @pytest.fixture

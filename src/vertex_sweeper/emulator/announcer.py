@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from vertex_sweeper.api import JobState, TrialState, job_state, trial_state
 from vertex_sweeper.errors import JobNotFound
-from vertex_sweeper.local import LocalService
 from vertex_sweeper.messages import printable
-from vertex_sweeper.service import JobState, TrialState, job_state, trial_state
+from vertex_sweeper.services.local import LocalService
 
 _WAIT: Final = 600.0
 """After how many seconds it looks without a change; every change wakes it."""

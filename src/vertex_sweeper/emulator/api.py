@@ -18,12 +18,12 @@ from google.cloud.aiplatform_v1.types import DeleteOperationMetadata, ListHyperp
 from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2, json_format
 
+from vertex_sweeper.api import OUTPUT_FIELDS
+from vertex_sweeper.emulator.api_error import Refusal, invalid
 from vertex_sweeper.emulator.filters import parse_filter
-from vertex_sweeper.emulator.mirror import Mirror, RawJob, to_message
-from vertex_sweeper.emulator.refusal import Refusal, invalid
+from vertex_sweeper.emulator.job_message import Mirror, RawJob, to_message
 from vertex_sweeper.errors import JobNotFound
-from vertex_sweeper.local import LocalService
-from vertex_sweeper.service import OUTPUT_FIELDS
+from vertex_sweeper.services.local import LocalService
 
 _PARENT: Final = re.compile(r"projects/[^/\s]+/locations/[^/\s]+")
 _NAME: Final = re.compile(r"projects/[^/\s]+/locations/[^/\s]+/hyperparameterTuningJobs/([^/\s]+)")

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from vertex_sweeper.emulator.refusal import Refusal
+from vertex_sweeper.emulator.api_error import Refusal
 
 Address = tuple[str, int]
 """An IP address and a port."""

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from vertex_sweeper.emulator.loopback import loopback_address
 from vertex_sweeper.errors import ServiceError
-from vertex_sweeper.files import write_text
-from vertex_sweeper.local import LocalService
-from vertex_sweeper.services import require
+from vertex_sweeper.results.tables import write_text
+from vertex_sweeper.services.local import LocalService
+from vertex_sweeper.services.opening import require
 
 if TYPE_CHECKING:
     import grpc
@@ -118,8 +118,8 @@ class Emulator:
             require(module, extra="emulator", purpose="the emulator")
         from vertex_sweeper.emulator.api import JobApi
         from vertex_sweeper.emulator.callers import make_callers
-        from vertex_sweeper.emulator.grpc_door import GrpcDoor
-        from vertex_sweeper.emulator.rest_door import RestDoor
+        from vertex_sweeper.emulator.grpc_server import GrpcDoor
+        from vertex_sweeper.emulator.rest_server import RestDoor
 
         folder = self.folder = self._find_folder(stack)
         jobs, records = folder / "jobs", folder / "records" if self._data else None

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any, Final
 
-from vertex_sweeper.emulator.refusal import Refusal, invalid
-from vertex_sweeper.service import JobState
+from vertex_sweeper.api import JobState
+from vertex_sweeper.emulator.api_error import Refusal, invalid
 
 Matches = Callable[[Mapping[str, Any]], bool]
 """Whether a job is in the list. What it sees of a job: `displayName`, `state`, `createTime` (a datetime), `labels`."""

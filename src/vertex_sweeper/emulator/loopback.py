@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 
 from vertex_sweeper.errors import ServiceError
-from vertex_sweeper.vertex.endpoint import is_loopback_ip
+from vertex_sweeper.services.vertex.endpoint import is_loopback_ip
 
 
 def is_loopback(host: str) -> bool:

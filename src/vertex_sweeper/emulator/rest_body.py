@@ -9,7 +9,7 @@ from email.message import Message
 from io import BufferedIOBase
 from typing import Final
 
-from vertex_sweeper.emulator.refusal import Refusal
+from vertex_sweeper.emulator.api_error import Refusal
 
 LARGEST: Final = 32 << 20
 """How many bytes a body may have, on the wire and unpacked; far beyond what a job may be."""

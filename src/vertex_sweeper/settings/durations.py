@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from vertex_sweeper.settings.credentials import shown
+from vertex_sweeper.credentials import shown
 
 LONGEST: Final = 315_576_000_000
 """What the API's Duration can hold, in seconds."""

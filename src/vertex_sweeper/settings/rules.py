@@ -6,16 +6,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from vertex_sweeper.api import MOST_LABELS, broken_label_rules
+from vertex_sweeper.credentials import credentials_among, credentials_in
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.outcome import Goal
-from vertex_sweeper.service import MOST_LABELS, broken_label_rules
-from vertex_sweeper.settings.credentials import credentials_among, credentials_in
+from vertex_sweeper.results.outcome import Goal
+from vertex_sweeper.services.vertex.endpoint import Endpoint
+from vertex_sweeper.services.vertex.names import ACCOUNT, LOCATION, PROJECT
 from vertex_sweeper.settings.durations import as_written
-from vertex_sweeper.settings.machines import broken_machines
 from vertex_sweeper.settings.model import Backend, Settings, VertexSettings
 from vertex_sweeper.settings.unread import Unread
-from vertex_sweeper.vertex.endpoint import Endpoint
-from vertex_sweeper.vertex.names import ACCOUNT, LOCATION, PROJECT
+from vertex_sweeper.settings.worker_pools import broken_machines
 
 PATH = "hydra.sweeper"
 

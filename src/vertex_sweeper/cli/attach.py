@@ -1,0 +1,39 @@
+"""`vertex-sweeper attach`: follows a job that runs, or has ended, and rebuilds the files of its sweep."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from vertex_sweeper.cli.common import add_target, target_of
+from vertex_sweeper.errors import SweepError
+from vertex_sweeper.run.attach import go_on
+from vertex_sweeper.settings import OnInterrupt
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    add_target(parser)
+    parser.add_argument("--sweep-dir", type=Path, help="where the files go, for a job's name (default: multirun/<job id>)")
+    parser.add_argument("--no-wait", action="store_true", help="write the files as things stand, and do not wait for the end")
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="go on with a sweep on this machine although its directory is another user's: its command runs as you",
+    )
+    parser.add_argument(
+        "--on-interrupt",
+        choices=[member.value for member in OnInterrupt],
+        default=OnInterrupt.ASK.value,
+        help="what Ctrl-C does (default: %(default)s, which detaches where there is no terminal)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """0 when the job succeeded with a result; raises SystemExit(130) after an interrupt, SweepError otherwise."""
+    target = target_of(options)
+    if target.directory is not None and options.sweep_dir is not None:
+        raise SweepError(f"--sweep-dir={options.sweep_dir}: {options.target} is a sweep directory, and its files stay there")
+    on_interrupt = OnInterrupt(options.on_interrupt)
+    go_on(target, options.sweep_dir, on_interrupt=on_interrupt, wait=not options.no_wait, trust=options.trust)
+    return 0

@@ -1,0 +1,34 @@
+"""`vertex-sweeper cancel`: asks a job to end."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import suppress
+
+from vertex_sweeper.cli.common import add_target, pause, state_text, target_of, write_lines
+from vertex_sweeper.errors import ServiceError
+from vertex_sweeper.run.attach import locate, open_target
+from vertex_sweeper.run.watch import ended
+from vertex_sweeper.terminal.next_steps import attach_command
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    add_target(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Asks the job to end; it does so later. Says how it stands then, if that is to be had."""
+    target = target_of(options)
+    opened = open_target(target)
+    name = locate(target, opened, pause=pause)
+    with suppress(ServiceError):  # to cancel is more urgent than to know
+        job = opened.service.get(name)
+        if ended(job):
+            write_lines([f"{name} has ended already: {state_text(job)}"])
+            return 0
+    opened.service.cancel(name)
+    with suppress(ServiceError):  # what was asked for is done
+        write_lines([f"{name} was asked to end, and is {state_text(opened.service.get(name))}"])
+    write_lines([f"what came of it: `{attach_command(options.target)}`"])
+    return 0

@@ -1,5 +1,0 @@
-"""The local service: runs a HyperparameterTuningJob on this machine, as Vertex would run it there."""
-
-from vertex_sweeper.local.service import LocalService
-
-__all__ = ["LocalService"]

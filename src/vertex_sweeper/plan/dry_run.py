@@ -1,0 +1,43 @@
+"""What a sweep would create, shown instead of created: the job, and what a few of its trials would be given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any, Final
+
+from vertex_sweeper.messages import seen, shell_line
+from vertex_sweeper.plan.composition import samples
+from vertex_sweeper.plan.plan import Plan
+from vertex_sweeper.services.local.execute.flag_rendering import PLAIN
+from vertex_sweeper.services.local.suggest.parameter_tree import Choice
+from vertex_sweeper_runtime.contract import ServiceValue
+
+SHOWN: Final = 3
+
+
+def dry_run_text(plan: Plan) -> str:
+    """The job in the API's JSON form, and for some trials the container's arguments and the overrides that Hydra will see."""
+    job = _json_text(plan.job)
+    return "\n".join([job, "", *_trial_lines(plan), "Nothing was created, and nothing was written.", ""])
+
+
+def _json_text(job: Mapping[str, Any]) -> str:
+    """The job as JSON that a terminal shows as it is: what it would not show is escaped, which is the same JSON."""
+    text = json.dumps(job, indent=2, ensure_ascii=False)
+    return "".join(letter if seen(letter) or letter == "\n" else json.dumps(letter)[1:-1] for letter in text)
+
+
+def _trial_lines(plan: Plan) -> Iterator[str]:
+    for number, sample in enumerate(islice(samples(plan.contract), SHOWN), start=1):
+        yield f"A trial such as {number} of {plan.job['maxTrialCount']}"
+        yield f"  container:  {shell_line(_container_argv(plan, sample))}"
+        yield f"  overrides:  {shell_line(plan.contract.overrides(sample))}"
+
+
+def _container_argv(plan: Plan, sample: Mapping[str, ServiceValue]) -> list[str]:
+    """One token a parameter behind the fixed arguments: what has been seen of Vertex, though it promises less."""
+    container = plan.job["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"]
+    choices = [Choice(plan.contract.parameter(id), value) for id, value in sample.items()]
+    return [*container["command"], *PLAIN.render(choices, container.get("args", ()))]

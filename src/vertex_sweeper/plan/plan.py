@@ -1,0 +1,205 @@
+"""Everything a sweep is, before anything is started: from what Hydra hands over to the checked job.
+
+Reads the config, collects every mistake that can be known now, and asks Hydra to compose what the trials will ask for.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from hydra.core.config_loader import ConfigLoader
+from omegaconf import DictConfig, OmegaConf
+
+from vertex_sweeper import job as spec
+from vertex_sweeper.api import Job
+from vertex_sweeper.credentials import hidden
+from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.plan import composition
+from vertex_sweeper.plan import config_drift as drift
+from vertex_sweeper.plan.display_name import display_name
+from vertex_sweeper.plan.exposed_credentials import exposed_credentials
+from vertex_sweeper.plan.hydra_overrides import given_hydra_overrides, left_behind, refuse_absolute_search_paths
+from vertex_sweeper.plan.own_settings import read_own_settings
+from vertex_sweeper.plan.process_arguments import refuse_foreign_arguments
+from vertex_sweeper.plan.trial_command import Start, trial_command
+from vertex_sweeper.plan.trial_configs import TrialConfigCheck
+from vertex_sweeper.plan.trial_folders import shared_folder_note
+from vertex_sweeper.plan.written_space import read_space
+from vertex_sweeper.services.opening import Place, find_mistakes, place_of
+from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, Backend, Reading, Settings
+from vertex_sweeper.space.config_groups import GroupFiles
+from vertex_sweeper.space.search_space import SearchSpace
+from vertex_sweeper_runtime.contract import Contract
+from vertex_sweeper_runtime.trial_environment import RANKS, SIZES
+
+_LOST = "hydra.sweeper.vertex.base_output_directory is not set: Hydra's output ends with each container"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A checked sweep: what will be created, where, and what to tell the user first."""
+
+    settings: Settings
+    contract: Contract
+    job: Job
+    place: Place
+    directory: Path
+    compose: composition.Compose
+    notes: tuple[str, ...]
+
+
+def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: ConfigLoader, start: Start) -> Plan:
+    """The sweep of these command-line overrides. Raises InvalidSweep with every mistake found; nothing has been started."""
+    mistakes = Mistakes()
+    section = config.hydra.sweeper
+    with mistakes:
+        _refuse_distributed_run(os.environ)
+    reading = read_own_settings(config)
+    settings = reading.settings
+    mistakes.add(reading.mistakes)
+    space = SearchSpace((), ())
+    files = GroupFiles(config_loader, config.hydra.job.config_name, given_hydra_overrides(config))
+    with mistakes:
+        space = read_space(arguments, config, files, allow_secrets=_may_have_secrets(reading))
+    command: Sequence[str] = ()
+    with mistakes:
+        command = _command_of(reading, config, start, config_loader)
+    with mistakes:
+        _refuse_credentials(reading, space, files)
+    mistakes.raise_if_any()
+
+    place = place_of(settings)
+    agree = partial(_agree, settings, command=command, config=config, files=files)
+    name = settings.display_name or display_name(str(config.hydra.job.name), start.directory, longest=LONGEST_DISPLAY_NAME)
+    build = partial(spec.build_job, settings, space, display_name=name, sweep_id=secrets.token_hex(8))
+    unchecked = _check_fields(settings, build(agree(space)))
+    compose = composition.composer(config_loader, config.hydra.job.config_name)
+    roots = drift.machine_roots(start.directory)
+    checked = TrialConfigCheck(settings, files, compose, roots).check(space, agree, left_behind(config))
+    counts = spec.count_trials(settings, space)
+    outputs = _output_notes(settings, place, checked.folder if counts.most > 1 else None)
+    found = [*unchecked, *checked.notes, *counts.notes, *outputs]
+    return Plan(
+        settings=settings,
+        contract=checked.contract,
+        job=build(checked.contract),
+        place=place,
+        directory=start.directory / str(config.hydra.sweep.dir),
+        compose=compose,
+        notes=(*_notes(section, config), *reading.notes, *space.notes, *found),
+    )
+
+
+def _output_notes(settings: Settings, place: Place, shared: str | None) -> list[str]:
+    """What becomes of the trials' output; `shared` is the one folder of several trials."""
+    if place.container and settings.vertex.base_output_directory is None:
+        return [_LOST]
+    return [] if shared is None else [shared_folder_note(shared)]
+
+
+def _may_have_secrets(reading: Reading) -> bool:
+    return reading.settings.trial.allow_secrets or "hydra.sweeper.trial.allow_secrets" in reading.unread
+
+
+def _refuse_credentials(reading: Reading, space: SearchSpace, files: GroupFiles) -> None:
+    """What trials are given stands in the job, as readable as their environment is."""
+    found = [] if _may_have_secrets(reading) else exposed_credentials(space, files.is_group)
+    if found:
+        raise InvalidSweep(found)
+
+
+def _command_of(reading: Reading, config: DictConfig, start: Start, config_loader: ConfigLoader) -> Sequence[str]:
+    mistakes = Mistakes()
+    command: Sequence[str] = ()
+    # Where the job runs decides what a container would not have.
+    if "hydra.sweeper.backend" in reading.unread or "hydra.sweeper.trial.command" in reading.unread:
+        return command
+    given, portable = reading.settings.trial.command, reading.settings.backend is Backend.VERTEX
+    with mistakes:
+        refuse_absolute_search_paths(config, portable=portable)
+    with mistakes:
+        if given is None:
+            refuse_foreign_arguments(start.line, start.argv, host=start.host, config=config, config_loader=config_loader)
+        command = trial_command(given, start, portable=portable)
+    mistakes.raise_if_any()
+    return command
+
+
+def _agree(
+    settings: Settings, space: SearchSpace, *, command: Sequence[str], config: DictConfig, files: GroupFiles
+) -> Contract:
+    return spec.build_contract(
+        settings,
+        space,
+        command=command,
+        groups=[key for key in space.keys if "." not in key and files.has_group(key)],
+        pinned=composition.pinned_groups(files.config_loader, config),
+        subdir=_as_written(config.hydra.sweep, "subdir"),
+    )
+
+
+def _check_fields(settings: Settings, job: Job) -> list[str]:
+    """A line when `spec_overrides` could not be checked. Raises InvalidSweep with every field that the API does not have."""
+    found = find_mistakes(settings, job)
+    if found:
+        raise InvalidSweep(spec.lines_in_our_words(found, settings))
+    if found is None and settings.spec_overrides:
+        return ["spec_overrides is not checked against the API's fields: pip install 'hydra-vertex-sweeper[vertex]' for that"]
+    return []
+
+
+class Mistakes:
+    """Collects InvalidSweep errors of several steps, so that the user sees them together."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> bool:
+        if isinstance(error, InvalidSweep):
+            self._lines += error.mistakes
+            return True
+        return False
+
+    def add(self, lines: Sequence[str]) -> None:
+        """Takes lines of a step that went on beyond them."""
+        self._lines += lines
+
+    def raise_if_any(self) -> None:
+        """Raises InvalidSweep with all that was collected."""
+        if self._lines:
+            raise InvalidSweep([hidden(line) for line in self._lines])
+
+
+def _as_written(section: DictConfig, key: str) -> str | None:
+    value = OmegaConf.to_container(section, resolve=False)
+    return str(value[key]) if isinstance(value, dict) and value.get(key) is not None else None
+
+
+def _notes(section: DictConfig, config: DictConfig) -> list[str]:
+    notes = []
+    if section.get("metrics") is None:
+        notes.append("hydra.sweeper.metrics is left out: the task's return value is minimized, as `objective`")
+    launcher = config.hydra.runtime.choices.get("hydra/launcher")
+    if launcher not in (None, "basic"):
+        notes.append(f"hydra/launcher={launcher} is not used: parallel_trial_count decides how many trials run at once")
+    return notes
+
+
+def _refuse_distributed_run(environment: Mapping[str, str]) -> None:
+    rule, remedy = "a sweep inside a distributed run would be started", "start it outside torchrun, mpirun or srun"
+    for name in (*SIZES, *RANKS):
+        text = environment.get(name, "")
+        count = int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
+        if name in SIZES and count > 1:
+            raise InvalidSweep([f"{name}={count}: {rule} {count} times: {remedy}"])
+        if name in RANKS and count > 0:
+            raise InvalidSweep([f"{name}={count}: {rule} by each of its processes: {remedy}"])

@@ -1,0 +1,177 @@
+"""Starting and ending the processes of trials, so that nothing of them is left running, whatever happens to us."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+from vertex_sweeper.services.local.execute import guard
+from vertex_sweeper.services.local.execute.environment import MARK_PREFIX
+
+log = logging.getLogger(__name__)
+
+
+class Nursery:
+    """Starts children, and makes sure that none outlives this process: one for a service, with one guardian.
+
+    A child is marked by an environment variable, which its descendants inherit, so that they are found where they have left
+    its process group. A descendant that also throws away its environment is out of reach, and so is every descendant that
+    left the group where there is no /proc (macOS).
+
+    """
+
+    def __init__(self) -> None:
+        self.mark = MARK_PREFIX + secrets.token_hex(8)
+        self._held: list[int] = []
+        self._guardian: subprocess.Popen[bytes] | None = None
+        self._lock = threading.RLock()  # a signal's handler may close in the midst of closing
+        self._closed = False
+
+    def hold(self, file: int) -> None:
+        """An open file that the guardian holds, too, until nothing is left. To be said before anything is started."""
+        self._held.append(file)
+
+    def start(
+        self,
+        command: Sequence[str],
+        *,
+        directory: str,
+        label: str,
+        environment: Mapping[str, str],
+        output: Path,
+        on_exit: Callable[[int], None],
+    ) -> Child:
+        """Starts a command in its own session, without a shell; what it prints goes to `output`.
+
+        Args:
+            command: Its tokens; the first is looked for on the environment's PATH.
+            directory: Where it works.
+            label: The value of the mark that `environment` holds.
+            environment: All of its environment.
+            output: The file for stdout and stderr.
+            on_exit: Called from another thread, once, with the exit code (negative: a signal's number) when the process has
+                ended and everything that it had started is gone.
+
+        Raises:
+            OSError: It cannot be started.
+            ValueError: The command or the environment holds a NUL.
+        """
+        # One at a time, and never while closing: what is started is known to the guardian before anything else happens.
+        with self._lock:
+            if self._closed:
+                raise OSError("the local service is closed")
+            guardian = self._guardian or self._start_guardian()
+            self._guardian = guardian
+            process = _spawn(command, directory=directory, environment=environment, output=output)
+            self._tell(f"start {process.pid}\n")
+        return Child(process, mark=f"{self.mark}={label}\0", forget=self._forget, on_exit=on_exit)
+
+    def close(self) -> None:
+        """Kills what still runs, ends the guardian, and starts nothing more. Repeatable."""
+        with self._lock:
+            self._closed = True
+            self._tell("quit\n")
+            guardian, self._guardian = self._guardian, None
+            if guardian is not None:
+                guardian.communicate()
+
+    def _forget(self, group: int) -> None:
+        with self._lock:
+            self._tell(f"end {group}\n")
+
+    def _tell(self, line: str) -> None:
+        if self._guardian is None or self._guardian.stdin is None:
+            return
+        try:
+            self._guardian.stdin.write(line.encode())
+        except OSError:
+            log.warning("The guardian of the local trials is gone: should this process be killed, they will go on.")
+
+    def _start_guardian(self) -> subprocess.Popen[bytes]:
+        # Both ends of the pipe are closed in every other child: Python makes them non-inheritable.
+        return subprocess.Popen(  # noqa: S603 - our own file
+            [sys.executable, "-I", "-S", guard.__file__, self.mark],
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            bufsize=0,
+            pass_fds=self._held,
+        )
+
+
+class Child:
+    """A process that was started, and all of its descendants."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        *,
+        mark: str,
+        forget: Callable[[int], None],
+        on_exit: Callable[[int], None],
+    ) -> None:
+        self._process = process
+        self._mark = os.fsencode(mark)
+        self._forget = forget
+        self._on_exit = on_exit
+        self._lock = threading.Lock()
+        self._reaped = False
+        threading.Thread(target=self._wait, name=f"trial-{process.pid}", daemon=True).start()
+
+    def terminate(self) -> None:
+        """SIGTERM to the process itself: it is the shim, or a command that knows its own children."""
+        with self._lock:
+            if not self._reaped:
+                os.kill(self._process.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL to the process and its group, at once. Descendants elsewhere are killed when the process has ended."""
+        with self._lock:
+            if not self._reaped:
+                guard.kill_group(self._process.pid)
+
+    def _wait(self) -> None:
+        if hasattr(os, "waitid"):
+            # Not reaped until its group is dead and forgotten: till then its number can't be given to a stranger.
+            os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+            self._end_descendants()
+            code = self._reap()
+        else:  # macOS, before Python 3.13
+            code = self._reap()
+            self._end_descendants()
+        self._on_exit(code)
+
+    def _reap(self) -> int:
+        with self._lock if hasattr(os, "waitid") else nullcontext():
+            code = self._process.wait()
+            self._reaped = True
+        return code
+
+    def _end_descendants(self) -> None:
+        guard.kill_group(self._process.pid)
+        guard.kill_marked(self._mark)
+        self._forget(self._process.pid)
+
+
+def _spawn(command: Sequence[str], *, directory: str, environment: Mapping[str, str], output: Path) -> subprocess.Popen[bytes]:
+    output.unlink(missing_ok=True)  # an earlier attempt's; or a link, which would be written through
+    with output.open("xb") as stream:
+        return subprocess.Popen(  # noqa: S603 - running the user's command is the purpose
+            list(command),
+            cwd=directory,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )

@@ -1,0 +1,273 @@
+"""The local service: the three verbs, served by threads and child processes of this machine."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from vertex_sweeper.api import Job
+from vertex_sweeper.errors import JobNotFound, ServiceError
+from vertex_sweeper.results.tables import make_folder
+from vertex_sweeper.services.local.execute.environment import Workplace, provide_interpreter
+from vertex_sweeper.services.local.execute.flag_rendering import PLAIN, Rendering
+from vertex_sweeper.services.local.execute.process import Nursery
+from vertex_sweeper.services.local.execute.running_trial import Bench
+from vertex_sweeper.services.local.job import JobRun
+from vertex_sweeper.services.local.records.records import Origin, Records
+from vertex_sweeper.services.local.study.early_stopping import MEDIAN, RULES
+from vertex_sweeper.services.local.study.study import Limits, News, Study
+from vertex_sweeper.services.local.study.times import format_time
+from vertex_sweeper.services.local.study.trial_outcome import describe_exit
+from vertex_sweeper.services.local.suggest.base import Suggester
+from vertex_sweeper.services.local.suggest.grid import GridSuggester
+from vertex_sweeper.services.local.suggest.optuna import Algorithm, OptunaSuggester
+from vertex_sweeper.services.local.suggest.parameter_tree import read_nodes
+from vertex_sweeper.services.local.validation import check_job
+from vertex_sweeper.services.waiting import GLANCE
+
+log = logging.getLogger(__name__)
+
+_MOMENT: Final = 5.0
+"""For how many seconds at most a job's thread is waited for that has next to nothing left to do."""
+
+
+class LocalService:
+    """Runs hyperparameter tuning jobs here: a `Service` that needs no network, no account and no money.
+
+    Any number of jobs run at once, each with its own slots. Nothing that a job started outlives it, `close()`, or this
+    process, however it ends. No signal handlers are installed. A job's first worker pool runs, as one process.
+
+    Args:
+        workspace: The folder for a job of this id. Its trials print into `logs/<trial id>.log` and report into
+            `logs/<trial id>.metrics`.
+        seed: The same seed gives the same suggestions, as long as trials also end in the same order. None: a random one.
+        environment: What trials inherit; by default this process's environment.
+        rendering: How values become arguments.
+        grace: For how many seconds a trial that was asked to end (SIGTERM) may go on.
+        look: How often, in seconds, the metrics of running trials are looked at. Only a job that may stop trials early asks
+            for that.
+        clock: What time it is, in seconds since 1970.
+        records: A folder of the service's own, where jobs are put on record. A later service with the same folder has them
+            again (`resume`), and `close()` does not cancel them. It is taken, and made, with the first job.
+        needs_image: Whether a job whose containers have no image is refused, as by the API.
+        describe: What is said of an exit code (negative: a signal's number), given what the trial printed; by default
+            `describe_exit`, as Google's service might.
+    """
+
+    def __init__(
+        self,
+        workspace: Callable[[str], Path],
+        *,
+        seed: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        rendering: Rendering = PLAIN,
+        grace: float = 10.0,
+        look: float = 1.0,
+        clock: Callable[[], float] = time.time,
+        records: Path | None = None,
+        needs_image: bool = False,
+        describe: Callable[[int, Path], str] = lambda code, _: describe_exit(code),
+    ) -> None:
+        self._workspace = workspace
+        self._needs_image = needs_image
+        self._seed = seed
+        self._changed = threading.Condition()
+        self._changes = 0
+        self._seen = threading.local()
+        self._jobs: dict[str, JobRun] = {}
+        self._closed = False
+        self._folder = records
+        self._records: Records | None = None
+        self._nursery = Nursery()
+        self._bench = Bench(
+            nursery=self._nursery,
+            rendering=rendering,
+            environment=dict(os.environ if environment is None else environment),
+            grace=grace,
+            look=look,
+            clock=clock,
+            changed=self._changed,
+            notify=self._notify,
+            describe=describe,
+        )
+
+    def create(self, parent: str, spec: Mapping[str, Any]) -> Job:
+        """Creates and starts a job. See `Service.create`.
+
+        Raises:
+            InvalidJob: The specification has mistakes; all of them are named.
+            MissingExtra: The suggestion library is not installed.
+            ServiceError: The service was closed, or has no place for its records and logs. Nothing is left of the job then.
+        """
+        check_job(spec, needs_image=self._needs_image)
+        spec = copy.deepcopy(dict(spec))  # the caller's own may change while trials are still to be started
+        job_id = str(10**18 + secrets.randbelow(8 * 10**18))  # the API's ids are positive numbers of 64 bits
+        now = format_time(self._bench.clock())
+        origin = Origin(str(Path.cwd()), secrets.randbits(32) if self._seed is None else self._seed)
+        self._take_records()
+        study = Study(spec, name=f"{parent}/hyperparameterTuningJobs/{job_id}", now=now)
+        try:
+            run = self._prepare(job_id, origin, study)
+            with self._changed:
+                if self._closed:
+                    raise ServiceError("the local service is closed", acted=False)
+                run.keep(or_raise=True)  # before anything starts, and before anybody hears of it
+                self._jobs[run.name] = run
+                created = run.snapshot()
+                run.start()
+        except (OSError, RuntimeError) as error:  # no room, no right, something else in its place; no more threads
+            self._jobs.pop(study.name, None)
+            if self._records is not None:
+                self._records.remove(job_id)
+            raise _not_created(error) from error
+        return created
+
+    def resume(self) -> None:
+        """Takes up the jobs on record: what has ended is there again, what has not goes on.
+
+        Ended trials stay what they are; those that were running begin again under their numbers, with their values, in the
+        working directory of the first time.
+
+        Raises:
+            ServiceError: Another service has the records.
+        """
+        self._take_records()
+        for job_id, origin, study in self._records.read() if self._records is not None else ():
+            if not study.state.ended:
+                study.take_up(now=format_time(self._bench.clock()))
+            try:
+                run = self._prepare(job_id, origin, study)
+            except OSError as error:
+                log.warning("The job %s is left out: %s", study.name, error.strerror)
+                continue
+            with self._changed:
+                self._jobs[study.name] = run
+                if not study.state.ended:
+                    run.start()
+
+    def get(self, name: str) -> Job:
+        """A snapshot of the job. See `Service.get`."""
+        with self._changed:
+            self._seen.changes = self._changes
+            return self._run(name).snapshot()
+
+    def news(self, name: str, since: int = 0) -> News:
+        """What has changed in the job since that revision: the cheap way to follow it. Raises JobNotFound."""
+        return self._run(name).news(since)
+
+    def names(self) -> list[str]:
+        """The names of all jobs, in the order of their creation."""
+        with self._changed:
+            return list(self._jobs)
+
+    def cancel(self, name: str) -> None:
+        """Asks the job to end. See `Service.cancel`."""
+        self._run(name).cancel()
+
+    def delete(self, name: str) -> bool:
+        """Forgets a job that has ended, and its record; its folder stays. False if it has not. Raises JobNotFound."""
+        with self._changed:
+            run = self._run(name)
+            if not run.ended:
+                return False
+            del self._jobs[name]
+        run.join(_MOMENT)  # it may still be writing its end
+        if self._records is not None:
+            self._records.remove(run.job_id)
+        return True
+
+    def wait_for_change(self, seconds: float) -> None:
+        """Returns when a job or trial has changed its state since this thread's last `get` or wait, or after that time."""
+        with self._changed:
+            seen = getattr(self._seen, "changes", self._changes)
+            end = time.monotonic() + seconds
+            while self._changes == seen and (left := end - time.monotonic()) > 0:
+                self._changed.wait(min(GLANCE, left))
+            self._seen.changes = self._changes
+
+    def close(self) -> None:
+        """Kills everything that runs, at once. Repeatable; `get` goes on working.
+
+        Jobs that had not ended are cancelled; those on record are left as they stand.
+        """
+        with self._changed:
+            closed, self._closed = self._closed, True
+            runs = list(self._jobs.values())
+        for run in runs:
+            run.close()
+        self._nursery.close()
+        for run in runs:
+            run.join(_MOMENT)  # their processes are dead
+        if self._records is not None and not closed:
+            self._records.close()
+        with self._changed:
+            self._notify()  # nobody has to wait any longer
+
+    def __enter__(self) -> LocalService:  # noqa: PYI034 - `Self` came with Python 3.11
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def _take_records(self) -> None:
+        with self._changed:
+            if self._folder is None or self._records is not None or self._closed:
+                return
+            try:
+                self._records = Records(self._folder)
+            except OSError as error:
+                line = f"{self._folder} cannot be written ({error.strerror}): make it writable, it keeps the job's record"
+                raise ServiceError(line, acted=False) from error
+            # A guardian that still has to end trials keeps others away from the records.
+            self._nursery.hold(self._records.lock)
+
+    def _prepare(self, job_id: str, origin: Origin, study: Study) -> JobRun:
+        spec, folder = study.spec, Path(self._workspace(job_id)).absolute()
+        make_folder(folder / "logs")
+        pools = spec["trialJobSpec"]["workerPoolSpecs"]
+        if any(pools[1:]):
+            log.info("Only the first worker pool runs here: the processes of several don't find each other locally.")
+        for rule in [rule for rule in RULES if rule in spec["studySpec"] and rule != MEDIAN]:
+            log.info("%s is a model of Vertex's own, and not imitated: here no trial is stopped by it.", rule)
+        base = spec["trialJobSpec"].get("baseOutputDirectory", {}).get("outputUriPrefix", "")
+        programs = provide_interpreter(folder / "logs")
+        workplace = Workplace(job_id, folder, origin.directory, pools[0], programs, base)
+        suggester = GridSuggester(()) if study.state.ended else _suggester(spec, origin.seed)
+        record = self._records.of(job_id, origin) if self._records is not None else None
+        return JobRun(study, workplace=workplace, suggester=suggester, bench=self._bench, record=record)
+
+    def _run(self, name: str) -> JobRun:
+        with self._changed:
+            try:
+                return self._jobs[name]
+            except KeyError:
+                raise JobNotFound(f"the local service has no job {name}") from None
+
+    def _notify(self) -> None:
+        self._changes += 1
+        self._changed.notify_all()
+
+
+def _not_created(error: OSError | RuntimeError) -> ServiceError:
+    if not isinstance(error, OSError):
+        return ServiceError(f"the job was not created: {error}", acted=False)
+    place = error.filename or "its folder"
+    line = f"the job was not created: {place} cannot be written ({error.strerror}): make room there, or take another folder"
+    return ServiceError(line, acted=False)
+
+
+def _suggester(spec: Mapping[str, Any], seed: int) -> Suggester:
+    study = spec["studySpec"]
+    nodes = read_nodes(study["parameters"])
+    algorithm = Algorithm(study.get("algorithm", Algorithm.BAYESIAN.value))
+    if algorithm is Algorithm.GRID:
+        return GridSuggester(nodes)
+    return OptunaSuggester(nodes, metrics=Limits.of(spec).metrics, algorithm=algorithm, seed=seed)

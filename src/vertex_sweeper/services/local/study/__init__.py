@@ -1,0 +1,4 @@
+"""A study's rules: which trial is next, what a measurement means, when the study is over.
+
+It knows neither processes nor the clock.
+"""

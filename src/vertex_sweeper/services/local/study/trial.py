@@ -1,0 +1,119 @@
+"""A trial's record: what it tries, its state, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from vertex_sweeper.api import TrialState
+from vertex_sweeper.services.local.study.measurement import Measurement
+from vertex_sweeper.services.local.study.times import parse_time
+from vertex_sweeper.services.local.suggest.parameter_tree import Choice, Node, choose
+from vertex_sweeper.stored_json import check_complete, check_shape
+from vertex_sweeper_runtime.contract import Kind, ServiceValue
+
+_SCALAR: Final = (int, float, str)
+_MEASUREMENT: Final = {
+    "stepCount": str,
+    "elapsedDuration": str,
+    "metrics": [{"metricId": str, "value": float}],
+}
+_RECORD: Final = {
+    "number": int,
+    "values": {str: _SCALAR},
+    "drawn": {},
+    "state": str,
+    "started": str,
+    "ended": str,
+    "measurements": [_MEASUREMENT],
+    "final": (dict, type(None)),
+    "reason": str,
+    "failed": bool,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a trial ended: without a reason it succeeded. `failed` says whether it counts towards the job's failed trials."""
+
+    measurements: Sequence[Measurement] = ()
+    final: Measurement | None = None
+    reason: str = ""
+    failed: bool = False
+
+
+@dataclass(slots=True)
+class Trial:
+    """One trial's record. `drawn` is its suggester's own, `revision` the study's at the trial's last change."""
+
+    number: int
+    choices: tuple[Choice, ...]
+    state: TrialState = TrialState.REQUESTED
+    started: str = ""
+    ended: str = ""
+    outcome: Outcome = field(default_factory=Outcome)
+    revision: int = 1
+    drawn: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_record(self) -> dict[str, Any]:
+        """All of it as plain data, values exact: what is shown of a trial has floats for all numbers."""
+        outcome = self.outcome
+        return {
+            "number": self.number,
+            "values": {choice.domain.id: choice.value for choice in self.choices},
+            "drawn": dict(self.drawn),
+            "state": self.state.value,
+            "started": self.started,
+            "ended": self.ended,
+            "measurements": [measurement.to_json() for measurement in outcome.measurements],
+            "final": outcome.final.to_json() if outcome.final else None,
+            "reason": outcome.reason,
+            "failed": outcome.failed,
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], nodes: Sequence[Node]) -> Trial:
+        """What `to_record` gave. Raises KeyError, TypeError or ValueError for anything else."""
+        check_complete(record, _RECORD)
+        values, final = record["values"], record["final"]
+        check_shape(final or {}, _MEASUREMENT, "final")
+        for time in (record["started"], record["ended"]):
+            if time:
+                parse_time(time)
+        return cls(
+            number=record["number"],
+            choices=tuple(choose(nodes, value_of=lambda node: _value_of(node, values))),
+            drawn=record["drawn"],
+            state=TrialState(record["state"]),
+            started=record["started"],
+            ended=record["ended"],
+            outcome=Outcome(
+                measurements=[Measurement.from_json(one) for one in record["measurements"]],
+                final=Measurement.from_json(final) if final else None,
+                reason=record["reason"],
+                failed=bool(record["failed"]),
+            ),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """In the API's JSON form; what is not known yet is left out."""
+        outcome = self.outcome
+        entry: dict[str, Any] = {
+            "id": str(self.number),
+            "state": self.state.value,
+            "parameters": [choice.to_json() for choice in self.choices],
+            "finalMeasurement": outcome.final.to_json() if outcome.final else None,
+            "measurements": [measurement.to_json() for measurement in outcome.measurements],
+            "startTime": self.started,
+            "endTime": self.ended,
+            "infeasibleReason": outcome.reason,
+        }
+        return {name: value for name, value in entry.items() if value}
+
+
+def _value_of(node: Node, values: Mapping[str, ServiceValue]) -> ServiceValue:
+    value = values[node.id]
+    if isinstance(value, str) is not (node.kind is Kind.CATEGORICAL):
+        raise ValueError(f"{node.id} is {node.kind.name}, and its value is not")
+    return value

@@ -1,0 +1,158 @@
+"""Suggestions by Optuna: the only module that imports it, and only when the first suggester is made.
+
+The study's tree is flattened: Optuna is always asked for every node under its path, and only the active ones are handed out.
+Models of a whole space find better optima than models of its fragments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+from vertex_sweeper.errors import MissingExtra
+from vertex_sweeper.services.local.suggest.parameter_tree import Choice, Node, choose, walk
+from vertex_sweeper_runtime.contract import Kind, Scale, ServiceValue
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_CREATION: Final = threading.Lock()
+
+
+class Algorithm(Enum):
+    """The study's algorithms, as the API spells them."""
+
+    BAYESIAN = "ALGORITHM_UNSPECIFIED"
+    RANDOM = "RANDOM_SEARCH"
+    GRID = "GRID_SEARCH"
+
+
+class OptunaSuggester:
+    """Asks an in-memory Optuna study; repeatable for one seed and one order of completions.
+
+    Args:
+        nodes: The study's parameters.
+        metrics: Metric ids, each with whether it is to be maximised.
+        algorithm: BAYESIAN or RANDOM.
+        seed: The study's seed.
+
+    Raises:
+        MissingExtra: Optuna is not installed.
+    """
+
+    def __init__(self, nodes: Sequence[Node], *, metrics: Mapping[str, bool], algorithm: Algorithm, seed: int) -> None:
+        self._optuna = _import_optuna()
+        self._nodes = tuple(nodes)
+        self._metrics = tuple(metrics)
+        self._algorithm = algorithm
+        self._seed = seed
+        self._lock = threading.Lock()
+        self._distributions = {node.path: self._distribution(node) for node in walk(self._nodes)}
+        self._pending: dict[int, Any] = {}
+        directions = ["maximize" if maximised else "minimize" for maximised in metrics.values()]
+        with _quiet():
+            self._study = self._optuna.create_study(directions=directions)
+
+    def suggest(self, trial: int) -> tuple[Choice, ...]:
+        """What the trial of this number should try."""
+        with self._lock:
+            # A fresh sampler for every suggestion, seeded by the trial's number: what is suggested then depends on what was
+            # told before, and on nothing else. (A fresh sampler of the same seed would repeat its first draws.)
+            self._study.sampler = self._sampler(_derive_seed(self._seed, trial))
+            asked = self._study.ask(self._distributions)
+            self._pending[trial] = asked
+        raw: Mapping[str, Any] = asked.params
+        return tuple(choose(self._nodes, value_of=lambda node: _to_service(node, raw[node.path])))
+
+    def drawn(self, trial: int) -> Mapping[str, Any]:
+        """Optuna's values for every node, by its path: those of inactive ones are learnt from, too."""
+        with self._lock:
+            return dict(self._pending[trial].params)
+
+    def recall(self, trial: int, drawn: Mapping[str, Any]) -> None:
+        """A trial of an earlier process, with what was drawn for it then."""
+        with self._lock:
+            self._study.enqueue_trial(dict(drawn))
+            self._pending[trial] = self._study.ask(self._distributions)
+
+    def tell(self, trial: int, values: Mapping[str, float] | None) -> None:
+        """The trial's final values by metric id; None for an infeasible trial."""
+        with self._lock:
+            asked = self._pending.pop(trial)
+            if values is None:
+                self._study.tell(asked, state=self._optuna.trial.TrialState.FAIL)
+            else:
+                self._study.tell(asked, [values[metric] for metric in self._metrics])
+
+    def _sampler(self, seed: int) -> Any:
+        if self._algorithm is Algorithm.RANDOM:
+            return self._optuna.samplers.RandomSampler(seed=seed)
+        return self._optuna.samplers.TPESampler(seed=seed)
+
+    def _distribution(self, node: Node) -> Any:
+        distributions = self._optuna.distributions
+        logarithmic = node.scale in (Scale.LOG, Scale.REVERSE_LOG)
+        if _is_extreme(node):
+            return distributions.FloatDistribution(0.0, 1.0)
+        if node.kind is Kind.DOUBLE:
+            return distributions.FloatDistribution(node.low, node.high, log=logarithmic)
+        if node.kind is Kind.INTEGER:
+            return distributions.IntDistribution(node.low, node.high, log=logarithmic)
+        if node.kind is Kind.DISCRETE:
+            return distributions.IntDistribution(0, len(node.values) - 1)  # the index keeps the order
+        return distributions.CategoricalDistribution(node.values)
+
+
+def _to_service(node: Node, raw: Any) -> ServiceValue:
+    if node.kind is Kind.CATEGORICAL:
+        return str(raw)
+    if node.kind is Kind.DISCRETE:
+        return node.values[int(raw)]
+    if _is_extreme(node):
+        raw = node.low * (1 - raw) + node.high * raw
+    elif node.scale is Scale.REVERSE_LOG:
+        raw = node.high - (raw - node.low)  # the log scale's mirror image: dense near the upper bound
+    clamped = min(max(raw, node.low), node.high)  # exp(log(x)) and the mirror may leave the bounds by a rounding
+    return int(clamped) if node.kind is Kind.INTEGER else float(clamped) + 0.0  # as the contract has it: no -0.0
+
+
+def _is_extreme(node: Node) -> bool:
+    """Whether Optuna's models cannot compute with the range itself, because of how wide or narrow it is."""
+    if node.kind is not Kind.DOUBLE or node.low == node.high:
+        return False
+    width, least = node.high - node.low, 1e-9 * max(abs(node.low), abs(node.high))
+    if node.scale in (Scale.LOG, Scale.REVERSE_LOG):
+        return width < least  # so narrow, the scale is a linear one
+    return not max(least, 1e-100) <= width <= 1e100  # noqa: PLR2004 - the square is still a double
+
+
+def _derive_seed(seed: int, trial: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}/{trial}".encode()).digest()[:4], "big")
+
+
+def _import_optuna() -> ModuleType:
+    try:
+        import optuna  # an extra, and 0.1 s: only who runs locally has it and pays for it
+    except ImportError as error:
+        raise MissingExtra("local", "backend local") from error
+    module: ModuleType = optuna
+    return module
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    # Optuna announces every new study on stderr through a handler of its own. Its verbosity is one number for the whole
+    # process and belongs to the application, which may use Optuna itself; so only the one logger, and only for this moment.
+    logger = logging.getLogger("optuna.storages")
+    with _CREATION:
+        level = logger.level
+        logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

@@ -1,0 +1,142 @@
+"""Vertex AI behind the seam: the generated client's calls, with timeouts, and repeated where a repetition changes nothing."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from vertex_sweeper.api import Job, JobState, job_state
+from vertex_sweeper.errors import ServiceError
+from vertex_sweeper.services.vertex import message
+from vertex_sweeper.services.vertex.connection import Connection, connect
+from vertex_sweeper.services.vertex.errors import Call, Verb, translate
+from vertex_sweeper.services.vertex.extra import vertex_extra
+from vertex_sweeper.services.vertex.names import JobName
+
+log = logging.getLogger(__name__)
+
+# Seconds. The client itself sets none, and would wait for ever.
+TIMEOUTS: Final = {Verb.CREATE: 60.0, Verb.GET: 30.0, Verb.LIST: 30.0, Verb.CANCEL: 30.0}
+PAUSES: Final = (1.0, 2.0, 4.0, 8.0)
+"""Seconds between the attempts of one call that may be repeated."""
+
+_PAGE_SIZE: Final = 100
+_LABEL = re.compile(r"[a-z0-9_-]+")
+
+
+class VertexService:
+    """Tuning jobs on Vertex AI in one location (a `Service`, and `find`).
+
+    Making one does nothing; Google's client is imported, and credentials are looked for, at the first call.
+
+    Args:
+        location: The region, `europe-west4`.
+        endpoint: Another host than the region's own; with `http://` in front an emulator, spoken to without credentials.
+        impersonate: A service account's address to act as.
+        client: A ready `JobServiceClient`, used as it is.
+        pause: Waits for a number of seconds.
+        timeouts: After how many seconds without an answer each call is given up.
+    """
+
+    def __init__(
+        self,
+        location: str,
+        *,
+        endpoint: str | None = None,
+        impersonate: str | None = None,
+        client: Any = None,
+        pause: Callable[[float], None] = time.sleep,
+        timeouts: Mapping[Verb, float] = TIMEOUTS,
+    ) -> None:
+        open_ = partial(connect, location, endpoint=endpoint, impersonate=impersonate)
+        ready = (client, None)
+        self._connection = Connection(open_ if client is None else lambda: ready, impersonate=impersonate)
+        self._pause = pause
+        self._timeouts = timeouts
+        self._brief: Callable[[], bool] = lambda: False
+
+    def create(self, parent: str, spec: Mapping[str, Any]) -> Job:
+        """Sends the call exactly once. Of a `ServiceError`, `acted` tells whether a job may exist all the same."""
+        job = message.to_message(spec)
+        request = {"parent": parent, "hyperparameter_tuning_job": job}
+        return message.to_job(self._once(Call(Verb.CREATE, parent), request))
+
+    def get(self, name: str) -> Job:
+        """Repeated when the service is unavailable for the moment."""
+        JobName.parse(name)
+        return message.to_job(self._repeatedly(Call(Verb.GET, name), {"name": name}))
+
+    def cancel(self, name: str) -> None:
+        """Repeated like a read: a second request to end a job changes nothing, and a lost one leaves it running, and paid."""
+        JobName.parse(name)
+        try:
+            self._repeatedly(Call(Verb.CANCEL, name), {"name": name})
+        except ServiceError as error:
+            # How the service answers for a job that has already ended is undocumented.
+            if error.code not in ("FAILED_PRECONDITION", "INVALID_ARGUMENT") or not self._is_ending(name):
+                raise
+
+    def find(self, parent: str, labels: Mapping[str, str | None]) -> list[Job]:
+        """The jobs that carry all these labels; None stands for any value. Their order is the service's.
+
+        How soon a new job can be found is undocumented: an empty answer soon after `create` does not prove that there is none.
+        """
+        wanted = " AND ".join(_label_filter(key, value) for key, value in labels.items())
+        request = {"parent": parent, "filter": wanted, "page_size": _PAGE_SIZE}
+        jobs: list[Job] = []
+        token = ""
+        while True:
+            page = self._repeatedly(Call(Verb.LIST, parent), {**request, "page_token": token})
+            jobs += [message.to_job(job) for job in page.hyperparameter_tuning_jobs]
+            token = page.next_page_token
+            if not token:
+                return jobs
+
+    def be_brief_when(self, brief: Callable[[], bool]) -> None:
+        """While `brief()` is true no call is made again: it ends with the error that it met."""
+        self._brief = brief
+
+    def renew(self) -> None:
+        """Makes the next call on a new connection, with credentials looked for anew: their owner may have mended them."""
+        self._connection.renew()
+
+    def _is_ending(self, name: str) -> bool:
+        state = job_state(self.get(name))
+        return state is not None and (state.ended or state is JobState.CANCELLING)
+
+    def _repeatedly(self, call: Call, request: dict[str, Any]) -> Any:
+        for seconds in PAUSES:
+            try:
+                return self._once(call, request)
+            except ServiceError as error:
+                if not error.transient or self._brief():
+                    raise
+                log.debug("%s; again in %s s", error, seconds)
+                met = error
+            self._pause(seconds)
+            if self._brief():
+                raise met
+        return self._once(call, request)
+
+    def _once(self, call: Call, request: dict[str, Any]) -> Any:
+        client = self._connection.client()
+        with vertex_extra():
+            from google.api_core.exceptions import GoogleAPIError
+
+        method = getattr(client, call.verb.value)
+        try:
+            # `retry=None` also switches off whatever a later client might repeat by default.
+            return method(request=request, retry=None, timeout=self._timeouts[call.verb])
+        except GoogleAPIError as error:
+            raise translate(error, call) from error
+
+
+def _label_filter(key: str, value: str | None) -> str:
+    for text in (key, value):
+        if text is not None and not _LABEL.fullmatch(text):
+            raise ValueError(f"a label is made of lowercase letters, digits, _ and -, but got {text!r}")
+    return f"labels.{key}:*" if value is None else f"labels.{key}={value}"
