@@ -23,7 +23,7 @@ LOWEST := .venv-lowest/.installed-$(MODULES)
 BENCH := .venv-bench/.installed-$(MODULES)
 
 # What the lowest versions can break: the calls of Google's client, its message, and the emulator behind them.
-LOWEST_TESTS := tests/vertex tests/emulator tests/seam tests/faults/test_frame_faults.py tests/test_job.py tests/test_spec_overrides.py tests/test_example_app.py
+LOWEST_TESTS := tests/services/vertex tests/emulator tests/services/behaviour tests/faults/test_frame_faults.py tests/job/test_job.py tests/job/test_spec_overrides.py tests/test_example_app.py
 
 .PHONY: help demo test test-hydra13 test-hydra14 test-lowest check lint docs record fuzz bench clean
 .NOTPARALLEL:
@@ -74,7 +74,7 @@ docs: $(DEV)
 	.venv/bin/python docs/make_settings.py
 
 record: $(DEV)
-	.venv/bin/python tests/jobs.py
+	.venv/bin/python -m tests.jobs
 
 bench: $(BENCH)
 	@for script in bench/*.py; do echo "== $$script" && .venv-bench/bin/python "$$script" || exit 1; done

@@ -25,7 +25,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # for the stand-in, which the tests use too
 
-from tests.vertex.fake_api import FakeApi  # noqa: E402
+from tests.services.vertex.fake_api import FakeApi  # noqa: E402
 
 LIMIT = 0.75
 APP = """

@@ -33,7 +33,7 @@ sys.path.insert(0, sys.argv[1])
 looks, trials, name = int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 from google.cloud.aiplatform_v1.types import HyperparameterTuningJob, JobState, Trial
 from google.protobuf.json_format import ParseDict
-from tests.vertex.fake_api import FakeApi
+from tests.services.vertex.fake_api import FakeApi
 
 def trial(number, ended):
     values = [{"parameterId": f"p{n}", "value": number / (n + 1)} for n in range(10)]

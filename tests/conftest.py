@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import secrets
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from random import Random
 
 import hypothesis
 import pytest
 
 from vertex_sweeper_runtime.trial_environment import RANKS, SIZES
-
-sys.path.insert(0, str(Path(__file__).parent))  # `support` is imported by name
 
 # `make test` draws the same examples every time; `make fuzz` chooses the other profile, more examples and a seed.
 # How long an example takes belongs to the machine, and is no finding. Hypothesis has other defaults in the environment of a CI

@@ -1,4 +1,4 @@
-"""Sweeps whose whole requests are recorded under `recorded/`, a file each.
+"""Sweeps whose whole requests are recorded under `job/recorded/`, a file each.
 
     make record
 
@@ -17,13 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from support import App, app_in
-
+from tests.support import App, app_in
 from vertex_sweeper.job import SWEEP_LABEL
 from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper_runtime import contract
 
-RECORDED = Path(__file__).parent / "recorded"
+RECORDED = Path(__file__).parent / "job" / "recorded"
 
 CONFIGS = {
     "config": "defaults: [{model: linear}, _self_]\nlr: 0.1\nlayers: 2\nbatch: 8\nname: abc\nsteps: [1, 2]\n",

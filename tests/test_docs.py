@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 from omegaconf import OmegaConf
-from support import App, app_in
 
+from tests.support import App, app_in
 from vertex_sweeper.plan.plan import Plan, make_plan
 from vertex_sweeper.plan.trial_command import Start
 from vertex_sweeper_runtime import contract

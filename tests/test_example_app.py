@@ -14,7 +14,8 @@ import pytest
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
-from support import App
+
+from tests.support import App
 
 APP = Path(__file__).resolve().parents[1] / "example_app"
 

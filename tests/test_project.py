@@ -127,9 +127,7 @@ def test_a_pure_part_of_the_engine_imports_nothing_that_does_io(path: Path) -> N
 def test_the_walk_through_the_code_comes_by_every_module() -> None:
     walk = (ROOT / "docs" / "structure.md").read_text(encoding="utf-8").partition("## Where to change what")[0]
     known = [
-        path
-        for path in MODULES
-        if not path.name.startswith("__") and not (path.parent.name == "cli" and path.stem in COMMANDS)
+        path for path in MODULES if not path.name.startswith("__") and not (path.parent.name == "cli" and path.stem in COMMANDS)
     ]
     needed = Counter(path.name for path in known)
     found = Counter(re.findall(r"(?<![\w.])(\w+\.py)\b", walk))

@@ -1,4 +1,4 @@
-"""What Google's generated client meets: lists, deletion, refusals. How jobs run is in `tests/seam`."""
+"""What Google's generated client meets: lists, deletion, refusals. How jobs run is in `tests/services/behaviour`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.emulator.jobs import ENDLESS, QUICK, run_job, to_request
-from tests.local.gate import PARENT, double, make_job, wait_for_end
+from tests.services.local.gate import PARENT, double, make_job, wait_for_end
 
 if TYPE_CHECKING:
     from vertex_sweeper.emulator import Emulator
@@ -148,7 +148,7 @@ def test_other_jobs_are_not_offered_and_the_answer_says_so(client: Any) -> None:
         client.list_custom_jobs(parent=PARENT)
 
 
-# Over REST, by hand: the client's REST transport has its turn in `tests/seam`.
+# Over REST, by hand: the client's REST transport has its turn in `tests/services/behaviour`.
 
 
 def ask(emulator: Emulator, path: str, *, body: object = None, method: str | None = None, **headers: str) -> tuple[int, Any]:

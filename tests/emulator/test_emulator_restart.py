@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.emulator.commands import start_emulator
-from tests.local.gate import ACC, PARENT, PATIENCE, Gate, X, is_alive, trials_of, wait_for_death, wait_for_end
+from tests.services.local.gate import ACC, PARENT, PATIENCE, Gate, X, is_alive, trials_of, wait_for_death, wait_for_end
 from vertex_sweeper.errors import ServiceError
 from vertex_sweeper.stored_json import read_sealed, sealed
 

@@ -20,7 +20,7 @@ for module in ("google.cloud.aiplatform_v1", "cryptography"):
     pytest.importorskip(module, reason=f"{module} is not installed")
 
 from tests.faults.frames import BREAKS, HARMLESS, HELD, HTTP, FrameFault, FrameProxy  # noqa: E402
-from tests.vertex.fake_api import FakeApi  # noqa: E402
+from tests.services.vertex.fake_api import FakeApi  # noqa: E402
 from vertex_sweeper.emulator.certificate import make_identity  # noqa: E402
 from vertex_sweeper.errors import ServiceError  # noqa: E402
 from vertex_sweeper.services.vertex import VertexService  # noqa: E402
@@ -145,7 +145,7 @@ REAL_CLIENT = """
 import json, sys
 from google.oauth2.credentials import Credentials
 from tests.faults.frames import BREAKS, FrameProxy
-from tests.vertex.fake_api import FakeApi
+from tests.services.vertex.fake_api import FakeApi
 from vertex_sweeper.errors import ServiceError
 from vertex_sweeper.services.vertex import VertexService
 from vertex_sweeper.services.vertex.connection import open_client

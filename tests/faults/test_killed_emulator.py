@@ -14,10 +14,9 @@ import pytest
 for module in ("google.cloud.aiplatform_v1", "optuna", "cryptography"):
     pytest.importorskip(module, reason=f"{module} is not installed: the emulator needs it, and Google's client")
 
-from support import app_in  # noqa: E402
-
 from tests.emulator.commands import start_emulator  # noqa: E402
-from tests.faults.roads import GATED, comparable, settings  # noqa: E402
+from tests.faults.ways import GATED, comparable, settings  # noqa: E402
+from tests.support import app_in  # noqa: E402
 from vertex_sweeper.api import JobState  # noqa: E402
 from vertex_sweeper.results.sweep_directory import claim  # noqa: E402
 from vertex_sweeper.run.follow import Task, follow  # noqa: E402

@@ -18,7 +18,7 @@ for module in ("google.cloud.aiplatform_v1", "optuna"):
     pytest.importorskip(module, reason=f"{module} is not installed: the program that is killed has loaded it")
 
 from tests.faults.programs import Ended, Program  # noqa: E402
-from tests.faults.roads import comparable, settings  # noqa: E402
+from tests.faults.ways import comparable, settings  # noqa: E402
 from vertex_sweeper.errors import JobNotFound, SweepDirectoryError  # noqa: E402
 from vertex_sweeper.run.attach import go_on, read_target  # noqa: E402
 from vertex_sweeper.settings import OnInterrupt  # noqa: E402

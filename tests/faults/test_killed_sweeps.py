@@ -24,8 +24,8 @@ for module in ("google.cloud.aiplatform_v1", "optuna", "cryptography"):
 import grpc  # noqa: E402
 
 from tests.faults.programs import Ended, Program  # noqa: E402
-from tests.faults.roads import GATED, attach_to, comparable, settings  # noqa: E402
-from tests.local.gate import wait_for, wait_for_end  # noqa: E402
+from tests.faults.ways import GATED, attach_to, comparable, settings  # noqa: E402
+from tests.services.local.gate import wait_for, wait_for_end  # noqa: E402
 from vertex_sweeper.emulator import Emulator  # noqa: E402
 from vertex_sweeper.errors import JobNotFound, SweepDirectoryError  # noqa: E402
 from vertex_sweeper.results.sweep_directory import claim, read_record  # noqa: E402

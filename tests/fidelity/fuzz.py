@@ -20,13 +20,10 @@ import warnings
 from pathlib import Path
 from random import Random
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # `support` is imported by name
-
-from support import App, app_in
-
 from tests.fidelity.drawn import CONFIGS, KEYS, Case, Drawing
 from tests.fidelity.oracle import SHIMS_OWN, check_elements_keep_their_values, composed, differences, draw_trial, planned
 from tests.fidelity.rerun import draw_hydra_overrides, rerun_differences
+from tests.support import App, app_in
 
 ROOT = Path(__file__).parents[2]
 CHUNK = 20

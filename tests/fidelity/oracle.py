@@ -15,9 +15,9 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
-from support import App
 
 from tests.fidelity.drawn import Case, When, Written, parsed
+from tests.support import App
 from vertex_sweeper import job as spec
 from vertex_sweeper.services.local.execute.flag_rendering import HostileRendering
 from vertex_sweeper.services.local.suggest.parameter_tree import Choice, Node, choose, read_nodes

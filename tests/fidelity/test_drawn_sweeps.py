@@ -12,10 +12,10 @@ from random import Random
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
-from support import App, app_in
 
 from tests.fidelity.drawn import CONFIGS, KEYS, Drawing
 from tests.fidelity.oracle import SHIMS_OWN, check_elements_keep_their_values, composed, differences, draw_trial, planned
+from tests.support import App, app_in
 
 PARSED, COMPOSED, PARTS = 200, 75, 4  # parts, so that the workers of one run share them
 # No shrinking: it takes minutes over compositions, and `make fuzz` finds the smallest sweep that still fails.

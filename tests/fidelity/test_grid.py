@@ -14,9 +14,9 @@ import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
-from support import App, app_in
 
 from tests.fidelity.oracle import composed
+from tests.support import App, app_in
 from vertex_sweeper.services.local.execute.flag_rendering import HostileRendering
 from vertex_sweeper.services.local.suggest.grid import iterate_points
 from vertex_sweeper.services.local.suggest.parameter_tree import read_nodes

@@ -8,7 +8,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from support import app_in
+
+from tests.support import app_in
 
 pytest.importorskip("optuna", reason="backend local needs the extra [local]")
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from random import Random
 
 import pytest
-from support import App, app_in
 
 from tests.fidelity.drawn import CONFIGS, Drawing
 from tests.fidelity.oracle import draw_trial, planned
 from tests.fidelity.rerun import draw_hydra_overrides, rerun_differences
+from tests.support import App, app_in
 
 
 @pytest.fixture(scope="module")
