@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,6 +31,11 @@ with suppress(ImportError, AttributeError):
 
     # Hypothesis also draws constants from the modules that happen to be loaded by then, which depends on what ran before.
     providers._get_local_constants = providers.Constants
+
+# A shell that starts a program in the background, or `nohup`, has signals ignored, and children inherit that: the programs that
+# the tests start would not hear them.
+for each in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
+    signal.signal(*each)
 
 PREFIXES = ("VERTEX_", "CLOUD_ML_", "AIP_", "HYDRA_", "GOOGLE_")
 NAMES = (*RANKS, *SIZES, "CLUSTER_SPEC", "TF_CONFIG")
