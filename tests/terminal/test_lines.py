@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from vertex_sweeper.api import JobState, TrialState
-from vertex_sweeper.results.outcome import Goal, Outcome, Trial
+from vertex_sweeper.api import Goal, JobState, TrialState
+from vertex_sweeper.results.outcome import Outcome, Trial
 from vertex_sweeper.terminal.lines import log_tail, summary_lines, trial_line
 
 THIRD = Trial(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vertex_sweeper.api import specification
+from vertex_sweeper.api_names import LOCAL_PARENT, JobName, format_job, parse_parent
 from vertex_sweeper.errors import JobNotFound, JobsTaken, ServiceError, SweepDirectoryError
 from vertex_sweeper.messages import printable
 from vertex_sweeper.results import sweep_directory
@@ -23,7 +24,6 @@ from vertex_sweeper.run.interrupt import Interrupt, ending
 from vertex_sweeper.run.interruptible import interruptible
 from vertex_sweeper.run.submit import look_for
 from vertex_sweeper.services.opening import (
-    LOCAL_PARENT,
     SWEEP,
     Address,
     Opened,
@@ -31,7 +31,6 @@ from vertex_sweeper.services.opening import (
     reopen_service,
     vertex_address,
 )
-from vertex_sweeper.services.vertex.names import JobName, parse_parent
 from vertex_sweeper.settings import OnInterrupt
 from vertex_sweeper.terminal import next_steps as hints
 from vertex_sweeper_runtime import contract
@@ -56,7 +55,7 @@ def read_target(text: str, *, endpoint: str | None = None, impersonate: str | No
     """
     try:
         name = JobName.parse(text)
-    except JobNotFound:
+    except ValueError:
         return _target_in(Path(text), endpoint=endpoint, impersonate=impersonate)
     if name.parent == LOCAL_PARENT and endpoint is None:  # wherever VERTEX_EMULATOR_HOST says that jobs on Vertex AI are
         raise SweepDirectoryError(f"{text} is a job on this machine: name the directory of its sweep instead")
@@ -163,7 +162,7 @@ def _target_in(directory: Path, *, endpoint: str | None, impersonate: str | None
     if not directory.is_dir():
         raise SweepDirectoryError(
             f"{str(directory)!r} is neither a sweep directory nor a job's name, "
-            "projects/<project>/locations/<location>/hyperparameterTuningJobs/<id>"
+            f"{format_job('projects/<project>/locations/<location>', '<id>')}"
         )
     recorded = sweep_directory.read_record(directory).address
     address = existing_address(recorded, endpoint, impersonate)

@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from vertex_sweeper.api import Job, JobState
+from vertex_sweeper.api_names import JobName
 from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError, SweepFailed
 from vertex_sweeper.job import output_prefix
 from vertex_sweeper.messages import printable
@@ -26,7 +27,6 @@ from vertex_sweeper.run.interrupt import EXIT_CODE, Interrupt, Reaction, react, 
 from vertex_sweeper.run.permanent_failure import permanent_failure, saved
 from vertex_sweeper.run.watch import Watch, ended
 from vertex_sweeper.services.opening import Address, Opened
-from vertex_sweeper.services.vertex.names import JobName
 from vertex_sweeper.settings import Backend, OnInterrupt
 from vertex_sweeper.terminal import lines as progress
 from vertex_sweeper.terminal import next_steps as hints

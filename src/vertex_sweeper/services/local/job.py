@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from vertex_sweeper.api import CANCELLED, TOO_MANY_FAILURES, Job, TrialState
+from vertex_sweeper.api import CANCELLED, TOO_MANY_FAILURES, Job, TrialState, format_time, parse_time
 from vertex_sweeper.messages import printable
 from vertex_sweeper.services.local.execute.environment import Workplace
 from vertex_sweeper.services.local.execute.running_trial import Bench, Exited, Slot, Stop, launch
@@ -17,7 +17,6 @@ from vertex_sweeper.services.local.records.records import JobRecord
 from vertex_sweeper.services.local.study.early_stopping import MedianRule
 from vertex_sweeper.services.local.study.measurement import Measurement, MetricFile
 from vertex_sweeper.services.local.study.study import CANCELLED_CODE, INTERNAL_CODE, News, Study
-from vertex_sweeper.services.local.study.times import format_time, parse_time
 from vertex_sweeper.services.local.study.trial import Outcome, Trial
 from vertex_sweeper.services.local.study.trial_outcome import EARLY, judge
 from vertex_sweeper.services.local.suggest.base import Suggester

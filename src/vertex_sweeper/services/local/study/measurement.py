@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
-from vertex_sweeper.services.local.study.times import format_duration, parse_duration
+from vertex_sweeper.api import format_duration, parse_duration
 from vertex_sweeper_runtime.metric_lines import LineReader, Report, find_reports
 
 MOST_REPORTS: Final = 2_000_000
