@@ -42,7 +42,8 @@ _MOMENT: Final = 5.0
 class LocalService:
     """Runs hyperparameter tuning jobs here: a `Service` that needs no network, no account and no money.
 
-    Any number of jobs run at once. Nothing that a job started outlives it, `close()`, or this process, however it ends. No signal handlers are installed. A job's first worker pool runs, as one process.
+    Any number of jobs run at once. Nothing that a job started outlives it, `close()`, or this process, however it ends.
+    No signal handlers are installed. A job's first worker pool runs, as one process.
 
     Args:
         workspace: The folder for a job of this id. Its trials print into `logs/<trial id>.log` and report into

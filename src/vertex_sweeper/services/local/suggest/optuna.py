@@ -1,6 +1,7 @@
 """Suggestions by Optuna: the only module that imports it, and only when the first suggester is made.
 
-The study's tree is flattened: Optuna is asked for every parameter under its path, and the active ones are handed out. Models of a whole space find better optima than models of its fragments.
+The study's tree is flattened: Optuna is asked for every parameter under its path, and the active ones are handed out.
+Models of a whole space find better optima than models of its fragments.
 """
 
 from __future__ import annotations
