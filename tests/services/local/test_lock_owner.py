@@ -284,7 +284,8 @@ IN_NAMESPACE = """
 import os, subprocess, sys, threading
 from pathlib import Path
 from vertex_sweeper.errors import ServiceError
-from vertex_sweeper.services.local import guard, lock_owner
+from vertex_sweeper.services.local.execute import guard
+from vertex_sweeper.services.local.records import lock_owner
 from vertex_sweeper.services.local.records.lock_owner import LockOwner
 
 def reuse(number):
