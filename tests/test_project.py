@@ -297,7 +297,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     if importlib.util.find_spec("build") is None or not hasattr(importlib.import_module("build"), "ProjectBuilder"):
         pytest.skip("needs the package build")
     copy = tmp_path_factory.mktemp("a copy")
-    for name in ("setup.py", "setup.cfg", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md"):
+    for name in ("setup.py", "pyproject.toml", "MANIFEST.in", "LICENSE", "README.md"):
         if (ROOT / name).exists():
             shutil.copy(ROOT / name, copy)
     for name in ("src", "hydra_plugins"):
@@ -311,7 +311,7 @@ def test_a_wheel_holds_the_three_packages_and_nothing_else(wheel: zipfile.ZipFil
     expected = {f"{name.replace('.', '/')}/py.typed" for name in PACKAGES}
     for name, folder in PACKAGES.items():
         expected |= {f"{name.replace('.', '/')}/{path.relative_to(folder).as_posix()}" for path in folder.rglob("*.py")}
-    info = "hydra_vertex_sweeper-0.1.0.dist-info"
+    info = f"hydra_vertex_sweeper-{importlib.metadata.version('hydra-vertex-sweeper')}.dist-info"
     expected |= {f"{info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "top_level.txt")}
     assert {name for name in wheel.namelist() if not name.startswith(f"{info}/licenses/")} == expected
     assert f"{info}/licenses/LICENSE" in wheel.namelist()
@@ -324,7 +324,9 @@ def list_requirements(wheel: zipfile.ZipFile, extra: str = "") -> dict[str, Requ
     wanted = [
         r for r in found if (not extra and r.marker is None) or (extra and r.marker and r.marker.evaluate({"extra": extra}))
     ]
-    return {requirement.name: requirement for requirement in wanted}
+    own = {name for r in wanted if r.name == "hydra-vertex-sweeper" for name in r.extras}
+    others = {requirement.name: requirement for requirement in wanted if requirement.name != "hydra-vertex-sweeper"}
+    return others | {name: found for extra in own for name, found in list_requirements(wheel, extra).items()}
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from tests.support import App, app_in
+from vertex_sweeper.atomic_files import write_text
 from vertex_sweeper.errors import InvalidSweep, MissingExtra
 from vertex_sweeper.plan.composition import check_compositions
-from vertex_sweeper.results import tables as files
 from vertex_sweeper.services.opening import open_service, place_of
 from vertex_sweeper.settings import Backend, Settings, VertexSettings
 from vertex_sweeper.space.overrides import EntryReader
@@ -509,7 +509,7 @@ def test_a_sweep_directory_that_cannot_be_used_is_refused(tmp_path: Path, taken:
 
     directory = tmp_path / "sweep"
     if taken == "holds a job":
-        files.write_text(directory / "job.json", "{}")
+        write_text(directory / "job.json", "{}")
     else:
         directory.write_text("")
     with pytest.raises(SweepDirectoryError, match=r"hydra\.sweep\.dir"):

@@ -179,10 +179,10 @@ def reopen_service(address: Address, directory: Path, *, join: bool = False) -> 
 
 def _reopen_local(directory: Path, *, join: bool) -> Opened:
     from vertex_sweeper.services.local.records.records import job_ids
-    from vertex_sweeper.services.local.records.viewer import Onlooker
+    from vertex_sweeper.services.local.records.viewer import Viewer
 
     records = directory / RECORDS
-    onlooker = Onlooker(records)
+    viewer = Viewer(records)
     count = len(job_ids(records))
     if not count:
         raise JobNotFound(
@@ -191,18 +191,18 @@ def _reopen_local(directory: Path, *, join: bool) -> Opened:
         )
     if count > 1:
         raise SweepDirectoryError(f"{records} has {count} jobs, and a sweep has one: take the folders of others away")
-    (name,) = onlooker.names()
-    abandoned = onlooker.abandoned(name)
+    (name,) = viewer.names()
+    abandoned = viewer.abandoned(name)
     if not abandoned or not join:
-        return Opened(onlooker, onlooker.find, onlooker.waiting(name), abandoned=abandoned)
-    workplace = onlooker.workplace(name)
-    if not workplace.is_dir():
-        raise SweepDirectoryError(f"the trials of {directory} work in {workplace}, which is gone: put it back, and try again")
+        return Opened(viewer, viewer.find, viewer.waiting(name), abandoned=abandoned)
+    work = viewer.trial_directory(name)
+    if not work.is_dir():
+        raise SweepDirectoryError(f"the trials of {directory} work in {work}, which is gone: put it back, and try again")
     require("optuna", extra="local", purpose="backend local")
     from vertex_sweeper.services.local import LocalService
 
     local = LocalService(lambda _: directory, records=records, describe=explain_exit)
-    return Opened(local, onlooker.find, local.wait_for_change, local.close, outlives=False, abandoned=True, go_on=local.resume)
+    return Opened(local, viewer.find, local.wait_for_change, local.close, outlives=False, abandoned=True, go_on=local.resume)
 
 
 def _open_vertex(address: Address) -> Opened:

@@ -28,7 +28,7 @@ from hydra.core.override_parser.types import (
 )
 from hydra.errors import HydraException
 
-from vertex_sweeper.near import near
+from vertex_sweeper.messages import did_you_mean
 from vertex_sweeper_runtime.contract import Kind, Number, Scale, ServiceValue
 
 MOST_DISCRETE_VALUES = 1000
@@ -166,7 +166,9 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.-]+")
 
 def _scale(tags: set[str]) -> Scale | None:
     for tag in sorted(tags - {*TAGS, CATEGORICAL_TAG}):
-        raise ValueError(f"unknown tag {tag!r}{near(tag, [*TAGS, CATEGORICAL_TAG])}: use log, reverse_log or categorical")
+        raise ValueError(
+            f"unknown tag {tag!r}{did_you_mean(tag, [*TAGS, CATEGORICAL_TAG])}: use log, reverse_log or categorical"
+        )
     scales = [scale for tag, scale in TAGS.items() if tag in tags]
     if len(scales) > 1 or (scales and CATEGORICAL_TAG in tags):
         raise ValueError(f"the tags {', '.join(sorted(tags))} exclude each other: keep one")

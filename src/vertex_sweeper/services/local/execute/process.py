@@ -13,14 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from vertex_sweeper.services.local.execute import guard
+from vertex_sweeper.services.local.execute import reaper
 from vertex_sweeper.services.local.execute.environment import MARK_PREFIX
 
 log = logging.getLogger(__name__)
 
 
 class Nursery:
-    """Starts children, and makes sure that none outlives this process: one for a service, with one guardian.
+    """Starts children, and makes sure that none outlives this process: one for a service, with one reaper.
 
     A child is marked by an environment variable, which its descendants inherit, so that they are found where they have left
     its process group. A descendant that also throws away its environment is out of reach, and so is every descendant that
@@ -31,12 +31,12 @@ class Nursery:
     def __init__(self) -> None:
         self.mark = MARK_PREFIX + secrets.token_hex(8)
         self._held: list[int] = []
-        self._guardian: subprocess.Popen[bytes] | None = None
+        self._reaper: subprocess.Popen[bytes] | None = None
         self._lock = threading.RLock()  # a signal's handler may close in the midst of closing
         self._closed = False
 
     def hold(self, file: int) -> None:
-        """An open file that the guardian holds, too, until nothing is left. To be said before anything is started."""
+        """An open file that the reaper holds, too, until nothing is left. To be said before anything is started."""
         self._held.append(file)
 
     def start(
@@ -64,41 +64,41 @@ class Nursery:
             OSError: It cannot be started.
             ValueError: The command or the environment holds a NUL.
         """
-        # One at a time, and never while closing: what is started is known to the guardian before anything else happens.
+        # One at a time, and never while closing: what is started is known to the reaper before anything else happens.
         with self._lock:
             if self._closed:
                 raise OSError("the local service is closed")
-            guardian = self._guardian or self._start_guardian()
-            self._guardian = guardian
+            reaper = self._reaper or self._start_reaper()
+            self._reaper = reaper
             process = _spawn(command, directory=directory, environment=environment, output=output)
             self._tell(f"start {process.pid}\n")
         return Child(process, mark=f"{self.mark}={label}\0", forget=self._forget, on_exit=on_exit)
 
     def close(self) -> None:
-        """Kills what still runs, ends the guardian, and starts nothing more. Repeatable."""
+        """Kills what still runs, ends the reaper, and starts nothing more. Repeatable."""
         with self._lock:
             self._closed = True
             self._tell("quit\n")
-            guardian, self._guardian = self._guardian, None
-            if guardian is not None:
-                guardian.communicate()
+            reaper, self._reaper = self._reaper, None
+            if reaper is not None:
+                reaper.communicate()
 
     def _forget(self, group: int) -> None:
         with self._lock:
             self._tell(f"end {group}\n")
 
     def _tell(self, line: str) -> None:
-        if self._guardian is None or self._guardian.stdin is None:
+        if self._reaper is None or self._reaper.stdin is None:
             return
         try:
-            self._guardian.stdin.write(line.encode())
+            self._reaper.stdin.write(line.encode())
         except OSError:
-            log.warning("The guardian of the local trials is gone: should this process be killed, they will go on.")
+            log.warning("The reaper of the local trials is gone: should this process be killed, they will go on.")
 
-    def _start_guardian(self) -> subprocess.Popen[bytes]:
+    def _start_reaper(self) -> subprocess.Popen[bytes]:
         # Both ends of the pipe are closed in every other child: Python makes them non-inheritable.
         return subprocess.Popen(  # noqa: S603 - our own file
-            [sys.executable, "-I", "-S", guard.__file__, self.mark],
+            [sys.executable, "-I", "-S", reaper.__file__, self.mark],
             cwd="/",
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -138,7 +138,7 @@ class Child:
         """SIGKILL to the process and its group, at once. Descendants elsewhere are killed when the process has ended."""
         with self._lock:
             if not self._reaped:
-                guard.kill_group(self._process.pid)
+                reaper.kill_group(self._process.pid)
 
     def _wait(self) -> None:
         if hasattr(os, "waitid"):
@@ -158,8 +158,8 @@ class Child:
         return code
 
     def _end_descendants(self) -> None:
-        guard.kill_group(self._process.pid)
-        guard.kill_marked(self._mark)
+        reaper.kill_group(self._process.pid)
+        reaper.kill_marked(self._mark)
         self._forget(self._process.pid)
 
 

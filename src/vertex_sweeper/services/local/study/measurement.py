@@ -107,7 +107,7 @@ class MetricFile:
         self._read(thorough=True)
         return list(self._series.measurements)
 
-    def look(self) -> Sequence[Measurement]:
+    def read_new(self) -> Sequence[Measurement]:
         """The same, for whoever asks often: what is new is read, when the file seems to have changed."""
         try:
             status = self._path.stat()
