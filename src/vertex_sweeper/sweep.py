@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from vertex_sweeper.errors import InvalidJob, SweepError
 from vertex_sweeper.job import in_our_words
-from vertex_sweeper.messages import printable
+from vertex_sweeper.messages import attach_command, printable
 from vertex_sweeper.plan.composition import trial_folder
 from vertex_sweeper.plan.dry_run import dry_run_text
 from vertex_sweeper.plan.own_settings import unused_to_attach, valid_settings
@@ -36,7 +36,7 @@ from vertex_sweeper.run.interrupt import EXIT_CODE, Interrupt, ending
 from vertex_sweeper.run.interruptible import interruptible
 from vertex_sweeper.run.submit import submit
 from vertex_sweeper.services.opening import check_job, open_service
-from vertex_sweeper.terminal import next_steps as hints
+from vertex_sweeper.terminal import next_steps
 
 log = logging.getLogger(__name__)
 
@@ -88,9 +88,9 @@ def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
         opened = interruptible(opened, interrupt)
         with ending(interrupt, opened.kill):
             job = submit(opened, address.parent, plan.job, directory=directory, pause=partial(interrupt.pause, opened.wait))
-        hints.announce(address, job, directory)
+        next_steps.announce(address, job, directory)
         if not plan.settings.wait:
-            log.info("not waiting for its end; come back with `%s`", hints.attach_command(directory))
+            log.info("not waiting for its end; come back with `%s`", attach_command(directory))
             return read_outcome(job, plan.contract)
         output = output_of(address, plan.job, directory)
         task = Task(

@@ -12,9 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from vertex_sweeper.atomic_files import write_text
 from vertex_sweeper.emulator.loopback import loopback_address
 from vertex_sweeper.errors import ServiceError
-from vertex_sweeper.results.tables import write_text
 from vertex_sweeper.services.local import LocalService
 from vertex_sweeper.services.opening import require
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from vertex_sweeper.api import specification
 from vertex_sweeper.errors import JobNotFound, JobsTaken, ServiceError, SweepDirectoryError
-from vertex_sweeper.messages import printable
+from vertex_sweeper.messages import attach_command, printable
 from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.results.outcome import Outcome
 from vertex_sweeper.run.follow import Task, folder_in, follow_to_end, output_of
@@ -33,7 +33,7 @@ from vertex_sweeper.services.opening import (
 )
 from vertex_sweeper.services.vertex.names import JobName, parse_parent
 from vertex_sweeper.settings import OnInterrupt
-from vertex_sweeper.terminal import next_steps as hints
+from vertex_sweeper.terminal import next_steps
 from vertex_sweeper_runtime import contract
 from vertex_sweeper_runtime.errors import ContractError
 
@@ -108,13 +108,13 @@ def prepare(
     except ServiceError as error:
         if not error.transient:
             raise
-        again = hints.attach_command(target.directory or str(target.name))
+        again = attach_command(target.directory or str(target.name))
         raise ServiceError(f"{error}; come back later with `{again}`", code=error.code, acted=False, transient=True) from error
     agreed = contract_of(job)
     directory = (target.directory or directory or Path("multirun") / JobName.parse(name).id).absolute()
     output = output_of(target.address, job, directory)
     sweep_directory.adopt(directory, target.address, {**specification(job), "name": name})
-    hints.announce(target.address, job, directory)
+    next_steps.announce(target.address, job, directory)
     return Task(
         opened=opened,
         address=target.address,

@@ -15,11 +15,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from vertex_sweeper.api import Job, JobState
+from vertex_sweeper.atomic_files import write_text
 from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError, SweepFailed
 from vertex_sweeper.job import output_prefix
-from vertex_sweeper.messages import printable
-from vertex_sweeper.results import sweep_directory
-from vertex_sweeper.results import tables as files
+from vertex_sweeper.messages import attach_command, cancel_command, printable
+from vertex_sweeper.results import sweep_directory, tables
 from vertex_sweeper.results.outcome import Outcome, OutcomeReader, Trial
 from vertex_sweeper.results.rerun import Rerun, rerun_of
 from vertex_sweeper.run.interrupt import EXIT_CODE, Interrupt, Reaction, react, terminal
@@ -28,8 +28,7 @@ from vertex_sweeper.run.watch import Watch, ended
 from vertex_sweeper.services.opening import Address, Opened
 from vertex_sweeper.services.vertex.names import JobName
 from vertex_sweeper.settings import Backend, OnInterrupt
-from vertex_sweeper.terminal import lines as progress
-from vertex_sweeper.terminal import next_steps as hints
+from vertex_sweeper.terminal import lines, next_steps
 from vertex_sweeper.terminal.live_table import Screen, screen_of_terminal
 from vertex_sweeper_runtime.contract import Contract
 
@@ -83,8 +82,8 @@ def follow(task: Task, interrupt: Interrupt, *, wait: bool = True) -> Outcome:
         raise _lost(error, task, deleted=watch.seen and isinstance(error, JobNotFound)) from error
     if job is None or not ended(job):
         stays = "goes on without this process; come back" if task.opened.goes_on else "waits for somebody who runs it; go on"
-        log.info("the job %s with `%s`", stays, hints.attach_command(task.directory))
-        log.info("or end it with `%s`", hints.cancel_command(task.directory))
+        log.info("the job %s with `%s`", stays, attach_command(task.directory))
+        log.info("or end it with `%s`", cancel_command(task.directory))
     reporter.leave_results()
     return reporter.outcome
 
@@ -132,10 +131,10 @@ class Reporter:
             self._reported.add(trial.number)
             so_far = replace(self.outcome, trials=(*self._best, trial))
             self._best = (so_far.best,) if so_far.best is not None else ()
-            log.info(progress.trial_line(trial, so_far, ended=len(self._reported)))
+            log.info(lines.trial_line(trial, so_far, ended=len(self._reported)))
             self._show_tail(trial)
         if self._screen is not None and not ended(job):
-            self._screen.draw(progress.table_lines(self.outcome, now=datetime.now(timezone.utc)))
+            self._screen.draw(lines.table_lines(self.outcome, now=datetime.now(timezone.utc)))
 
     def why_to_cancel(self) -> str:
         """Why the job that was last seen should not go on, and what that saves; nothing as long as it should."""
@@ -155,7 +154,7 @@ class Reporter:
         except SweepDirectoryError:
             raise
         except OSError as error:
-            for line in [*self._failures(), *progress.overview_lines(self.outcome)]:
+            for line in [*self._failures(), *lines.overview_lines(self.outcome)]:
                 log.info(line)
             raise _unwritten(error, self._task) from error
         for line in [*self._failures(), *summary]:
@@ -164,10 +163,10 @@ class Reporter:
     def _keep_table(self) -> None:
         """A disk that is full does not end the watch: it may have room again when all has ended."""
         try:
-            files.write_text(self._task.directory / files.TRIALS, files.trials_table(self.outcome))
+            write_text(self._task.directory / tables.TRIALS, tables.trials_table(self.outcome))
         except OSError as error:
             log.warning(
-                "%s cannot be written (%s); the watch goes on", printable(self._task.directory / files.TRIALS), error.strerror
+                "%s cannot be written (%s); the watch goes on", printable(self._task.directory / tables.TRIALS), error.strerror
             )
 
     def _write(self, job: Job) -> list[str]:
@@ -176,10 +175,10 @@ class Reporter:
         again = self._rerun(job)
         config, command = ("", "") if again is None else (again.config, again.command)
         folder = None if outcome.best is None else task.folder(outcome.best)
-        written = files.write_results(task.directory, outcome, best_config=config or None, folder=folder)
+        written = tables.write_results(task.directory, outcome, best_config=config or None, folder=folder)
         sweep_directory.write_state(task.directory, task.address, job, error=outcome.error)
         waits = not ended(job) and not task.opened.goes_on
-        return progress.summary_lines(outcome, task.directory, written, again=command, waits=waits)
+        return lines.summary_lines(outcome, task.directory, written, again=command, waits=waits)
 
     def _rerun(self, job: Job) -> Rerun | None:
         """How the best trial is run again, as long as there is one whose overrides can be told."""
@@ -192,8 +191,8 @@ class Reporter:
 
     def _show_tail(self, trial: Trial) -> None:
         task = self._task
-        output = hints.log_file(task.address, task.name, trial, task.directory) if trial.reason else None
-        tail = progress.log_tail(output) if output is not None and self._tails < MOST_TAILS else []
+        output = next_steps.log_file(task.address, task.name, trial, task.directory) if trial.reason else None
+        tail = lines.log_tail(output) if output is not None and self._tails < MOST_TAILS else []
         if not tail or self.outcome.state in (JobState.CANCELLING, JobState.CANCELLED):
             return
         self._tails += 1
@@ -202,8 +201,8 @@ class Reporter:
 
     def _failures(self) -> list[str]:
         task = self._task
-        return progress.failure_lines(
-            self.outcome, lambda trial: hints.log_command(task.address, task.name, trial, task.directory)
+        return lines.failure_lines(
+            self.outcome, lambda trial: next_steps.log_command(task.address, task.name, trial, task.directory)
         )
 
 
@@ -247,17 +246,14 @@ def _react(task: Task, interrupt: Interrupt, screen: Screen | None) -> Reaction:
 def _unwritten(error: OSError, task: Task) -> SweepDirectoryError:
     return SweepDirectoryError(
         f"the results cannot be written into {task.directory} ({error.strerror}): make room, and have them written with "
-        f"`{hints.attach_command(task.directory)}`"
+        f"`{attach_command(task.directory)}`"
     )
 
 
 def _lost(error: ServiceError, task: Task, *, deleted: bool) -> ServiceError:
     if deleted:
         return JobNotFound(f"{error}; what was seen of it is in {task.directory}", code=error.code)
-    line = (
-        f"{error}; {_back(task)} with `{hints.attach_command(task.directory)}`, or end it with "
-        f"`{hints.cancel_command(task.directory)}`"
-    )
+    line = f"{error}; {_back(task)} with `{attach_command(task.directory)}`, or end it with `{cancel_command(task.directory)}`"
     return ServiceError(line, code=error.code, acted=error.acted, transient=error.transient)
 
 

@@ -16,9 +16,9 @@ from typing import Final
 from vertex_sweeper.api import Job
 from vertex_sweeper.errors import InvalidJob, ServiceError, SweepDirectoryError
 from vertex_sweeper.job import SWEEP_LABEL, in_our_words
+from vertex_sweeper.messages import attach_command, cancel_command
 from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.services.opening import Opened
-from vertex_sweeper.terminal.next_steps import attach_command, cancel_command
 
 log = logging.getLogger(__name__)
 

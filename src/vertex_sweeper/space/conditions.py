@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.near import near
+from vertex_sweeper.messages import did_you_mean
 from vertex_sweeper.space.expressions import Domain, Element, domain_of, holds_sweep
 from vertex_sweeper.space.overrides import CONDITIONAL, Entry, When
 from vertex_sweeper_runtime.contract import Condition, Kind, ServiceValue
@@ -91,7 +91,7 @@ def _parent(child: Node, by_key: Mapping[str, Sequence[Node]]) -> Node:
     *outer, innermost = child.entry.when
     candidates = list(by_key.get(innermost.key, ()))
     if not candidates:
-        known = near(innermost.key, by_key)
+        known = did_you_mean(innermost.key, by_key)
         raise ValueError(f"{innermost.key} is not swept{known}: a condition needs a parent among the parameters")
     if outer:
         # Conditions form a tree: two parents that do not stand one under the other cannot both be asked.
@@ -122,7 +122,7 @@ def _values(parent: Node, when: When) -> tuple[ServiceValue, ...]:
         elif text in texts:
             values.append(domain.values[texts.index(text)])
         else:
-            meant, all_of_them = near(text, texts), ", ".join(texts)
+            meant, all_of_them = did_you_mean(text, texts), ", ".join(texts)
             raise ValueError(f"{when.key} never is {text or 'empty'}{meant}: it is {all_of_them}")
     return tuple(values)
 

@@ -52,8 +52,8 @@ def test_only_a_suggester_imports_optuna_and_nothing_imports_the_suites_for_othe
 
 
 @pytest.mark.parametrize("path", sorted((ENGINE / "emulator").glob("*.py")), ids=named)
-def test_the_emulator_knows_neither_a_sweeps_plan_nor_its_run_nor_the_terminal(path: Path) -> None:
-    strangers = [f"vertex_sweeper.{room}" for room in ("plan", "run", "terminal", "cli", "sweep", "settings", "space")]
+def test_the_emulator_knows_neither_a_sweeps_plan_nor_its_results_nor_the_terminal(path: Path) -> None:
+    strangers = [f"vertex_sweeper.{room}" for room in ("plan", "results", "run", "terminal", "cli", "sweep", "space")]
     assert [module for module, _ in list_imports(path) if belongs(module, *strangers)] == []
 
 

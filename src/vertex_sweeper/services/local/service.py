@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Any, Final
 
 from vertex_sweeper.api import Job
+from vertex_sweeper.atomic_files import make_folder
 from vertex_sweeper.errors import JobNotFound, ServiceError
-from vertex_sweeper.results.tables import make_folder
 from vertex_sweeper.services.local.execute.environment import JobSetup, provide_interpreter
 from vertex_sweeper.services.local.execute.executor import Executor
 from vertex_sweeper.services.local.execute.flag_rendering import PLAIN, Rendering

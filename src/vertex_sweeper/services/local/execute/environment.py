@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from vertex_sweeper.results.tables import make_folder, write_text
+from vertex_sweeper.atomic_files import make_folder, write_text
 from vertex_sweeper_runtime.trial_environment import OWN_PREFIX, RANKS, SIZES, SWEEP_DIRECTORY
 
 MARK_PREFIX: Final = f"{OWN_PREFIX}MARK_"

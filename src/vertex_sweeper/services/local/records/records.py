@@ -15,10 +15,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from vertex_sweeper.atomic_files import make_folder, write_text
 from vertex_sweeper.errors import JobsTaken, ServiceError
 from vertex_sweeper.job.field_types import check_job_shape
 from vertex_sweeper.messages import printable
-from vertex_sweeper.results.tables import make_folder, write_text
 from vertex_sweeper.services.local.execute import reaper
 from vertex_sweeper.services.local.parameter_tree import ParameterSpec, read_parameter_specs
 from vertex_sweeper.services.local.records.lock_owner import LockOwner
