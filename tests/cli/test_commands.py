@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.services.local.gate import wait_for, wait_for_end
 from tests.support import app_in
 from vertex_sweeper.cli.main import main
 from vertex_sweeper.errors import SweepDirectoryError
@@ -28,6 +27,7 @@ from vertex_sweeper.run.submit import submit
 from vertex_sweeper.services.local import LocalService
 from vertex_sweeper.services.opening import LOCAL_PARENT, Address, open_service, reopen_service
 from vertex_sweeper.settings import Backend, OnInterrupt
+from vertex_sweeper.testing.gate import wait_for, wait_for_end
 
 pytest.importorskip("optuna", reason="backend local needs the extra [local]")
 
