@@ -159,6 +159,14 @@ def test_one_adapter_names_what_is_private_in_hydra_and_omegaconf(path: Path) ->
     assert read <= EXCEPTIONS.get(path, set())
 
 
+@pytest.mark.parametrize("path", sorted(ENGINE.rglob("*.py")), ids=named)
+def test_the_parts_of_a_key_are_read_in_one_module(path: Path) -> None:
+    """Where `+a@b` ends and begins is decided once: two readings of a key once differed."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    read = [ast.unparse(call) for call in calls if re.search(r"\.(lstrip\('\+~?|partition\('@)", ast.unparse(call))]
+    assert path == ENGINE / "space" / "key_paths.py" or read == []
+
+
 @pytest.mark.parametrize(
     "path",
     [ENGINE / "space" / "search_space.py", ENGINE / "results" / "outcome.py", *sorted((ENGINE / "job").glob("*.py"))],
