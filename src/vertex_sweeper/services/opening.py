@@ -14,7 +14,6 @@ from typing import Final
 from vertex_sweeper.api import Job, Service
 from vertex_sweeper.errors import InvalidSweep, JobNotFound, MissingExtra, SweepDirectoryError
 from vertex_sweeper.job.field_types import find_not_json, find_wrong_types
-from vertex_sweeper.results.failure_reason import explain_exit
 from vertex_sweeper.services.vertex.connection import EMULATOR
 from vertex_sweeper.services.vertex.endpoint import PLAIN, Endpoint
 from vertex_sweeper.services.vertex.names import format_parent, parse_parent
@@ -163,6 +162,7 @@ def open_service(address: Address, directory: Path, *, seed: int | None = None) 
         return _open_vertex(address)
     require("optuna", extra="local", purpose="backend local")
     from vertex_sweeper.services.local import LocalService
+    from vertex_sweeper.services.local.failure_reason import explain_exit
 
     local = LocalService(lambda _: directory, seed=seed, records=directory / RECORDS, describe=explain_exit)
     return Opened(local, lambda *_: [], local.wait_for_change, local.close, outlives=False)
@@ -200,6 +200,7 @@ def _reopen_local(directory: Path, *, join: bool) -> Opened:
         raise SweepDirectoryError(f"the trials of {directory} work in {workplace}, which is gone: put it back, and try again")
     require("optuna", extra="local", purpose="backend local")
     from vertex_sweeper.services.local import LocalService
+    from vertex_sweeper.services.local.failure_reason import explain_exit
 
     local = LocalService(lambda _: directory, records=records, describe=explain_exit)
     return Opened(local, onlooker.find, local.wait_for_change, local.close, outlives=False, abandoned=True, go_on=local.resume)
