@@ -22,6 +22,7 @@ from vertex_sweeper.cli.main import main
 from vertex_sweeper.errors import SweepDirectoryError
 from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper.results import sweep_directory
+from vertex_sweeper.run.attach import go_on
 from vertex_sweeper.run.submit import submit
 from vertex_sweeper.run.target import read_target
 from vertex_sweeper.services.local import LocalService
@@ -345,7 +346,7 @@ def test_who_comes_second_follows_the_first(killed: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(
         "vertex_sweeper.run.target.reopen_service", lambda *_, join: late if join else reopen_service(target.address, killed)
     )
-    outcome = attach.go_on(target, None, on_interrupt=OnInterrupt.DETACH)
+    outcome = go_on(target, None, on_interrupt=OnInterrupt.DETACH)
     assert [trial.state.name for trial in outcome.trials if trial.state] == ["SUCCEEDED", "INFEASIBLE", "SUCCEEDED"]
     assert wait_for_end(first, name)["state"] == "JOB_STATE_SUCCEEDED"
     first.close()
