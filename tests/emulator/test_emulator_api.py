@@ -1,4 +1,4 @@
-"""What Google's generated client meets: lists, deletion, refusals. How jobs run is in `tests/services/behaviour`."""
+"""What Google's generated client meets: lists, deletion, errors. How jobs run is in `tests/services/behaviour`."""
 
 from __future__ import annotations
 

@@ -58,8 +58,8 @@ def test_a_sweep_whose_service_is_killed_and_comes_back_goes_on_to_its_end(
                 yield
                 time.sleep(0.1)  # the client tries to connect again when it thinks fit
 
-        news = happenings()
-        opened = Opened(service, service.find, lambda _: next(news))
+        events = happenings()
+        opened = Opened(service, service.find, lambda _: next(events))
         address = Address(Backend.VERTEX, PARENT, f"http://{ready['address']}")
         claim(directory, address, plan.job, config="")
         name = submit(opened, PARENT, plan.job, directory=directory, pause=lambda _: True)["name"]

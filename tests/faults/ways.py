@@ -63,7 +63,7 @@ _numbers = itertools.count(1)
 class Road:
     """One sweep in a directory and in a project of its own.
 
-    Its pauses are written down and not made; waiting for news of the job is waiting for what the test needs to be true.
+    Its pauses are written down and not made; waiting for changes of the job is waiting for what the test needs to be true.
 
     Args:
         plan: of a sweep of `batch=16,32`, each once.

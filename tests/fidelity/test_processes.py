@@ -19,7 +19,7 @@ from vertex_sweeper import job as spec
 from vertex_sweeper.api import JobState
 from vertex_sweeper.services.local import LocalService
 from vertex_sweeper.services.local.execute.flag_rendering import HostileRendering
-from vertex_sweeper.services.local.suggest.parameter_tree import Choice, walk
+from vertex_sweeper.services.local.parameter_tree import Choice, walk
 from vertex_sweeper.settings import Algorithm, Settings
 from vertex_sweeper.space.search_space import SearchSpace
 
@@ -83,10 +83,10 @@ def ran(job: dict[str, Any], folder: Path, seed: int) -> dict[str, Any]:
 
 def choices_of(sweep: Sweep, trial: dict[str, Any]) -> dict[str, Choice]:
     """What the service says it chose, by parameter id."""
-    nodes = {node.id: node for node in walk(sweep.nodes)}
+    parameters = {parameter.id: parameter for parameter in walk(sweep.parameters)}
     chosen = {entry["parameterId"]: entry["value"] for entry in trial["parameters"]}
-    whole = {id: int(value) if nodes[id].kind.value == "INTEGER" else value for id, value in chosen.items()}
-    return {id: Choice(nodes[id], value) for id, value in whole.items()}
+    whole = {id: int(value) if parameters[id].kind.value == "INTEGER" else value for id, value in chosen.items()}
+    return {id: Choice(parameters[id], value) for id, value in whole.items()}
 
 
 def logs(folder: Path) -> list[str]:

@@ -14,8 +14,8 @@ from tests.support import App, app_in
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.job.counts import count_trials
 from vertex_sweeper.job.study import build_study, grid_size
+from vertex_sweeper.services.local.parameter_tree import read_parameter_specs
 from vertex_sweeper.services.local.suggest.grid import iterate_points
-from vertex_sweeper.services.local.suggest.parameter_tree import read_nodes
 from vertex_sweeper.settings import Algorithm, Settings
 from vertex_sweeper.space.overrides import EntryReader, merge
 from vertex_sweeper.space.search_space import SearchSpace, build_space
@@ -128,7 +128,7 @@ def spaces(draw: st.DrawFn) -> SearchSpace:
 
 @given(space=spaces())
 def test_points_are_counted_as_a_grid_would_list_them(space: SearchSpace) -> None:
-    points = iterate_points(read_nodes(build_study(Settings(), space)["parameters"]))
+    points = iterate_points(read_parameter_specs(build_study(Settings(), space)["parameters"]))
     assert grid_size(space) == sum(1 for _ in points)
 
 

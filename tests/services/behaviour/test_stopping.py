@@ -51,7 +51,7 @@ class TestStoppingAtEveryDoor:
     def test_a_trial_that_falls_behind_is_stopped_counts_with_what_it_measured_and_is_no_failure(
         self, start: Start, gate: Gate
     ) -> None:
-        service = start(seed=1, look=LOOK)
+        service = start(seed=1, metric_interval=LOOK)
         name = service.create(PARENT, gate.job(most=4, parallel=2, failed=1, **MEDIAN))["name"]
         first, good = begin(gate, 2)
         first.do("report(1, acc=0.5)", "report(2, acc=0.7)", "sys.exit(0)")
@@ -73,7 +73,7 @@ class TestStoppingAtEveryDoor:
 
     def test_a_trial_is_compared_again_when_another_has_ended(self, start: Start, gate: Gate) -> None:
         looked, tell_time = watched_clock()
-        service = start(seed=1, look=LOOK, clock=tell_time)
+        service = start(seed=1, metric_interval=LOOK, clock=tell_time)
         name = service.create(PARENT, gate.job(most=2, parallel=2, **MEDIAN))["name"]
         first, second = begin(gate, 2)
         looked.clear()
@@ -86,7 +86,7 @@ class TestStoppingAtEveryDoor:
 
     def test_trials_may_be_compared_at_the_same_running_time(self, start: Start, gate: Gate) -> None:
         now = [1000.0]
-        service = start(seed=1, look=LOOK, clock=lambda: now[0])
+        service = start(seed=1, metric_interval=LOOK, clock=lambda: now[0])
         name = service.create(PARENT, gate.job(most=2, medianAutomatedStoppingSpec={"useElapsedDuration": True}))["name"]
         first = gate.next()
         now[0] = 1020.0
@@ -101,7 +101,7 @@ class TestStoppingAtEveryDoor:
         assert trials["2"]["finalMeasurement"]["elapsedDuration"] == "20s"
 
     def test_a_stopped_trial_that_ignores_it_is_killed_after_the_grace(self, start: Start, gate: Gate) -> None:
-        service = start(seed=1, look=LOOK, grace=0.1)
+        service = start(seed=1, metric_interval=LOOK, grace=0.1)
         name = service.create(PARENT, gate.job(most=2, failed=1, **MEDIAN))["name"]
         gate.next().do("report(1, acc=0.5)", "sys.exit(0)")
         (second,) = begin(gate)
@@ -110,7 +110,7 @@ class TestStoppingAtEveryDoor:
         assert (job["state"], states(job)["2"], final(job, "2")) == ("JOB_STATE_SUCCEEDED", "SUCCEEDED", 0.25)
 
     def test_a_study_without_progress_starts_no_more_trials_and_lets_running_ones_end(self, start: Start, gate: Gate) -> None:
-        service = start(seed=1, look=LOOK)
+        service = start(seed=1, metric_interval=LOOK)
         config = {"maxNumTrialsNoProgress": 1, "minNumTrials": 2}
         name = service.create(PARENT, gate.job(most=10, parallel=2, studyStoppingConfig=config))["name"]
         first, second = begin(gate, 2)
@@ -127,7 +127,7 @@ class TestStoppingAtEveryDoor:
     def test_a_study_that_stops_as_soon_as_possible_ends_its_running_trials_and_none_has_failed(
         self, start: Start, gate: Gate
     ) -> None:
-        service = start(seed=1, look=LOOK)
+        service = start(seed=1, metric_interval=LOOK)
         config = {"maxNumTrialsNoProgress": 1, "shouldStopAsap": True}
         name = service.create(PARENT, gate.job(most=10, parallel=3, failed=1, studyStoppingConfig=config))["name"]
         first, second, third = begin(gate, 3)
@@ -146,7 +146,7 @@ class TestStoppingAtEveryDoor:
 
     def test_a_study_has_no_more_trials_than_it_may_and_none_is_interrupted_for_that(self, start: Start, gate: Gate) -> None:
         looked, tell_time = watched_clock()
-        service = start(seed=1, look=LOOK, clock=tell_time)
+        service = start(seed=1, metric_interval=LOOK, clock=tell_time)
         config = {"maxNumTrials": 3, "shouldStopAsap": True}
         name = service.create(PARENT, gate.job(most=10, parallel=2, studyStoppingConfig=config))["name"]
         first, *others = begin(gate, 2)
@@ -163,7 +163,7 @@ class TestStoppingAtEveryDoor:
 
     def test_a_study_whose_time_is_over_ends(self, start: Start, gate: Gate) -> None:
         now = [1000.0]
-        service = start(seed=1, look=LOOK, clock=lambda: now[0])
+        service = start(seed=1, metric_interval=LOOK, clock=lambda: now[0])
         config: dict[str, Any] = {"maximumRuntimeConstraint": {"maxDuration": "3600s"}}
         patient = service.create(PARENT, gate.job(most=9, studyStoppingConfig=config))["name"]
         (first,) = begin(gate)

@@ -179,7 +179,7 @@ def wait_for_end(service: Watched, name: str) -> Job:
 
 
 def run_gated(service: Watched, gate: Gate, job: dict[str, Any], *endings: str) -> dict[str, Any]:
-    """Runs a job with one slot whose trials end as told; returns the ended job."""
+    """Runs a job whose trials run one by one and end as told; returns the ended job."""
     name = service.create(PARENT, job)["name"]
     for ending in endings:
         gate.next().do(*ending.split("; "))

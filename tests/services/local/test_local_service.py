@@ -14,7 +14,7 @@ from tests.services.local.gate import PARENT, PATIENCE, Gate, run_gated, wait_fo
 from vertex_sweeper.errors import ServiceError
 from vertex_sweeper.services.local import LocalService
 from vertex_sweeper.services.local.execute.flag_rendering import PLAIN
-from vertex_sweeper.services.local.suggest.parameter_tree import Choice
+from vertex_sweeper.services.local.parameter_tree import Choice
 
 Start = Callable[..., LocalService]
 

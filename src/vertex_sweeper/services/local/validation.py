@@ -11,9 +11,7 @@ from typing import Any, Final
 from vertex_sweeper.api import MOST_LABELS, broken_label_rules
 from vertex_sweeper.errors import InvalidJob
 from vertex_sweeper.job.field_types import find_not_json, find_wrong_types
-from vertex_sweeper.services.local.study import study_stopping
-from vertex_sweeper.services.local.study.early_stopping import RULES
-from vertex_sweeper.services.local.suggest.parameter_tree import (
+from vertex_sweeper.services.local.parameter_tree import (
     MATCH_TOLERANCE,
     PARENT_FIELDS,
     SPEC_FIELDS,
@@ -21,6 +19,8 @@ from vertex_sweeper.services.local.suggest.parameter_tree import (
     matches,
     read_values,
 )
+from vertex_sweeper.services.local.study import study_stopping
+from vertex_sweeper.services.local.study.early_stopping import RULES
 from vertex_sweeper.services.local.worker_pools import Mistake, find_trial_job_mistakes
 from vertex_sweeper_runtime.contract import Kind, ServiceValue
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Protocol
 
-from vertex_sweeper.services.local.suggest.parameter_tree import Choice
+from vertex_sweeper.services.local.parameter_tree import Choice
 from vertex_sweeper_runtime.contract import Kind, Scale, ServiceValue
 
 _ROUND_OFF: Final = 1e-12
@@ -34,7 +34,7 @@ class PlainRendering:
 
     def render(self, choices: Sequence[Choice], args: Sequence[str]) -> list[str]:
         """`args`, then `--id=value` for every choice."""
-        return [*args, *(f"--{choice.domain.id}={_plain(choice)}" for choice in choices)]
+        return [*args, *(f"--{choice.parameter.id}={_plain(choice)}" for choice in choices)]
 
 
 PLAIN: Final = PlainRendering()
@@ -52,7 +52,7 @@ class HostileRendering:
 
     def render(self, choices: Sequence[Choice], args: Sequence[str]) -> list[str]:
         """The same choices and args in some order and spelling, which depends on the seed and on them."""
-        content = [(choice.domain.id, choice.value) for choice in choices]
+        content = [(choice.parameter.id, choice.value) for choice in choices]
         dice = random.Random(repr((self.seed, content, list(args))))  # noqa: S311 - variety, not secrecy
         flags = [_flag(choice, dice) for choice in dice.sample(list(choices), len(choices))]
         # Before, behind, or around the arguments; never among them: one of them may belong to the one before it.
@@ -63,22 +63,22 @@ class HostileRendering:
 
 
 def _plain(choice: Choice) -> str:
-    if choice.domain.kind in (Kind.DOUBLE, Kind.DISCRETE):
+    if choice.parameter.kind in (Kind.DOUBLE, Kind.DISCRETE):
         return repr(float(choice.value))
     return str(choice.value)
 
 
 def _flag(choice: Choice, dice: random.Random) -> list[str]:
     text = _spell(choice, dice)
-    one_token = [f"--{choice.domain.id}={text}"]
-    return dice.choice((one_token, [f"--{choice.domain.id}", text]))
+    one_token = [f"--{choice.parameter.id}={text}"]
+    return dice.choice((one_token, [f"--{choice.parameter.id}", text]))
 
 
 def _spell(choice: Choice, dice: random.Random) -> str:
     value = choice.value
     if isinstance(value, str):
         return value
-    if choice.domain.kind is Kind.INTEGER and abs(value) >= _EXACT:
+    if choice.parameter.kind is Kind.INTEGER and abs(value) >= _EXACT:
         return str(value)  # as a float it would be another number
     number = float(_perturb(choice, dice))
     spellings = [repr(number), _scientific(number, sign="+"), _scientific(number, sign=""), format(Decimal(repr(number)), "f")]
@@ -92,7 +92,7 @@ def _scientific(number: float, *, sign: str) -> str:
 
 
 def _perturb(choice: Choice, dice: random.Random) -> ServiceValue:
-    domain, value = choice.domain, choice.value
+    domain, value = choice.parameter, choice.value
     size = abs(float(value))
     if domain.kind is Kind.DOUBLE and domain.scale is not Scale.LOG:
         size = max(size, float(domain.high) / 2 - float(domain.low) / 2)
