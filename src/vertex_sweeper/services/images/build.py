@@ -21,7 +21,7 @@ from vertex_sweeper.services.images.builder import (
     find_builder,
 )
 from vertex_sweeper.services.images.image_name import ImageName
-from vertex_sweeper.services.images.registry import find_digest, login_command
+from vertex_sweeper.services.images.registry import RegistryError, find_digest, login_command
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def build_image(recipe: Recipe, *, token: str | None = None, builder: Builder | 
     Raises:
         SweepError: No program can build, the build failed, or the registry refuses. Nothing else was begun.
     """
-    digest = find_digest(recipe.image, token=token)
+    digest = _find(recipe.image, token)
     if digest:
         log.info("%s is there: nothing is built", recipe.image)
         return recipe.image.pinned(digest)
@@ -66,10 +66,27 @@ def build_image(recipe: Recipe, *, token: str | None = None, builder: Builder | 
         config.write_text(cloud_build_config(recipe), encoding="utf-8")
         for command in build_commands(chosen, recipe, config=config):
             _run(command, recipe.image)
-    digest = find_digest(recipe.image, token=token)
+    digest = _find(recipe.image, token)
     if digest is None:
         raise SweepError(f"{chosen.value} has pushed {recipe.image}, and the registry does not have it: try again")
     return recipe.image.pinned(digest)
+
+
+def _find(image: ImageName, token: str | None) -> str | None:
+    try:
+        return find_digest(image, token=token)
+    except RegistryError as error:
+        if not error.denied:
+            raise
+        google = f"you need roles/artifactregistry.writer there: `{_GRANT}`"
+        others = "Vertex pulls from Artifact Registry, and from registries that want no login"
+        raise SweepError(f"{error}: {google if image.google else others}") from error
+
+
+_GRANT: Final = (
+    "gcloud artifacts repositories add-iam-policy-binding REPOSITORY --location=REGION --member=user:YOU "
+    "--role=roles/artifactregistry.writer"
+)
 
 
 def _run(command: Sequence[str], image: ImageName, *, say: Callable[[str], None] | None = None) -> None:
