@@ -17,6 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.override_parser.types import Override, RangeSweep
+from omegaconf import AnyNode, DictConfig, ListConfig, OmegaConf
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -111,6 +114,51 @@ def test_google_is_imported_behind_the_vertex_service_and_the_emulator_only(path
 def test_the_suggestion_library_is_imported_by_one_module() -> None:
     importers = [named(path) for path in MODULES if any(belongs(module, "optuna") for module, _ in list_imports(path))]
     assert len(importers) <= 1, importers
+
+
+INSIDES = {ENGINE / "space" / "hydra_api.py", ENGINE / "space" / "omegaconf_api.py"}
+INSIDES_MODULES = (
+    "hydra._internal",
+    "hydra.core.override_parser",
+    "hydra.core.default_element",
+    "omegaconf._",
+    "omegaconf.base",
+)
+EXCEPTIONS = {
+    RUNTIME / "fingerprint.py": {"_get_node", "_value"},
+    RUNTIME / "metric_callback.py": {"_return_value"},
+    PLUGIN / "config.py": {"_set_value", "_get_parent", "_deepcopy_impl"},
+}
+"""What the runtime and the plugin use, which cannot import the engine: `tests/space/test_hydra_api.py` tries it."""
+
+
+def list_insides() -> set[str]:
+    """The private names of Hydra's and OmegaConf's classes, and what only some versions of Hydra have."""
+    classes = [ConfigLoaderImpl, Override, RangeSweep, DictConfig, ListConfig, AnyNode, OmegaConf]
+    private = {name for cls in classes for name in dir(cls) if re.match("_[a-z]", name)}
+    version = {"get_override_aliases", "is_value_path", "transformers", "execution_whitelist", "defaults_list", "known_choices"}
+    return private | version | {"_content", "_return_value"}
+
+
+def find_attributes(tree: ast.AST) -> Iterator[str]:
+    """Yield each attribute that is read of something else than `self` or `cls`, and each string that is an attribute's name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")):
+            yield node.attr
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and ast.unparse(node.func.value) == "super()":
+            yield node.func.attr
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+@all_modules()
+def test_one_adapter_names_what_is_private_in_hydra_and_omegaconf(path: Path) -> None:
+    if path in INSIDES:
+        return
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert [module for module, _ in list_imports(path) if module.startswith(INSIDES_MODULES)] == []
+    read = set(find_attributes(tree)) & list_insides()
+    assert read <= EXCEPTIONS.get(path, set())
 
 
 @pytest.mark.parametrize(

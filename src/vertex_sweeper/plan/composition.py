@@ -246,15 +246,6 @@ def compose_or_say(compose: Compose, overrides: Sequence[str]) -> tuple[DictConf
         return None, one_line(f"{message} {cause}") or type(error).__name__
 
 
-def pinned_groups(config_loader: ConfigLoader, config: DictConfig) -> list[str]:
-    """The groups that the app's primary config itself overrides: on Hydra 1.3 such a line beats one of an added config."""
-    repository, name = getattr(config_loader, "repository", None), config.hydra.job.config_name
-    primary = repository.load_config(name) if repository is not None and name is not None else None
-    defaults = (primary.defaults_list or []) if primary is not None else []
-    pinned = [default for default in defaults if default.is_override()]
-    return [f"{default.group}@{default.package}" if default.package else default.group for default in pinned]
-
-
 def trial_folder(compose: Compose, trial: Trial, output: str) -> str | None:
     """Where under `output` a trial's Hydra output is, or None where the app makes that depend on what only the trial knew."""
     try:

@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from vertex_sweeper.job import LONGEST_CONTRACT
 from vertex_sweeper.plan.composition import Compose, compose_with
 from vertex_sweeper.settings import Drift
+from vertex_sweeper.space.hydra_api import Override, OverridesParser
 from vertex_sweeper.space.key_paths import Path as KeyPath
 from vertex_sweeper.space.key_paths import key_path, paths_set
 from vertex_sweeper_runtime import contract, fingerprint

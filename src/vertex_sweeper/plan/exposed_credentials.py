@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from vertex_sweeper.credentials import credential_at, credential_in, credentials_among, exposed_line
+from vertex_sweeper.space.hydra_api import Override, OverridesParser
 from vertex_sweeper.space.key_paths import key_path, leaves
 from vertex_sweeper.space.search_space import SearchSpace
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.space.hydra_api import OverridesParser, alias_expander
 from vertex_sweeper.space.key_paths import key_path
 from vertex_sweeper.space.overrides import Entry
 
@@ -69,11 +69,8 @@ def refuse_absolute_search_paths(config: DictConfig, *, portable: bool) -> None:
 
 def aliased(own: Sequence[Entry], config: DictConfig, config_loader: ConfigLoader) -> list[str]:
     """A mistake for each key that a trial would take for an alias. Hydra 1.4 has replaced those of the command line already."""
-    find = getattr(config_loader, "get_override_aliases", None)
-    if find is None:
-        return []
-    aliases = find(config.hydra.job.config_name)
-    read = [(entry, aliases.expand(entry.line)) for entry in own]
+    expand = alias_expander(config_loader, config.hydra.job.config_name)
+    read = [(entry, expand(entry.line)) for entry in own]
     return [
         f"{entry.key} is a key here and an alias in hydra.aliases, and a trial would read {line}: write the key that is meant, "
         f"or rename the alias ({entry.source})"

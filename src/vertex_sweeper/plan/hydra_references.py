@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vertex_sweeper.credentials import credential_in, exposed_line
 from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.space.omegaconf_api import as_written, children, dereferenced, is_interpolation, is_open, raw_value
 from vertex_sweeper.space.overrides import EntryReader
 from vertex_sweeper.space.watched_config import WatchedConfig
 from vertex_sweeper.space.written_values import Names
@@ -124,10 +125,10 @@ def _asked(config: DictConfig) -> dict[Names, str]:
         paths |= {mark.name: path for mark, path in watched.mark_leaves(node, _Kind.ASKED)}
     asked: dict[Names, str] = {}
     for key, node in list(_candidates(config)):
-        text = str(node._value())  # noqa: SLF001
+        text = str(raw_value(node))
         with watched.asking() as marks:
             try:
-                found = node._maybe_dereference_node(throw_on_resolution_failure=True)  # noqa: SLF001
+                found = dereferenced(node)
                 if isinstance(found, Container):
                     OmegaConf.to_container(found, resolve=True)
             except Exception:  # noqa: BLE001 - the trial may have what there is none of here, and go on
@@ -142,11 +143,11 @@ def _candidates(node: Any, path: Names = ()) -> Iterator[tuple[str, Any]]:
     """The config's interpolations that may lead to the two nodes, directly or by what they are put together from."""
     if path in _TEXTS:
         return
-    if node._is_interpolation():  # noqa: SLF001
-        if _MAY_LEAD_THERE.search(str(node._value())):  # noqa: SLF001
+    if is_interpolation(node):
+        if _MAY_LEAD_THERE.search(str(raw_value(node))):
             yield _name(path), node
-    elif isinstance(node, Container) and not (node._is_none() or node._is_missing()):  # noqa: SLF001
-        content = node.__dict__["_content"]
+    elif is_open(node):
+        content = children(node)
         for key, child in content.items() if isinstance(content, Mapping) else enumerate(content):
             yield from _candidates(child, (*path, key))
 
@@ -155,12 +156,10 @@ def _value(config: DictConfig, path: Names) -> Any:
     """What is written there, as plain data."""
     node: Any = config
     for key in path:
-        content = node.__dict__.get("_content")
-        if not isinstance(content, Mapping) or key not in content:
+        if not isinstance(node, DictConfig) or not is_open(node) or key not in children(node):
             return _ABSENT
-        node = content[key]
-    value = node._value()  # noqa: SLF001
-    return OmegaConf.to_container(node, resolve=False) if isinstance(value, dict | list) else value
+        node = children(node)[key]
+    return as_written(node)
 
 
 def _sayable(path: Names, value: Any) -> tuple[str, Any]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from omegaconf import Container, DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from vertex_sweeper.space.hydra_api import Override, OverridesParser
 from vertex_sweeper.space.key_paths import Path, key_path
+from vertex_sweeper.space.omegaconf_api import as_written, node_at
 from vertex_sweeper.space.overrides import COMMAND_LINE, place
 from vertex_sweeper_runtime.contract import Contract, Parameter, ServiceValue, Slot
 
@@ -86,10 +86,8 @@ class _Watched(NamedTuple):
 
 def _plain(config: DictConfig, name: str) -> Any:
     """One of the config's branches as plain data, as it was written, interpolations and all."""
-    node = config._get_node(name, validate_access=False)  # noqa: SLF001 - reading it would resolve it
-    if node is None:
-        return _Nothing
-    return OmegaConf.to_container(node, resolve=False) if _is_open(node) else node._value()  # noqa: SLF001
+    node = node_at(config, name)
+    return _Nothing if node is None else as_written(node)
 
 
 def _value_at(value: Any, path: Path) -> str | None:
@@ -104,10 +102,6 @@ def _value_at(value: Any, path: Path) -> str | None:
         else:
             value = _Nothing
     return _NOTHING if value is _Nothing else repr(value)
-
-
-def _is_open(node: Any) -> bool:
-    return isinstance(node, Container) and not (node._is_none() or node._is_missing() or node._is_interpolation())  # noqa: SLF001
 
 
 class _Nothing:

@@ -34,6 +34,7 @@ from vertex_sweeper.plan.written_space import read_space
 from vertex_sweeper.services.opening import Place, find_mistakes, place_of
 from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, Backend, Reading, Settings
 from vertex_sweeper.space.config_groups import GroupFiles
+from vertex_sweeper.space.hydra_api import overridden_groups
 from vertex_sweeper.space.search_space import SearchSpace
 from vertex_sweeper_runtime.contract import Contract
 from vertex_sweeper_runtime.trial_environment import RANKS, SIZES
@@ -139,7 +140,7 @@ def _agree(
         space,
         command=command,
         groups=[key for key in space.keys if "." not in key and files.has_group(key)],
-        pinned=composition.pinned_groups(files.config_loader, config),
+        pinned=overridden_groups(files.config_loader, config.hydra.job.config_name),
         subdir=_as_written(config.hydra.sweep, "subdir"),
     )
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hydra.conf import HydraConf
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vertex_sweeper.messages import printable
 from vertex_sweeper.results.yaml_text import yaml_text
+from vertex_sweeper.space.hydra_api import Override, OverridesParser, is_value_path
 from vertex_sweeper.space.key_paths import Path, key_path
 
 GROUP: Final = "best"
@@ -133,8 +132,7 @@ class _Parts:
 
 def _names_group(override: Override, is_group: Callable[[Override], bool]) -> bool:
     # Hydra takes a dict for a value even behind a group's name, and so Hydra 1.4 does for keys with brackets.
-    value_path = getattr(override, "is_value_path", False)
-    return not value_path and not isinstance(override.value(), dict) and is_group(override)
+    return not is_value_path(override) and not isinstance(override.value(), dict) and is_group(override)
 
 
 def _fits_hydra(path: Path, value: Mapping[str, Any]) -> bool:

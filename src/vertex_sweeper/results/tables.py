@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 from vertex_sweeper.atomic_files import make_folder, write_text
 from vertex_sweeper.results.outcome import Outcome, Trial
 from vertex_sweeper.results.yaml_text import yaml_text
+from vertex_sweeper.space.hydra_api import OverridesParser
 from vertex_sweeper_runtime.quoting import quote
 
 TRIALS: Final = "trials.csv"

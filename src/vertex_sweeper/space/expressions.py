@@ -14,21 +14,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import (
+from hydra.errors import HydraException
+
+from vertex_sweeper.messages import did_you_mean
+from vertex_sweeper.space.hydra_api import (
     Glob,
     IntervalSweep,
     Override,
+    OverridesParser,
     Quote,
     QuotedString,
     RangeSweep,
     Sweep,
-    Transformer,
     ValueType,
+    override_text,
+    range_casts,
 )
-from hydra.errors import HydraException
-
-from vertex_sweeper.messages import did_you_mean
 from vertex_sweeper_runtime.contract import Kind, Number, Scale, ServiceValue
 
 MOST_DISCRETE_VALUES = 1000
@@ -115,7 +116,7 @@ def _printed(value: Any) -> str:
         raise ValueError("a sweep inside a sweep: write all elements side by side")
     if not isinstance(value, (str, int, float, list, dict, QuotedString)) and value is not None:
         raise ValueError("only values can be elements, and a function that changes the config is none: give it one value")
-    text = Transformer.str(value)
+    text = override_text(value)
     if isinstance(value, str) and not _READ_BACK.fullmatch(text):
         try:
             OverridesParser.create().parse_override(f"x={text}")
@@ -192,9 +193,8 @@ def _interval(sweep: IntervalSweep, scale: Scale | None) -> Domain:
 
 
 def _is_whole(sweep: RangeSweep) -> bool:
-    # Hydra 1.4 keeps casts of a range beside it, 1.3 applies them to its ends.
     ends = (sweep.start, sweep.stop, sweep.step)
-    return all(type(end) is int for end in ends) and sweep.step == 1 and not getattr(sweep, "transformers", ())
+    return all(type(end) is int for end in ends) and sweep.step == 1 and not range_casts(sweep)
 
 
 def _whole_range(sweep: RangeSweep, scale: Scale | None) -> Domain | Element:

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from hydra.core.override_parser.types import Override, QuotedString
-
 from vertex_sweeper.space.conditions import excludes
 from vertex_sweeper.space.config_groups import GLOBAL, GroupFiles, Placed, SpaceFile
 from vertex_sweeper.space.expressions import Element, elements_of, merged
+from vertex_sweeper.space.hydra_api import Override, QuotedString
 from vertex_sweeper.space.key_paths import key_path, paths_set
 from vertex_sweeper.space.overrides import Entry, EntryReader, When
 from vertex_sweeper.space.written_values import Interpolated, Shape, holds_interpolation, mark_interpolated

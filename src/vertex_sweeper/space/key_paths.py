@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hydra.core.override_parser.types import Override
-from omegaconf._utils import split_key
+from vertex_sweeper.space.hydra_api import Override
+from vertex_sweeper.space.omegaconf_api import split_key
 
 Path = tuple[str, ...]
 
@@ -14,7 +14,7 @@ Path = tuple[str, ...]
 def key_path(override: Override) -> Path:
     r"""The names on the way to an override's key: `a.b[0]` and `a.b.0` are one place.
 
-    OmegaConf reads keys in one function, without a public name, which Hydra 1.4 uses too; that of its version knows `a\.b`.
+    OmegaConf reads keys in one function, which Hydra 1.4 uses too; that of its version knows `a\.b`.
     """
     return tuple(name for name in split_key(override.key_or_group) if name)
 

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from vertex_sweeper.messages import one_line, printable
 from vertex_sweeper.space.expressions import elements_of, holds_sweep
 from vertex_sweeper.space.fixed_values import fixed_value_notes, hidden_expression, text_of
+from vertex_sweeper.space.hydra_api import Override, OverridesParser, override_with_groups
 from vertex_sweeper.space.written_values import Interpolated
 
 PARAMS = "hydra.sweeper.params"
@@ -129,9 +128,7 @@ class EntryReader:
             return []
 
     def _parse(self, line: str) -> Override:
-        override = self._parser.parse_override(line)
-        override.config_loader = self._config_loader  # glob() asks it for a group's options, and the parser leaves it out
-        return override
+        return override_with_groups(self._parser, line, self._config_loader)
 
     def _line(self, key: str, value: Any, source: str) -> str | None:
         """A YAML entry as an override; None, and a mistake, where a fixed value cannot be one."""

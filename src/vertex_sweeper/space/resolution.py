@@ -13,7 +13,6 @@ from pathlib import PurePath
 from typing import Any, Final, NamedTuple
 
 from omegaconf import AnyNode, DictConfig, OmegaConf
-from omegaconf.base import Node
 from omegaconf.errors import MissingMandatoryValue
 
 from vertex_sweeper.credentials import credentials_among, exposed_line
@@ -21,6 +20,7 @@ from vertex_sweeper.messages import one_line
 from vertex_sweeper.space.common_config import CommonConfigs, Kind
 from vertex_sweeper.space.conditions import decide
 from vertex_sweeper.space.config_groups import GroupFiles
+from vertex_sweeper.space.omegaconf_api import Node, child, children, dereferenced, is_null, key_in_parent, parent_of, raw_value
 from vertex_sweeper.space.overrides import Entry, When
 from vertex_sweeper.space.written_values import Interpolated, Names, Shape, mark_interpolated
 
@@ -178,7 +178,7 @@ def _node(config: DictConfig, item: Interpolated) -> Node:
     node: Any = config
     if item.path is not None:
         for key in item.path:
-            node = node.__dict__["_content"][key]
+            node = child(node, key)
         return node  # type: ignore[no-any-return]
     # A file's value stands, as its key does, in the place of its option.
     place = OmegaConf.select(config, item.package) if item.package else config
@@ -188,19 +188,19 @@ def _node(config: DictConfig, item: Interpolated) -> Node:
 
 def _plain(node: Node, item: Interpolated) -> Any:
     """What the node is, resolved: for a mapping of the search space, its keys with what is interpolated in them in turn."""
-    found = node._maybe_dereference_node(throw_on_resolution_failure=True)  # noqa: SLF001
-    if found is None or found._is_none():  # noqa: SLF001
+    found = dereferenced(node)
+    if found is None or is_null(found):
         return None if item.shape is Shape.VALUE else {}
     if item.shape is Shape.VALUE:
         if OmegaConf.is_config(found):
             return OmegaConf.to_container(found, resolve=True, enum_to_str=True, throw_on_missing=True)
-        value = found._value()  # noqa: SLF001
+        value = raw_value(found)
         if value == "???":
             raise MissingMandatoryValue("it leads to a value that is missing (???)")
         return value.name if isinstance(value, Enum) else str(value) if isinstance(value, PurePath) else value
-    value = found if OmegaConf.is_config(found) else found._value()  # noqa: SLF001
+    value = found if OmegaConf.is_config(found) else raw_value(found)
     if isinstance(value, Mapping) and not isinstance(value, DictConfig):  # a resolver has made it
-        value = DictConfig(dict(value), parent=found._get_parent())  # noqa: SLF001
+        value = DictConfig(dict(value), parent=parent_of(found))
     if not isinstance(value, DictConfig):
         raise TypeError(f"it is {value}, and must be a mapping")
     path = _path_of(value)
@@ -211,9 +211,9 @@ def _plain(node: Node, item: Interpolated) -> Any:
 def _path_of(node: Node) -> Names | None:
     """The keys from the root to this node; None for one that a resolver has made."""
     names: list[Any] = []
-    while (parent := node._get_parent()) is not None:  # noqa: SLF001
-        if not isinstance(parent, DictConfig) or parent.__dict__["_content"].get(node._key()) is not node:  # noqa: SLF001
+    while (parent := parent_of(node)) is not None:
+        if not isinstance(parent, DictConfig) or children(parent).get(key_in_parent(node)) is not node:
             return None
-        names.insert(0, node._key())  # noqa: SLF001
+        names.insert(0, key_in_parent(node))
         node = parent
     return tuple(names)
