@@ -110,14 +110,28 @@ def test_the_tag_is_the_trees_hash_and_changes_with_a_dockerfile_that_was_made()
 
 
 def test_an_app_without_a_dockerfile_gets_one() -> None:
-    text = made_dockerfile(python="3.12", requirements="deps/requirements.txt", packages=["hydra-vertex-sweeper==1"])
-    install = '"python", "-m", "pip", "install", "--no-cache-dir", "--requirement", "/requirements/requirements.txt"'
+    text = made_dockerfile(python="3.12", requirements="deps/app.txt", package=".x/own.whl")
     assert text.splitlines() == [
         "FROM docker.io/library/python:3.12-slim",
         "ENV PYTHONUNBUFFERED=1",
         "WORKDIR /app",
-        'COPY ["deps/requirements.txt", "/requirements/"]',
-        f'RUN [{install}, "hydra-vertex-sweeper==1"]',
+        'COPY ["deps/app.txt", ".x/own.whl", "/packages/"]',
+        'RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--requirement", "/packages/app.txt", "/packages/own.whl"]',
         "COPY . .",
     ]
-    assert "COPY [" not in made_dockerfile(python="3.12", requirements=None, packages=["x"])
+    listed = made_dockerfile(python="3.12", requirements=["torch>=2; os_name == 'posix'"], package="own.whl")
+    assert """"--no-cache-dir", "torch>=2; os_name == 'posix'", "/packages/own.whl"]""" in listed
+    assert '"--no-cache-dir", "/packages/own.whl"]' in made_dockerfile(python="3.12", requirements=None, package="own.whl")
+
+
+PYTHONS = {
+    "python:3.11-slim": "3.11",
+    "python": None,
+    "us-docker.pkg.dev/vertex-ai/training/pytorch-gpu.2-4.py310:latest": "3.10",
+    "europe-west4-docker.pkg.dev/p/r/app:1": None,
+}
+
+
+@pytest.mark.parametrize("name", PYTHONS)
+def test_the_python_of_an_image_is_known_where_its_name_says_it(name: str) -> None:
+    assert ImageName.parse(name).python == PYTHONS[name]

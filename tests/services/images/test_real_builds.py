@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import shutil
 import socket
 import subprocess
+import tarfile
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,10 +19,10 @@ from pathlib import Path
 import pytest
 
 from vertex_sweeper.errors import SweepError
-from vertex_sweeper.services.images.build import build_image
-from vertex_sweeper.services.images.builder import Builder, Recipe
+from vertex_sweeper.services.images.builder import Builder
 from vertex_sweeper.services.images.image_name import ImageName
 from vertex_sweeper.services.images.registry import find_digest
+from vertex_sweeper.services.images.tree_image import Tree, build_tree
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("buildah") is None, reason="buildah is not installed"),
@@ -76,35 +79,56 @@ def _answers(url: str) -> bool:
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    tree = tmp_path / "my app"
-    tree.mkdir()
-    (tree / "train.py").write_text("print(1)\n")
-    (tree / "Dockerfile").write_text("FROM scratch\nCOPY train.py /app/train.py\n")
-    return tree
+def tree(tmp_path: Path) -> Tree:
+    root = tmp_path / "my app"
+    root.mkdir()
+    (root / "train.py").write_text("print(1)\n")
+    (root / "secret").write_text("not of the tree\n")
+    (root / "Dockerfile").write_text("FROM scratch\nCOPY . /app/\n")
+    return Tree(root, ("Dockerfile", "train.py"), "0123456789abcdef" * 4, "Dockerfile")
 
 
-def test_an_image_is_built_and_pushed_once(registry: str, tree: Path) -> None:
-    recipe = Recipe(ImageName.parse(f"{registry}/train/app:0123"), tree)
-    built = build_image(recipe, builder=Builder.BUILDAH)
-    assert built.digest == find_digest(recipe.image)
+def build(registry: str, tree: Tree) -> ImageName:
+    return build_tree(ImageName.parse(f"{registry}/train/app"), tree, builder=Builder.BUILDAH)
+
+
+def test_an_image_is_built_and_pushed_once(registry: str, tree: Tree) -> None:
+    built = build(registry, tree)
     assert str(built).startswith(f"{registry}/train/app@sha256:")
-    (tree / "Dockerfile").unlink()  # nothing is built again
-    assert build_image(recipe, builder=Builder.BUILDAH) == built
+    assert built.digest == find_digest(ImageName.parse(f"{registry}/train/app:0123456789abcdef"))
+    (tree.root / "Dockerfile").unlink()  # to build it again would fail
+    assert build(registry, tree) == built
 
 
-def test_a_build_that_fails_says_the_builders_last_lines(registry: str, tree: Path) -> None:
-    (tree / "Dockerfile").write_text("FROM scratch\nCOPY missing.py /app/\n")
-    recipe = Recipe(ImageName.parse(f"{registry}/train/app:0123"), tree)
+def test_an_image_holds_the_tree_and_nothing_else(registry: str, tree: Tree) -> None:
+    (layer,) = layers(build(registry, tree))
+    with tarfile.open(fileobj=io.BytesIO(layer)) as archive:
+        assert sorted(member.name for member in archive if member.isfile()) == ["app/Dockerfile", "app/train.py"]
+
+
+def layers(image: ImageName) -> list[bytes]:
+    """The layers' bytes, from the registry."""
+    base = f"http://{image.registry}/v2/{image.repository}"
+    kind = {"Accept": "application/vnd.docker.distribution.manifest.v2+json"}
+    with urllib.request.urlopen(urllib.request.Request(f"{base}/manifests/{image.digest}", headers=kind)) as answer:  # noqa: S310
+        manifest = json.load(answer)
+    blobs = []
+    for layer in manifest["layers"]:
+        with urllib.request.urlopen(f"{base}/blobs/{layer['digest']}") as answer:  # noqa: S310
+            blobs.append(answer.read())
+    return blobs
+
+
+def test_a_build_that_fails_says_the_builders_last_lines(registry: str, tree: Tree) -> None:
+    (tree.root / "Dockerfile").write_text("FROM scratch\nCOPY missing.py /app/\n")
     with pytest.raises(SweepError, match=r"buildah build .* ended with") as raised:
-        build_image(recipe, builder=Builder.BUILDAH)
+        build(registry, tree)
     assert "missing.py" in str(raised.value).splitlines()[-1]
-    assert find_digest(recipe.image) is None
+    assert find_digest(ImageName.parse(f"{registry}/train/app").tagged(tree.tag)) is None
 
 
 @pytest.mark.parametrize("read_only", [True])
-def test_a_registry_that_refuses_names_the_login(registry: str, tree: Path) -> None:
-    recipe = Recipe(ImageName.parse(f"{registry}/train/app:0123"), tree)
+def test_a_registry_that_refuses_names_the_login(registry: str, tree: Tree) -> None:
     with pytest.raises(SweepError, match=r"buildah push .* ended with") as raised:
-        build_image(recipe, builder=Builder.BUILDAH)
+        build(registry, tree)
     assert f"docker login {registry}" in str(raised.value)
