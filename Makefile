@@ -9,7 +9,7 @@ SEED ?=
 
 PIP := -m pip install --quiet --disable-pip-version-check
 LINTED := src hydra_plugins tests bench docs example_app setup.py noxfile.py
-TYPED := src hydra_plugins bench docs example_app
+TYPED := src hydra_plugins tests bench docs example_app noxfile.py
 
 # An editable install is a tree of links, one for each module, so it is made again when the list of modules changes. The list's
 # checksum is part of the stamps' names.

@@ -365,8 +365,8 @@ def test_what_others_have_named_is_shown_and_not_obeyed(
     folder = tmp_path / f"a{HOSTILE}b"
     run(folder, {**spec_of(plan, hangs="no"), "displayName": HOSTILE}, wait_for_end)
 
-    for words in (["show"], ["list"], ["attach"], ["export", "--project=p", "--location=europe-west4"]):
-        assert main([*words, str(folder)]) == 0
+    for command in (["show"], ["list"], ["attach"], ["export", "--project=p", "--location=europe-west4"]):
+        assert main([*command, str(folder)]) == 0
     out, err = capsys.readouterr()
     lines = [*out.split("\n"), *err.split("\n"), *(line for record in caplog.messages for line in record.split("\n"))]
     assert [line for line in lines if not line.isprintable()] == []

@@ -253,7 +253,7 @@ def test_the_yaml_for_gcloud_is_the_job_that_the_settings_make(app: App) -> None
         OmegaConf.update(section, path, value)
     plain = OmegaConf.to_container(section)
     assert isinstance(plain, dict)
-    overrides = [f"hydra.sweeper.{key}={Transformer.str(quoted(value))}" for key, value in plain.items()]
+    overrides = [f"hydra.sweeper.{key!s}={Transformer.str(quoted(value))}" for key, value in plain.items()]
     plan = app.plan("lr=0.1,0.2", "hydra.sweeper.vertex={project: p, location: l}", *overrides)
 
     for there, _ in FIELDS:
