@@ -8,13 +8,13 @@ PARAMETERS ?= 200000
 SEED ?=
 
 PIP := -m pip install --quiet --disable-pip-version-check
-LINTED := src hydra_plugins tests bench docs example_app setup.py
-TYPED := src hydra_plugins bench docs example_app
+LINTED := src hydra_plugins tests bench docs example_app setup.py noxfile.py
+TYPED := src hydra_plugins tests bench docs example_app noxfile.py
 
 # An editable install is a tree of links, one for each module, so it is made again when the list of modules changes. The list's
 # checksum is part of the stamps' names.
 MODULES := $(shell find src hydra_plugins -name '*.py' | LC_ALL=C sort | cksum | tr ' ' '-')
-PACKAGING := setup.py setup.cfg pyproject.toml example_app/requirements.txt
+PACKAGING := setup.py pyproject.toml example_app/requirements.txt
 
 DEMO := .venv/.installed-demo-$(MODULES)
 DEV := .venv/.installed-dev-$(MODULES)
@@ -25,7 +25,7 @@ BENCH := .venv-bench/.installed-$(MODULES)
 # What the lowest versions can break: the calls of Google's client, its message, and the emulator behind them.
 LOWEST_TESTS := tests/services/vertex tests/emulator tests/services/behaviour tests/faults/test_frame_faults.py tests/job/test_job.py tests/job/test_spec_overrides.py tests/test_example_app.py
 
-.PHONY: help demo test test-hydra13 test-hydra14 test-lowest check lint docs record fuzz bench clean
+.PHONY: help demo test test-hydra13 test-hydra14 test-lowest check lint coverage docs record fuzz bench clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -34,7 +34,8 @@ help:
 	@echo 'make test    the tests, with Hydra 1.3 and with the newest 1.4'
 	@echo 'make test-lowest  the tests of all that uses Google'"'"'s client, with the lowest versions that setup.py admits'
 	@echo 'make check   lint, format, strict types, the tests, then those with the lowest versions'
-	@echo 'make docs    write the tables of docs/settings.md anew'
+	@echo 'make coverage  which lines the tests run, those of child processes too; fails below the floor in pyproject.toml'
+	@echo 'make docs    write anew what docs/settings.md and docs/structure.md have from the code'
 	@echo 'make record  write the recorded requests under tests/ anew; read what changed'
 	@echo 'make fuzz    new examples for every property test, and $(PARAMETERS) overrides of drawn sweeps; SEED=… repeats a run'
 	@echo 'make bench   what the plugin costs, beside other plugins of Hydra'
@@ -70,8 +71,15 @@ lint: $(DEV)
 
 check: lint test test-lowest
 
+coverage: $(DEV)
+	.venv/bin/python -m coverage erase
+	.venv/bin/python -m coverage run -m pytest --numprocesses $(WORKERS)
+	.venv/bin/python -m coverage combine --quiet
+	.venv/bin/python -m coverage report
+
 docs: $(DEV)
 	.venv/bin/python docs/make_settings.py
+	.venv/bin/python docs/draw_structure.py
 
 record: $(DEV)
 	.venv/bin/python -m tests.jobs
@@ -80,7 +88,7 @@ bench: $(BENCH)
 	@for script in bench/*.py; do echo "== $$script" && .venv-bench/bin/python "$$script" || exit 1; done
 
 clean:
-	rm -rf .venv .venv-hydra14 .venv-lowest .venv-bench build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-hydra14 .venv-lowest .venv-bench .nox .coverage* build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src hydra_plugins tests bench example_app -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environments.
@@ -104,9 +112,8 @@ $(HYDRA14): .venv-hydra14/pyvenv.cfg $(PACKAGING)
 		'hydra-core>=1.4.0rc1,<1.5'
 	@rm -f .venv-hydra14/.installed-* && touch $@
 
-$(LOWEST): .venv-lowest/pyvenv.cfg $(PACKAGING)
-	.venv-lowest/bin/python $(PIP) --editable '.[all,test]' --requirement example_app/requirements.txt 'hydra-core==1.3.0' \
-		'omegaconf==2.2.3' 'google-cloud-aiplatform==1.66.0' 'optuna==5.0.0' 'cryptography==41.0.0' 'pytest==8.0.0'
+$(LOWEST): .venv-lowest/pyvenv.cfg $(PACKAGING) tests/lowest.txt
+	.venv-lowest/bin/python $(PIP) --editable '.[all,test]' --requirement example_app/requirements.txt --requirement tests/lowest.txt
 	@rm -f .venv-lowest/.installed-* && touch $@
 
 # Hydra's Optuna sweeper asks for an Optuna of 2022 and works with ours.

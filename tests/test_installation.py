@@ -33,7 +33,7 @@ def test_beside_the_joblib_launcher_the_readmes_command_takes_no_prerelease_of_h
     [command] = commands_of_the_readme()
     assert command[:3] == ["pip", "install", "hydra-vertex-sweeper"]
     # In place of the package itself, what it asks of Hydra: its own release is not on an index yet.
-    own = re.search(r'^HYDRA = "(.*)"$', (ROOT / "setup.py").read_text(encoding="utf-8"), re.MULTILINE)
+    own = re.search(r'^    "(hydra-core[^"]*)",', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
     assert own is not None
     report = tmp_path / "report.json"
     resolved = run_pip(

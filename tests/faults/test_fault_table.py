@@ -29,10 +29,10 @@ from tests.faults.ways import Road, comparable, settings  # noqa: E402
 from tests.support import app_in  # noqa: E402
 from vertex_sweeper.emulator import Emulator  # noqa: E402
 from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError, SweepError  # noqa: E402
+from vertex_sweeper.messages import attach_command  # noqa: E402
 from vertex_sweeper.plan.plan import Plan  # noqa: E402
 from vertex_sweeper.services.vertex.errors import Verb  # noqa: E402
 from vertex_sweeper.services.vertex.service import TIMEOUTS  # noqa: E402
-from vertex_sweeper.terminal.next_steps import attach_command  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

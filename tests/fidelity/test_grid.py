@@ -17,9 +17,9 @@ from hydra.core.override_parser.types import Override, OverrideType
 
 from tests.fidelity.oracle import composed
 from tests.support import App, app_in
-from vertex_sweeper.services.local.execute.flag_rendering import HostileRendering
+from vertex_sweeper.services.local.parameter_tree import read_parameter_specs
 from vertex_sweeper.services.local.suggest.grid import iterate_points
-from vertex_sweeper.services.local.suggest.parameter_tree import read_nodes
+from vertex_sweeper.testing import HostileRendering
 from vertex_sweeper_runtime import contract as contracts
 from vertex_sweeper_runtime.flags import trial_overrides
 
@@ -90,7 +90,7 @@ def ours(app: App, lines: Sequence[str]) -> set[tuple[str, ...]]:
     plan = app.plan(*lines, "hydra.sweeper.algorithm=grid")
     agreed = contracts.decode(contracts.encode(plan.contract))
     container = plan.job["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"]
-    points = iterate_points(read_nodes(plan.job["studySpec"]["parameters"]))
+    points = iterate_points(read_parameter_specs(plan.job["studySpec"]["parameters"]))
     rendered = (HostileRendering(number).render(point, container.get("args", [])) for number, point in enumerate(points))
     return {tuple(trial_overrides(agreed, [*agreed.command, *arguments])) for arguments in rendered}
 

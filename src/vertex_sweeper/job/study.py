@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vertex_sweeper.api import PARENT_VALUES, VALUE_SPECS, StudySpec
-from vertex_sweeper.settings import Algorithm, Settings
+from vertex_sweeper.settings import SearchAlgorithm, Settings
 from vertex_sweeper.space.search_space import SearchSpace
 from vertex_sweeper_runtime.contract import Condition, Kind, Parameter, Scale
 
-_ALGORITHMS = {Algorithm.RANDOM: "RANDOM_SEARCH", Algorithm.GRID: "GRID_SEARCH"}  # Bayesian is what the API has unspecified
+_ALGORITHMS = {
+    SearchAlgorithm.RANDOM: "RANDOM_SEARCH",
+    SearchAlgorithm.GRID: "GRID_SEARCH",
+}  # Bayesian is what the API has unspecified
 
 Children = Mapping[str | None, Sequence[Parameter]]
 """The parameters by their parent's id; those without one under None."""

@@ -11,7 +11,7 @@ from vertex_sweeper.messages import seen, shell_line
 from vertex_sweeper.plan.composition import samples
 from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper.services.local.execute.flag_rendering import PLAIN
-from vertex_sweeper.services.local.suggest.parameter_tree import Choice
+from vertex_sweeper.services.local.parameter_tree import Choice
 from vertex_sweeper_runtime.contract import ServiceValue
 
 SHOWN: Final = 3

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -18,6 +17,7 @@ from vertex_sweeper.messages import shell_line
 from vertex_sweeper.plan.trial_command import has_flag
 from vertex_sweeper.results.best_config import GROUP, best_config, left_out
 from vertex_sweeper.results.outcome import Trial
+from vertex_sweeper.space.hydra_api import Override
 from vertex_sweeper.space.key_paths import leaves
 from vertex_sweeper_runtime.contract import Contract
 from vertex_sweeper_runtime.hydra_overrides import identity, job_id

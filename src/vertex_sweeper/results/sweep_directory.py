@@ -20,15 +20,15 @@ from typing import Any, Final, cast
 
 from vertex_sweeper.api import Job, specification
 from vertex_sweeper.api_names import ACCOUNT, parse_parent
+from vertex_sweeper.atomic_files import remove_leftovers, write_new, write_text
 from vertex_sweeper.errors import SweepDirectoryError
 from vertex_sweeper.job import SWEEP_LABEL
 from vertex_sweeper.job.field_types import check_job_shape
-from vertex_sweeper.messages import printable
-from vertex_sweeper.results.tables import BEST_CONFIG, remove_leftovers, write_new, write_text
+from vertex_sweeper.messages import attach_command, printable
+from vertex_sweeper.results.tables import BEST_CONFIG
 from vertex_sweeper.services.opening import RECORDS, SWEEP, Address
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.stored_json import DamagedDocument, check_complete, read_json
-from vertex_sweeper.terminal.next_steps import attach_command
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from vertex_sweeper.api import Goal
 from vertex_sweeper.credentials import shown
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.near import meant, near, nearest
+from vertex_sweeper.messages import did_you_mean, question, similar_words
 from vertex_sweeper.plan.other_sweepers import WORDS, answers
 from vertex_sweeper.settings.durations import Seconds, read_seconds
 from vertex_sweeper.settings.model import SEARCH_SPACE_KEYS, Backend, Settings
@@ -78,7 +78,7 @@ class _Reader:
     def read(self, cls: type[Any], section: Mapping[str, Any], path: str, *, extra: Sequence[str] = ()) -> Any:
         """An instance of a settings class; what is wrong stays at its default."""
         hints = get_type_hints(cls)
-        names = [entry.name for entry in fields(cls)]
+        names = [each.name for each in fields(cls)]
         values: dict[str, Any] = {}
         for key, value in section.items():
             where = f"{path}.{key}"
@@ -99,15 +99,15 @@ class _Reader:
         """
         path, _, key = where.rpartition(".")
         elsewhere = [known for known in _paths(Settings) if known.rpartition(".")[2] == key]
-        others = nearest(key, WORDS, cutoff=0.8) if path == PATH else []
-        similar = [] if elsewhere else nearest(key, [*names, *others])
+        others = similar_words(key, WORDS, cutoff=0.8) if path == PATH else []
+        similar = [] if elsewhere else similar_words(key, [*names, *others])
         if path == PATH or not similar:
             lines = answers(where, value) or answers(where, value, spelling=similar[0] if similar else "")
             if lines:
                 return lines
         self.unread.update(f"{PATH}.{known}" for known in elsewhere)
         self.unread.update(f"{path}.{name}" for name in similar if name in unset)
-        return [f"{where}: unknown setting{meant(elsewhere or similar)}"]
+        return [f"{where}: unknown setting{question(elsewhere or similar)}"]
 
     def attempt(self, hint: Any, value: Any, where: str) -> list[Any]:
         """What was read; nothing, and a mistake, where that could not be."""
@@ -205,7 +205,7 @@ def _member(cls: type[Enum], value: Any) -> Enum:
         return spellings["off"]
     if isinstance(value, str) and value.lower() in spellings:
         return spellings[value.lower()]
-    raise ValueError(f"{value!r} must be one of {', '.join(spellings)}{near(str(value), list(spellings))}")
+    raise ValueError(f"{value!r} must be one of {', '.join(spellings)}{did_you_mean(str(value), list(spellings))}")
 
 
 _TYPE_NAMES: Mapping[Any, str] = {int: "a whole number", bool: "true or false"}

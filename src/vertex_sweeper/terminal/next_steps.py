@@ -35,16 +35,6 @@ def console_address(address: Address, name: str) -> str | None:
     return JobName.parse(name).console if _on_vertex(address) else None
 
 
-def attach_command(target: Path | str) -> str:
-    """Comes back to a job, by its sweep directory or its name."""
-    return shell_line(["vertex-sweeper", "attach", str(target)])
-
-
-def cancel_command(target: Path | str) -> str:
-    """Ends a job, by its sweep directory or its name."""
-    return shell_line(["vertex-sweeper", "cancel", str(target)])
-
-
 def log_command(address: Address, name: str, trial: Trial, directory: Path) -> str | None:
     """Shows what a trial printed, or says where an emulator has it; None when it is nowhere to be had."""
     log = log_file(address, name, trial, directory)

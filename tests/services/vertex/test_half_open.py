@@ -30,7 +30,7 @@ NAME = "projects/my-project/locations/europe-west4/hyperparameterTuningJobs/1"
 
 SLOW = """
 import runpy, sys
-from vertex_sweeper import interruptible, watch
+from vertex_sweeper.run import interruptible, watch
 from vertex_sweeper.services.vertex import connection, service
 
 for verb in service.TIMEOUTS:

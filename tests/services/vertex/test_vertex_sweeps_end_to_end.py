@@ -49,7 +49,7 @@ def specification(directory: Path) -> HyperparameterTuningJob:
 
 INTERRUPTED = """
 import os, runpy, signal, sys
-from vertex_sweeper import directory
+from vertex_sweeper.results import sweep_directory as directory
 
 def claim(*arguments, claim=directory.claim, **more):
     claim(*arguments, **more)

@@ -19,13 +19,13 @@ from vertex_sweeper.api import (
 )
 from vertex_sweeper.errors import InvalidJob
 from vertex_sweeper.job.field_types import find_not_json, find_wrong_types
-from vertex_sweeper.services.local.study import study_stopping
-from vertex_sweeper.services.local.study.early_stopping import RULES
-from vertex_sweeper.services.local.suggest.parameter_tree import (
+from vertex_sweeper.services.local.parameter_tree import (
     kind_of,
     matches,
     read_values,
 )
+from vertex_sweeper.services.local.study import study_stopping
+from vertex_sweeper.services.local.study.early_stopping import RULES
 from vertex_sweeper.services.local.worker_pools import Mistake, find_trial_job_mistakes
 from vertex_sweeper_runtime.contract import Kind, ServiceValue
 
