@@ -136,7 +136,7 @@ def test_the_example_of_a_config_of_its_own_is_the_job_it_describes(app: App) ->
     json_format.ParseDict(plan.job, types.HyperparameterTuningJob.pb(sent))
     assert sent == expected
     assert plan.contract.keep_alive == 300
-    assert plan.place.address.parent == "projects/my-project/locations/europe-west4"
+    assert plan.address.parent == "projects/my-project/locations/europe-west4"
 
 
 def test_a_trial_of_that_example_is_what_hydra_composes_here(app: App) -> None:

@@ -37,7 +37,8 @@ from vertex_sweeper.run.interruptible import interruptible
 from vertex_sweeper.run.reporter import FollowedJob
 from vertex_sweeper.run.submit import submit
 from vertex_sweeper.run.target import read_target
-from vertex_sweeper.services.opening import check_job, open_service
+from vertex_sweeper.services.checks import check_job
+from vertex_sweeper.services.opening import open_service
 from vertex_sweeper.terminal import next_steps
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def run_sweep(arguments: Sequence[str], *, hydra_context: HydraContext, config: 
 def _check(plan: Plan) -> None:
     """The last check, of the job as a whole, before anything is written. Raises InvalidJob, MissingExtra."""
     try:
-        check_job(plan.place.address, plan.job)
+        check_job(plan.address, plan.job)
     except InvalidJob as error:
         raise in_our_words(error) from error
 
@@ -78,7 +79,7 @@ def _show(plan: Plan) -> None:
 
 
 def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
-    address, directory = plan.place.address, plan.directory
+    address, directory = plan.address, plan.directory
     opened = open_service(address, directory, seed=plan.settings.local.seed)
     # Signals are caught from before the claim: between claim and creation one would leave a directory to a job that never was.
     with Interrupt(opened.kill) as interrupt:

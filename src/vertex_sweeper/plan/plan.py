@@ -31,7 +31,8 @@ from vertex_sweeper.plan.trial_command import Start, trial_command
 from vertex_sweeper.plan.trial_configs import TrialConfigCheck
 from vertex_sweeper.plan.trial_folders import shared_folder_note
 from vertex_sweeper.plan.written_space import read_space
-from vertex_sweeper.services.opening import Place, find_mistakes, place_of
+from vertex_sweeper.services.address import Address, address_of
+from vertex_sweeper.services.checks import find_mistakes
 from vertex_sweeper.settings import Backend, Reading, Settings
 from vertex_sweeper.space.config_groups import GroupFiles
 from vertex_sweeper.space.hydra_api import overridden_groups
@@ -49,7 +50,7 @@ class Plan:
     settings: Settings
     contract: Contract
     job: Job
-    place: Place
+    address: Address
     directory: Path
     compose: composition.Compose
     notes: tuple[str, ...]
@@ -75,7 +76,7 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
         _refuse_credentials(reading, space, files)
     mistakes.raise_if_any()
 
-    place = place_of(settings)
+    address = address_of(settings)
     agree = partial(_agree, settings, command=command, config=config, files=files)
     name = settings.display_name or display_name(str(config.hydra.job.name), start.directory, longest=LONGEST_DISPLAY_NAME)
     build = partial(spec.build_job, settings, space, display_name=name, sweep_id=secrets.token_hex(8))
@@ -84,22 +85,22 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     roots = machine_roots(start.directory)
     checked = TrialConfigCheck(settings, files, compose, roots).check(space, agree, left_behind(config))
     counts = spec.count_trials(settings, space)
-    outputs = _output_notes(settings, place, checked.folder if counts.most > 1 else None)
+    outputs = _output_notes(settings, address, checked.folder if counts.most > 1 else None)
     found = [*unchecked, *checked.notes, *counts.notes, *outputs]
     return Plan(
         settings=settings,
         contract=checked.contract,
         job=build(checked.contract),
-        place=place,
+        address=address,
         directory=start.directory / str(config.hydra.sweep.dir),
         compose=compose,
         notes=(*_notes(section, config), *reading.notes, *space.notes, *found),
     )
 
 
-def _output_notes(settings: Settings, place: Place, shared: str | None) -> list[str]:
+def _output_notes(settings: Settings, address: Address, shared: str | None) -> list[str]:
     """What becomes of the trials' output; `shared` is the one folder of several trials."""
-    if place.container and settings.vertex.base_output_directory is None:
+    if address.backend is Backend.VERTEX and settings.vertex.base_output_directory is None:
         return [_LOST]
     return [] if shared is None else [shared_folder_note(shared)]
 

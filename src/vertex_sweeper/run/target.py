@@ -13,14 +13,9 @@ from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError
 from vertex_sweeper.messages import printable
 from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.run.submit import look_for
-from vertex_sweeper.services.opening import (
-    SWEEP,
-    Address,
-    Opened,
-    existing_address,
-    reopen_service,
-    vertex_address,
-)
+from vertex_sweeper.services.address import SWEEP, Address, existing_address, vertex_address
+from vertex_sweeper.services.base import OpenService
+from vertex_sweeper.services.opening import reopen_service
 from vertex_sweeper_runtime import contract
 from vertex_sweeper_runtime.errors import ContractError
 
@@ -51,12 +46,12 @@ def read_target(text: str, *, endpoint: str | None = None, impersonate: str | No
     return Target(address, str(name), None)
 
 
-def open_target(target: Target, *, join: bool = False) -> Opened:
+def open_target(target: Target, *, join: bool = False) -> OpenService:
     """The target's service; `join` is for those who go on with a job that was abandoned. Raises MissingExtra, JobNotFound."""
     return reopen_service(target.address, target.directory or Path(), join=join)
 
 
-def locate(target: Target, opened: Opened, *, pause: Callable[[float], bool]) -> str:
+def locate(target: Target, opened: OpenService, *, pause: Callable[[float], bool]) -> str:
     """The name of the target's job; looked for by its label where the answer to its creation never came.
 
     Raises JobNotFound when no list shows it within a minute, which does not prove that it does not exist.
