@@ -71,14 +71,14 @@ def build_environment(inherited: Mapping[str, str], *, setup: JobSetup, trial: i
     environment = {name: value for name, value in inherited.items() if not _is_ours(name)}
     service = _service_variables(setup, trial)
     entries = setup.pool["containerSpec"].get("env", ())
-    environment |= expand_entries(entries, known=service)
+    environment |= expand_variables(entries, known=service)
     environment |= service
     environment[SWEEP_DIRECTORY] = str(setup.folder)
     environment["PATH"] = os.pathsep.join([*map(str, setup.programs), environment.get("PATH", os.defpath)])
     return environment
 
 
-def expand_entries(entries: Sequence[Mapping[str, str]], *, known: Mapping[str, str]) -> dict[str, str]:
+def expand_variables(entries: Sequence[Mapping[str, str]], *, known: Mapping[str, str]) -> dict[str, str]:
     """The variables of a container spec, with `$(NAME)` replaced and `$$(NAME)` unescaped, as the service documents it.
 
     A reference sees `known` and the entries before its own; one that names nothing known stays as it is.
