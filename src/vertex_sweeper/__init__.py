@@ -1,7 +1,7 @@
 """The engine, where a sweep is started: search space and settings → job → service → outcome.
 
-The Hydra plugin calls `vertex_sweeper.sweep.run_sweep`. What is exported here are the errors, for callers who catch them; everything
-else is imported from its room, when a sweep starts.
+The Hydra plugin calls `vertex_sweeper.sweep.run_sweep`. The errors are exported here, for callers who catch them; everything else is
+imported from its room, when a sweep starts.
 """
 
 from vertex_sweeper.errors import (

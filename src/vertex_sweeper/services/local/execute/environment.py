@@ -81,7 +81,7 @@ def build_environment(inherited: Mapping[str, str], *, setup: JobSetup, trial: i
 def expand_variables(entries: Sequence[Mapping[str, str]], *, known: Mapping[str, str]) -> dict[str, str]:
     """The variables of a container spec, with `$(NAME)` replaced and `$$(NAME)` unescaped, as the service documents it.
 
-    A reference sees `known` and the entries before its own; one that names nothing known stays as it is.
+    A reference sees `known` and the variables before its own; one that names nothing known stays as it is.
     """
     seen = dict(known)
     expanded: dict[str, str] = {}
