@@ -24,12 +24,11 @@ from vertex_sweeper.settings.model import (
     set_settings,
 )
 from vertex_sweeper.settings.reader import Reading, read_settings, read_what_is_right
-from vertex_sweeper.settings.rules import LONGEST_DISPLAY_NAME, SWEEP_LABEL
+from vertex_sweeper.settings.rules import SWEEP_LABEL
 
 __all__ = [
     "DEFAULT_PARALLEL",
     "DEFAULT_TRIALS",
-    "LONGEST_DISPLAY_NAME",
     "SEARCH_SPACE_KEYS",
     "SWEEP_LABEL",
     "Backend",
