@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.services.local.gate import wait_for, wait_for_end
 from tests.support import app_in
 from vertex_sweeper.cli.main import main
 from vertex_sweeper.errors import SweepDirectoryError
@@ -28,6 +27,7 @@ from vertex_sweeper.run.submit import submit
 from vertex_sweeper.services.local import LocalService
 from vertex_sweeper.services.opening import LOCAL_PARENT, Address, open_service, reopen_service
 from vertex_sweeper.settings import Backend, OnInterrupt
+from vertex_sweeper.testing.gate import wait_for, wait_for_end
 
 pytest.importorskip("optuna", reason="backend local needs the extra [local]")
 
@@ -365,8 +365,8 @@ def test_what_others_have_named_is_shown_and_not_obeyed(
     folder = tmp_path / f"a{HOSTILE}b"
     run(folder, {**spec_of(plan, hangs="no"), "displayName": HOSTILE}, wait_for_end)
 
-    for words in (["show"], ["list"], ["attach"], ["export", "--project=p", "--location=europe-west4"]):
-        assert main([*words, str(folder)]) == 0
+    for command in (["show"], ["list"], ["attach"], ["export", "--project=p", "--location=europe-west4"]):
+        assert main([*command, str(folder)]) == 0
     out, err = capsys.readouterr()
     lines = [*out.split("\n"), *err.split("\n"), *(line for record in caplog.messages for line in record.split("\n"))]
     assert [line for line in lines if not line.isprintable()] == []

@@ -15,7 +15,6 @@ import yaml
 
 from tests.faults.frames import FrameProxy
 from tests.faults.injection import Wire
-from tests.services.local.gate import wait_for, wait_for_end
 from vertex_sweeper.emulator import Emulator
 from vertex_sweeper.job import SWEEP_LABEL
 from vertex_sweeper.plan.plan import Plan
@@ -31,6 +30,7 @@ from vertex_sweeper.services.vertex.errors import Verb
 from vertex_sweeper.services.vertex.names import JobName
 from vertex_sweeper.services.vertex.service import TIMEOUTS
 from vertex_sweeper.settings import Backend, OnInterrupt
+from vertex_sweeper.testing.gate import wait_for, wait_for_end
 
 # A trial without an app: it reports a number that follows from its values. Of a job that must be cancelled the last one hangs.
 TRIAL = """

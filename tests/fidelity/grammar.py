@@ -37,7 +37,7 @@ _Groups.__abstractmethods__ = frozenset()  # nothing else is asked of it
 
 def outcome(expression: str) -> str:
     """A cell of the table: what `x=EXPRESSION` is in a sweep."""
-    reader = OverrideReader(_Groups())
+    reader = OverrideReader(_Groups())  # type: ignore[abstract]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # functions that Hydra will drop
         entries = reader.command_line([f"x={expression}"])

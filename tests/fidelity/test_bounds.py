@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from vertex_sweeper.plan.composition import _candidates
 from vertex_sweeper.results.outcome import read_outcome
-from vertex_sweeper.services.local.execute.flag_rendering import PLAIN, HostileRendering
+from vertex_sweeper.services.local.execute.flag_rendering import PLAIN
 from vertex_sweeper.services.local.parameter_tree import Choice
 from vertex_sweeper.space.overrides import OverrideReader
 from vertex_sweeper.space.search_space import build_space
+from vertex_sweeper.testing import HostileRendering
 from vertex_sweeper_runtime import contract as contracts
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Scale
 from vertex_sweeper_runtime.errors import FlagError

@@ -18,10 +18,10 @@ from tests.fidelity.oracle import Sweep, composed, planned, wanted_overrides
 from vertex_sweeper import job as spec
 from vertex_sweeper.api import JobState
 from vertex_sweeper.services.local import LocalService
-from vertex_sweeper.services.local.execute.flag_rendering import HostileRendering
 from vertex_sweeper.services.local.parameter_tree import Choice, walk
 from vertex_sweeper.settings import SearchAlgorithm, Settings
 from vertex_sweeper.space.search_space import SearchSpace
+from vertex_sweeper.testing import HostileRendering
 
 ROOT = Path(__file__).parents[2]
 SWEEPS, TRIALS = 3, 8

@@ -40,5 +40,11 @@ def test_the_conditions_of_the_page_are_a_tree() -> None:
         "momentum.adam": "optimizer",
     }
     agreed = Contract(("app",), space.sequence, space.parameters, ())
-    given = {"model": "vit", "optimizer": "adam", "model.heads": 8, "model.dropout": 0.25, "momentum.adam": 0.95}
+    given: dict[str, float | str] = {
+        "model": "vit",
+        "optimizer": "adam",
+        "model.heads": 8,
+        "model.dropout": 0.25,
+        "momentum.adam": 0.95,
+    }
     assert agreed.overrides(given)[-1] == "momentum=0.95"

@@ -113,7 +113,7 @@ def spaces(draw: st.DrawFn) -> SearchSpace:
     for key in KEYS[: draw(st.integers(1, len(KEYS)))]:
         texts = draw(st.sampled_from(["1,2", "x,y,z", "range(0,3)", "-0.0,0.5", "true,null", "range(0,1,0.5)", "'a b',[1]"]))
         parents = [name for name in params if params[name] in ("1,2", "x,y,z", "range(0,3)")]
-        if parents and draw(st.booleans()):
+        if draw(st.booleans()) and parents:
             parent = dice.choice(parents)
             value = {"1,2": "1,2", "x,y,z": "x,z", "range(0,3)": "1"}[params[parent]]
             value = dice.choice([value, value.partition(",")[0]])

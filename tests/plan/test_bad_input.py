@@ -536,7 +536,7 @@ def test_a_missing_extra_is_named_by_the_command_that_installs_it(
 )
 def test_a_yaml_value_that_no_override_can_say_is_refused(value: str) -> None:
     reader = OverrideReader(None)
-    assert reader.params(OmegaConf.to_container(OmegaConf.create(f"name: {value}"))) == []  # type: ignore[arg-type]
+    assert reader.params(OmegaConf.to_container(OmegaConf.create(f"name: {value}"))) == []
     (mistake,) = reader.mistakes
     assert "params.name" in mistake
     assert "cannot be said" in mistake
@@ -547,7 +547,7 @@ def test_a_yaml_value_that_no_override_can_say_is_refused(value: str) -> None:
     ["{1: a}", "{true: [null, 'null', '']}", "[[], {}, '1', 1, 1.0, -0.0, .nan, 'a''b\\']", "{a b: 1, 'c,d': {e: ' '}}"],
 )
 def test_a_yaml_value_that_an_override_can_say_is_that_value(value: str) -> None:
-    (entry,) = OverrideReader(None).params(OmegaConf.to_container(OmegaConf.create(f"name: {value}")))  # type: ignore[arg-type]
+    (entry,) = OverrideReader(None).params(OmegaConf.to_container(OmegaConf.create(f"name: {value}")))
     assert repr(entry.override.value()) == repr(OmegaConf.to_container(OmegaConf.create(f"x: {value}"))["x"])  # type: ignore[index,call-overload]
 
 

@@ -74,7 +74,7 @@ SHOWN = (
 )
 
 
-@pytest.fixture(params=HOSTILE.values(), ids=HOSTILE)
+@pytest.fixture(params=list(HOSTILE.values()), ids=list(HOSTILE))
 def hostile(request: pytest.FixtureRequest) -> str:
     return f"x{request.param}y"
 

@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from vertex_sweeper.api import CANCELLED, TOO_MANY_FAILURES, Job, TrialState
 from vertex_sweeper.messages import printable
 from vertex_sweeper.services.local.execute.environment import JobSetup
+from vertex_sweeper.services.local.execute.metric_file import MetricFile
 from vertex_sweeper.services.local.execute.running_trial import Exited, RunnerContext, RunningTrial, Stop, launch
 from vertex_sweeper.services.local.records.records import JobRecord
 from vertex_sweeper.services.local.study.early_stopping import MedianRule
-from vertex_sweeper.services.local.study.measurement import Measurement, MetricFile
+from vertex_sweeper.services.local.study.measurement import Measurement
 from vertex_sweeper.services.local.study.study import CANCELLED_CODE, INTERNAL_CODE, JobChanges, Study
 from vertex_sweeper.services.local.study.times import format_time, parse_time
 from vertex_sweeper.services.local.study.trial import Trial, TrialOutcome
@@ -242,7 +243,7 @@ class JobRun:
         for running in [running for running in self._running.values() if running.deadline <= now]:
             if running.stopped:
                 running.deadline = math.inf
-                running.child.kill()
+                running.command.kill()
             else:
                 reason = f"The trial took longer than its timeout of {self._study.limits.seconds:g} s."
                 self._stop(running, TrialOutcome(reason=reason, failed=True))
@@ -266,7 +267,7 @@ class JobRun:
             if not running.stopped:
                 self._stop(running, TrialOutcome(reason=reason))
             if at_once:
-                running.child.kill()
+                running.command.kill()
 
     def _stop_early(self, running: RunningTrial, why: str) -> None:
         log.info("Trial %s is stopped early: %s.", running.trial.number, printable(why))
@@ -278,7 +279,7 @@ class JobRun:
         self._record(lambda now: self._study.stop_trial(running.trial, now=now))
         if outcome is EARLY:
             self.keep(running.trial)  # after a restart it has ended, and does not begin again
-        running.child.terminate()
+        running.command.terminate()
 
     def _abandon(self, reason: str) -> None:
         self._stop_all(reason, at_once=True)

@@ -17,8 +17,9 @@ from vertex_sweeper.api import Job
 from vertex_sweeper.atomic_files import make_folder
 from vertex_sweeper.errors import JobNotFound, ServiceError
 from vertex_sweeper.services.local.execute.environment import JobSetup, provide_interpreter
+from vertex_sweeper.services.local.execute.executor import Executor
 from vertex_sweeper.services.local.execute.flag_rendering import PLAIN, Rendering
-from vertex_sweeper.services.local.execute.process import Nursery
+from vertex_sweeper.services.local.execute.process import ProcessExecutor
 from vertex_sweeper.services.local.execute.running_trial import RunnerContext
 from vertex_sweeper.services.local.job import JobRun
 from vertex_sweeper.services.local.parameter_tree import read_parameter_specs
@@ -51,6 +52,7 @@ class LocalService:
         seed: The same seed gives the same suggestions, as long as trials also end in the same order. None: a random one.
         environment: What trials inherit; by default this process's environment.
         rendering: How values become arguments.
+        executor: What starts the trials. It is this service's from now on, which closes it; by default a new `ProcessExecutor`.
         grace: For how many seconds a trial that was asked to end (SIGTERM) may go on.
         metric_interval: Every how many seconds the metrics of running trials are read, in jobs that may stop trials early.
         clock: What time it is, in seconds since 1970.
@@ -68,6 +70,7 @@ class LocalService:
         seed: int | None = None,
         environment: Mapping[str, str] | None = None,
         rendering: Rendering = PLAIN,
+        executor: Executor | None = None,
         grace: float = 10.0,
         metric_interval: float = 1.0,
         clock: Callable[[], float] = time.time,
@@ -85,9 +88,9 @@ class LocalService:
         self._closed = False
         self._folder = records
         self._records: Records | None = None
-        self._nursery = Nursery()
+        self._executor = ProcessExecutor() if executor is None else executor
         self._context = RunnerContext(
-            nursery=self._nursery,
+            executor=self._executor,
             rendering=rendering,
             environment=dict(os.environ if environment is None else environment),
             grace=grace,
@@ -202,7 +205,7 @@ class LocalService:
             runs = list(self._jobs.values())
         for run in runs:
             run.close()
-        self._nursery.close()
+        self._executor.close()
         for run in runs:
             run.join(_MOMENT)  # their processes are dead
         if self._records is not None and not closed:
@@ -226,7 +229,7 @@ class LocalService:
                 line = f"{self._folder} cannot be written ({error.strerror}): make it writable, it keeps the job's record"
                 raise ServiceError(line, acted=False) from error
             # A reaper that still has to end trials keeps others away from the records.
-            self._nursery.hold(self._records.lock)
+            self._executor.hold(self._records.lock)
 
     def _prepare(self, job_id: str, origin: JobOrigin, study: Study) -> JobRun:
         spec, folder = study.spec, Path(self._workspace(job_id)).absolute()

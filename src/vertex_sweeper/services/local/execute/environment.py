@@ -56,18 +56,17 @@ class JobSetup:
         return self.folder / "logs" / f"{trial}.metrics"
 
 
-def build_environment(inherited: Mapping[str, str], *, setup: JobSetup, trial: int, mark: tuple[str, str]) -> dict[str, str]:
+def build_environment(inherited: Mapping[str, str], *, setup: JobSetup, trial: int) -> dict[str, str]:
     """The environment of a trial.
 
     What the caller has, less everything by which a training program could take itself for a part of another run; what the
     container spec sets; what Vertex sets; and, at the front of PATH, the interpreter that runs us.
 
     Args:
-        inherited: The environment to start from.
-        setup: The job's place.
+        inherited: The environment to start from. Marks in it stay: a job inside a trial, as an emulator runs it there, is a
+            part of that trial.
+        setup: The job's.
         trial: The trial's number.
-        mark: Name and value of the variable by which the trial's processes are found. Marks in `inherited` stay: a job
-            inside a trial, as an emulator runs it there, is a part of that trial.
     """
     environment = {name: value for name, value in inherited.items() if not _is_ours(name)}
     service = _service_variables(setup, trial)
@@ -75,7 +74,6 @@ def build_environment(inherited: Mapping[str, str], *, setup: JobSetup, trial: i
     environment |= expand_entries(entries, known=service)
     environment |= service
     environment[SWEEP_DIRECTORY] = str(setup.folder)
-    environment[mark[0]] = mark[1]
     environment["PATH"] = os.pathsep.join([*map(str, setup.programs), environment.get("PATH", os.defpath)])
     return environment
 

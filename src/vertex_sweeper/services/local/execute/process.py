@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import secrets
@@ -9,73 +10,50 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from pathlib import Path
 
 from vertex_sweeper.services.local.execute import reaper
 from vertex_sweeper.services.local.execute.environment import MARK_PREFIX
+from vertex_sweeper.services.local.execute.executor import Command
 
 log = logging.getLogger(__name__)
 
 
-class Nursery:
-    """Starts children, and makes sure that none outlives this process: one for a service, with one reaper.
+class ProcessExecutor:
+    """The `Executor` that starts a new process for each command, and has one reaper for all of them.
 
-    A child is marked by an environment variable, which its descendants inherit, so that they are found where they have left
+    A process is marked by an environment variable, which its descendants inherit, so that they are found where they have left
     its process group. A descendant that also throws away its environment is out of reach, and so is every descendant that
     left the group where there is no /proc (macOS).
-
     """
 
     def __init__(self) -> None:
-        self.mark = MARK_PREFIX + secrets.token_hex(8)
+        self._mark = MARK_PREFIX + secrets.token_hex(8)
+        self._numbers = itertools.count(1)
         self._held: list[int] = []
         self._reaper: subprocess.Popen[bytes] | None = None
         self._lock = threading.RLock()  # a signal's handler may close in the midst of closing
         self._closed = False
 
     def hold(self, file: int) -> None:
-        """An open file that the reaper holds, too, until nothing is left. To be said before anything is started."""
+        """Has the reaper hold the open file, too. See `Executor.hold`."""
         self._held.append(file)
 
-    def start(
-        self,
-        command: Sequence[str],
-        *,
-        directory: str,
-        label: str,
-        environment: Mapping[str, str],
-        output: Path,
-        on_exit: Callable[[int], None],
-    ) -> Child:
-        """Starts a command in its own session, without a shell; what it prints goes to `output`.
-
-        Args:
-            command: Its tokens; the first is looked for on the environment's PATH.
-            directory: Where it works.
-            label: The value of the mark that `environment` holds.
-            environment: All of its environment.
-            output: The file for stdout and stderr.
-            on_exit: Called from another thread, once, with the exit code (negative: a signal's number) when the process has
-                ended and everything that it had started is gone.
-
-        Raises:
-            OSError: It cannot be started.
-            ValueError: The command or the environment holds a NUL.
-        """
-        # One at a time, and never while closing: what is started is known to the reaper before anything else happens.
+    def start(self, command: Command, *, on_exit: Callable[[int], None]) -> RunningProcess:
+        """Starts a process. See `Executor.start`."""
+        # One at a time, and never while closing: the reaper knows of each process before anything else happens.
         with self._lock:
             if self._closed:
                 raise OSError("the local service is closed")
-            reaper = self._reaper or self._start_reaper()
-            self._reaper = reaper
-            process = _spawn(command, directory=directory, environment=environment, output=output)
+            self._reaper = self._reaper or self._start_reaper()
+            number = str(next(self._numbers))
+            process = _spawn(command, environment={**command.environment, self._mark: number})
             self._tell(f"start {process.pid}\n")
-        return Child(process, mark=f"{self.mark}={label}\0", forget=self._forget, on_exit=on_exit)
+        return RunningProcess(process, mark=f"{self._mark}={number}\0", forget=self._forget, on_exit=on_exit)
 
     def close(self) -> None:
-        """Kills what still runs, ends the reaper, and starts nothing more. Repeatable."""
+        """Kills what runs, ends the reaper, and starts nothing more. See `Executor.close`."""
         with self._lock:
             self._closed = True
             self._tell("quit\n")
@@ -98,7 +76,7 @@ class Nursery:
     def _start_reaper(self) -> subprocess.Popen[bytes]:
         # Both ends of the pipe are closed in every other child: Python makes them non-inheritable.
         return subprocess.Popen(  # noqa: S603 - our own file
-            [sys.executable, "-I", "-S", reaper.__file__, self.mark],
+            [sys.executable, "-I", "-S", reaper.__file__, self._mark],
             cwd="/",
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -109,7 +87,7 @@ class Nursery:
         )
 
 
-class Child:
+class RunningProcess:
     """A process that was started, and all of its descendants."""
 
     def __init__(
@@ -163,12 +141,12 @@ class Child:
         self._forget(self._process.pid)
 
 
-def _spawn(command: Sequence[str], *, directory: str, environment: Mapping[str, str], output: Path) -> subprocess.Popen[bytes]:
-    output.unlink(missing_ok=True)  # an earlier attempt's; or a link, which would be written through
-    with output.open("xb") as stream:
+def _spawn(command: Command, *, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    command.output.unlink(missing_ok=True)  # an earlier attempt's; or a link, which would be written through
+    with command.output.open("xb") as stream:
         return subprocess.Popen(  # noqa: S603 - running the user's command is the purpose
-            list(command),
-            cwd=directory,
+            list(command.argv),
+            cwd=command.directory,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=stream,

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vertex_sweeper.services.local.execute.environment import JobSetup, build_environment, resolve_command
-from vertex_sweeper.services.local.execute.flag_rendering import Rendering
-from vertex_sweeper.services.local.execute.process import Child, Nursery
-from vertex_sweeper.services.local.study.measurement import Measurement, MetricFile
+from vertex_sweeper.services.local.execute.executor import Command, Executor, RunningCommand
+from vertex_sweeper.services.local.execute.flag_rendering import PLAIN, Rendering
+from vertex_sweeper.services.local.execute.metric_file import MetricFile
+from vertex_sweeper.services.local.study.measurement import Measurement
 from vertex_sweeper.services.local.study.study import Limits
 from vertex_sweeper.services.local.study.trial import Trial, TrialOutcome
 
@@ -20,11 +21,11 @@ from vertex_sweeper.services.local.study.trial import Trial, TrialOutcome
 class RunnerContext:
     """What the jobs of one service share.
 
-    `look` is how often, in seconds, running trials' metrics are looked at. `describe` words an exit code, given the trial's
-    log.
+    `metric_interval` is every how many seconds running trials' metrics are read. `describe` words an exit code, given the
+    trial's log.
     """
 
-    nursery: Nursery
+    executor: Executor
     rendering: Rendering
     environment: Mapping[str, str]
     grace: float
@@ -43,7 +44,7 @@ class RunningTrial:
     """
 
     trial: Trial
-    child: Child
+    command: RunningCommand
     metrics: MetricFile
     deadline: float
     describe: Callable[[int], str]
@@ -75,23 +76,24 @@ class Stop:
 def launch(
     trial: Trial, *, setup: JobSetup, context: RunnerContext, limits: Limits, on_exit: Callable[[int], None]
 ) -> RunningTrial:
-    """Starts a trial's process. Raises OSError or ValueError where that is not possible."""
+    """Starts a trial's command. Raises OSError or ValueError where that is not possible."""
     container, number = setup.pool["containerSpec"], trial.number
-    label = f"{setup.job_id}/{number}"
-    mark = (context.nursery.mark, label)
-    environment = build_environment(context.environment, setup=setup, trial=number, mark=mark)
+    environment = build_environment(context.environment, setup=setup, trial=number)
     arguments = context.rendering.render(trial.choices, container.get("args", ()))
-    command = resolve_command([*container["command"], *arguments], path=environment["PATH"])
     path, log = setup.metrics(number), setup.log(number)
+    command = Command(
+        argv=resolve_command([*container["command"], *arguments], path=environment["PATH"]),
+        flags=PLAIN.render(trial.choices, ()),
+        directory=setup.directory,
+        environment=environment,
+        output=log,
+    )
     for old in (path, log):  # an earlier run's, or whatever another trial has put there
         old.unlink(missing_ok=True)
     metrics = MetricFile(path, metrics=tuple(limits.metrics), begun=context.clock(), clock=context.clock)
-    child = context.nursery.start(
-        command, directory=setup.directory, label=label, environment=environment, output=log, on_exit=on_exit
-    )
     return RunningTrial(
         trial,
-        child,
+        context.executor.start(command, on_exit=on_exit),
         metrics,
         deadline=time.monotonic() + limits.seconds,
         describe=lambda code: context.describe(code, log),
