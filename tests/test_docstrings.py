@@ -7,7 +7,7 @@ import importlib
 
 import pytest
 
-MODULES = ["vertex_sweeper.space.key_paths"]
+MODULES = ["vertex_sweeper.job.flags", "vertex_sweeper.space.key_paths"]
 
 
 @pytest.mark.parametrize("name", MODULES)
