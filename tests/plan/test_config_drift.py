@@ -29,7 +29,7 @@ from vertex_sweeper_runtime.config_drift import find_drift
 from vertex_sweeper_runtime.contract import Contract, ServiceValue
 from vertex_sweeper_runtime.errors import DriftError
 from vertex_sweeper_runtime.metric_callback import ReportMetrics
-from vertex_sweeper_runtime.report_status import read_outcome
+from vertex_sweeper_runtime.report_status import read_status
 
 
 class Color(enum.Enum):
@@ -382,7 +382,7 @@ def test_where_a_drift_is_an_error_every_rank_stops_and_the_first_tells_the_shim
         ReportMetrics().on_job_start(config)
     assert caught.value.code == DriftError.exit_code
     assert DriftError.exit_code not in {6, 11, 134, 139}  # after these Vertex would run the container again
-    outcome = read_outcome(str(tmp_path / "metrics.outcome"))
+    outcome = read_status(str(tmp_path / "metrics.outcome"))
     assert (outcome is not None and "multi differs" in outcome.stopped) == (rank == "0")
 
 

@@ -12,13 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from vertex_sweeper.messages import one_line
-from vertex_sweeper.results.outcome import Trial
 from vertex_sweeper.space.alike_values import AlikeValues
 from vertex_sweeper.space.overrides import COMMAND_LINE, source_note
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Scale, ServiceValue
@@ -244,12 +242,3 @@ def compose_or_say(compose: Compose, overrides: Sequence[str]) -> tuple[DictConf
         message = str(error).partition("\nConfig search path")[0]
         cause = str(error.__cause__).partition("\n")[0] if isinstance(error.__cause__, OmegaConfBaseException) else ""
         return None, one_line(f"{message} {cause}") or type(error).__name__
-
-
-def trial_folder(compose: Compose, trial: Trial, output: str) -> str | None:
-    """Where under `output` a trial's Hydra output is, or None where the app makes that depend on what only the trial knew."""
-    try:
-        config = compose([*trial.overrides, f"hydra.job.num={trial.number}"])
-        return f"{output.rstrip('/')}/{config.hydra.sweep.subdir}"
-    except (HydraException, OmegaConfBaseException):
-        return None

@@ -15,7 +15,7 @@ from vertex_sweeper.results.outcome import Trial
 from vertex_sweeper.space.hydra_api import Override
 from vertex_sweeper_runtime.contract import Contract
 from vertex_sweeper_runtime.hydra_overrides import identity, job_id
-from vertex_sweeper_runtime.trial_environment import SWEEP_DIRECTORY, describe
+from vertex_sweeper_runtime.trial_environment import SWEEP_DIRECTORY, container_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +41,20 @@ def rerun_of(trial: Trial, agreed: Contract, *, job: str, directory: str, output
         directory: the sweep directory, in which `best/best.yaml` is.
         output: what holds the trials' own folders, the sweep directory or a `gs://` folder, if there is such a thing.
     """
-    machine = describe(_environment(trial, job, output))
+    container = container_of(_environment(trial, job, output))
 
     def is_group(override: Override) -> bool:
         return override.key_or_group in agreed.groups
 
     extra = left_out(trial.overrides, is_group, pinned=agreed.pinned)
-    whole = (*agreed.command, *trial.overrides, *identity(machine))
+    whole = (*agreed.command, *trial.overrides, *identity(container))
     enough = agreed.rerun is not None and not _has_overrides(agreed.command) and not has_flag(agreed.command, "--config-dir")
     short = (*agreed.command, "--config-dir", directory, f"+{GROUP}={GROUP}", *(agreed.rerun or ()), *extra)
     config = best_config(
         trial.overrides,
         is_group,
         pinned=agreed.pinned,
-        job={"num": trial.number, "id": job_id(machine)},
+        job={"num": trial.number, "id": job_id(container)},
         whole="" if enough else shell_line(whole),
     )
     return Rerun(config, short if enough else whole)
