@@ -7,7 +7,7 @@ import importlib
 
 import pytest
 
-MODULES = ["vertex_sweeper.space.key_paths"]
+MODULES = ["vertex_sweeper.space.key_paths", "vertex_sweeper.services.local.execute.executor"]
 
 
 @pytest.mark.parametrize("name", MODULES)
