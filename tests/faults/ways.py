@@ -15,6 +15,7 @@ import yaml
 
 from tests.faults.frames import FrameProxy
 from tests.faults.injection import Wire
+from vertex_sweeper.api_names import JobName
 from vertex_sweeper.emulator import Emulator
 from vertex_sweeper.job import SWEEP_LABEL
 from vertex_sweeper.plan.plan import Plan
@@ -29,7 +30,6 @@ from vertex_sweeper.run.target import read_target
 from vertex_sweeper.services.opening import Address, Opened
 from vertex_sweeper.services.vertex import VertexService
 from vertex_sweeper.services.vertex.errors import Verb
-from vertex_sweeper.services.vertex.names import JobName
 from vertex_sweeper.services.vertex.service import TIMEOUTS
 from vertex_sweeper.settings import Backend, OnInterrupt
 from vertex_sweeper.testing.gate import wait_for, wait_for_end

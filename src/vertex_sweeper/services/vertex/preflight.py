@@ -16,10 +16,10 @@ from vertex_sweeper.services.finding import Finding, failed, ok, unchecked
 from vertex_sweeper.services.images.registry import check_image
 from vertex_sweeper.services.vertex import preflight_machines, preflight_storage
 from vertex_sweeper.services.vertex.cloud_api import CloudApi, CloudError, unasked
+from vertex_sweeper.services.vertex.endpoint import api_host
 from vertex_sweeper.services.vertex.errors import describe_auth
 from vertex_sweeper.services.vertex.extra import vertex_extra
 from vertex_sweeper.services.vertex.login import find_credentials, renew
-from vertex_sweeper.services.vertex.names import api_host
 
 JOB_PERMISSIONS: Final = tuple(f"aiplatform.hyperparameterTuningJobs.{verb}" for verb in ("create", "get", "list", "cancel"))
 """What a sweep asks the API for."""
