@@ -1,4 +1,4 @@
-"""The road of a sweep against the emulator: the engine's own functions, the real client, and a clock that never waits."""
+"""A sweep against the emulator, from plan to results: the real functions and client, and a clock that never waits."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ RESULTS = ("optimization_results.yaml", "best.yaml", "best/best.yaml")
 _numbers = itertools.count(1)
 
 
-class Road:
+class FaultedSweep:
     """One sweep in a directory and in a project of its own.
 
     Its pauses are written down and not made; waiting for changes of the job is waiting for what the test needs to be true.

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from vertex_sweeper.api_names import LOCAL_PARENT, format_parent
+from vertex_sweeper.endpoint import PLAIN, Endpoint
 from vertex_sweeper.errors import InvalidSweep, SweepDirectoryError
 from vertex_sweeper.services.vertex.connection import EMULATOR
-from vertex_sweeper.services.vertex.endpoint import PLAIN, Endpoint
 from vertex_sweeper.settings import Backend, Settings
 
 log = logging.getLogger(__name__)

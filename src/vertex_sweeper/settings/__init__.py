@@ -1,7 +1,7 @@
 """What the user may set under `hydra.sweeper`, as typed values that are valid from birth.
 
-`read_settings` checks everything that can be known without looking at the search space: names (with the near match), types,
-ranges, and rules between settings. No value changes silently; every mistake is reported, together.
+They know names, types, ranges and the rules between settings, and never the search space. No value changes silently, and every
+mistake is reported, together.
 """
 
 from vertex_sweeper.settings.model import (

@@ -197,12 +197,12 @@ def _check_categorical(kind: Kind, domain: Mapping[str, Any], logarithmic: bool)
 
 
 def _check_conditions(spec: Mapping[str, Any], *, field: str, kind: Kind, grid: bool, taken: set[str]) -> Iterator[Mistake]:
-    entries = spec.get("conditionalParameterSpecs", ())
-    if entries and kind is Kind.DOUBLE:
+    conditions = spec.get("conditionalParameterSpecs", ())
+    if conditions and kind is Kind.DOUBLE:
         yield f"{field}.conditional_parameter_specs", f"{spec.get('parameterId')!r} is a DOUBLE and can't be a parent."
         return
     brought: dict[str, list[ServiceValue]] = {}
-    for position, entry in enumerate(entries):
+    for position, entry in enumerate(conditions):
         place = f"{field}.conditional_parameter_specs[{position}]"
         child = entry.get("parameterSpec", {})
         id = child.get("parameterId", "")
