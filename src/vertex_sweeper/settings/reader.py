@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from typing import Any, Protocol, Union, get_args, get_origin, get_type_hints
 
+from vertex_sweeper.api import Goal
 from vertex_sweeper.credentials import shown
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.messages import did_you_mean, question, similar_words
-from vertex_sweeper.results.outcome import Goal
 from vertex_sweeper.settings.durations import Seconds, read_seconds
 from vertex_sweeper.settings.model import SEARCH_SPACE_KEYS, Backend, Settings
 from vertex_sweeper.settings.rules import PATH, broken_rules, missing_for_vertex

@@ -16,6 +16,7 @@ from typing import Any
 
 from hydra.errors import HydraException
 
+from vertex_sweeper.api import CLOSEST_DISCRETE_VALUES, MOST_DISCRETE_VALUES
 from vertex_sweeper.messages import did_you_mean
 from vertex_sweeper.space.hydra_api import (
     Glob,
@@ -31,10 +32,6 @@ from vertex_sweeper.space.hydra_api import (
     range_casts,
 )
 from vertex_sweeper_runtime.contract import Kind, Number, Scale, ServiceValue
-
-MOST_DISCRETE_VALUES = 1000
-CLOSEST_DISCRETE_VALUES = 1e-10
-"""Vertex's own limits for DISCRETE: at most so many values, at least so far apart."""
 
 MOST_EXACT_INTEGER = 2**53
 """Vertex reports INTEGER values as doubles: beyond this they would come back as other numbers."""
@@ -66,7 +63,12 @@ class Element:
 def domain_of(override: Override) -> ParameterDomain | Element:
     """What a swept override ranges over; a lone Element when there is nothing to choose.
 
-    Raises ValueError with the rule that the expression breaks, and the remedy, but without the key.
+    Raises:
+        ValueError: The rule that the expression breaks, and the remedy, but without the key.
+
+    >>> parse = OverridesParser.create().parse_override
+    >>> domain_of(parse("lr=tag(log,interval(1e-4,1e-1))")).kind.value, domain_of(parse("model=cnn,vit")).literals
+    ('DOUBLE', ('cnn', 'vit'))
     """
     sweep = override.value()
     tags = set(sweep.tags) if isinstance(sweep, Sweep) else set()
@@ -147,7 +149,11 @@ def categorical(texts: Sequence[str]) -> ParameterDomain:
 
 
 def unique_aliases(texts: Sequence[str], *, fallback: str) -> list[str]:
-    """A plain name for each text (letters, digits, `_`, `.`, inner `-`), the text itself where it is plain and free."""
+    """A plain name for each text (letters, digits, `_`, `.`, inner `-`), the text itself where it is plain and free.
+
+    >>> unique_aliases(["a b", "a_b", "[1,2]"], fallback="value")
+    ['a_b_2', 'a_b', '1_2']
+    """
     plain = {text for text in texts if _PLAIN.fullmatch(text)}
     names: list[str] = []
     for text in texts:
