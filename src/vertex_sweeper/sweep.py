@@ -22,10 +22,10 @@ from omegaconf import DictConfig, OmegaConf
 from vertex_sweeper.errors import InvalidJob, SweepError
 from vertex_sweeper.job import in_our_words
 from vertex_sweeper.messages import attach_command, printable
+from vertex_sweeper.plan.context import SweepContext
 from vertex_sweeper.plan.dry_run import dry_run_text
 from vertex_sweeper.plan.own_settings import unused_to_attach, valid_settings
 from vertex_sweeper.plan.plan import Plan, make_plan
-from vertex_sweeper.plan.trial_command import Start
 from vertex_sweeper.plan.whitelist import check_whitelist
 from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.results.folders import output_of, trial_folder
@@ -54,7 +54,7 @@ def run_sweep(arguments: Sequence[str], *, hydra_context: HydraContext, config: 
         if config.hydra.sweeper.get("attach") is not None:
             return _go_on(arguments, config)
         check_whitelist(hydra_context)
-        plan = make_plan(arguments, config=config, config_loader=hydra_context.config_loader, start=Start.of_this_process())
+        plan = make_plan(SweepContext.of(arguments, config=config, config_loader=hydra_context.config_loader))
         for note in plan.notes:
             log.info("%s", printable(note))
         _check(plan)
