@@ -14,13 +14,12 @@ from vertex_sweeper.plan.composition import Compose
 from vertex_sweeper.plan.config_drift import Recorder, with_drift
 from vertex_sweeper.plan.hydra_references import HydraReferences
 from vertex_sweeper.plan.no_effect import EffectCheck
+from vertex_sweeper.plan.rerun_needs import RerunNeeds
 from vertex_sweeper.plan.trial_folders import TrialFolders
-from vertex_sweeper.results.best_config import GROUP
-from vertex_sweeper.results.rerun import RerunNeeds
 from vertex_sweeper.settings import Backend, DriftPolicy, Settings
 from vertex_sweeper.space.config_groups import GroupFiles
 from vertex_sweeper.space.search_space import SearchSpace
-from vertex_sweeper_runtime.contract import Contract, ServiceValue
+from vertex_sweeper_runtime.contract import BEST, Contract, ServiceValue
 
 Agree = Callable[[SearchSpace], Contract]
 """The contract for a search space."""
@@ -94,7 +93,7 @@ class TrialConfigCheck:
         recorder = Recorder(contract, self._files.is_group, self._roots)
         effect = EffectCheck(contract, self._files.is_group)
         references = HydraReferences(self._files.compose_job)
-        rerun = RerunNeeds(taken=self._files.has_group(GROUP))
+        rerun = RerunNeeds(taken=self._files.has_group(BEST))
         folders = TrialFolders(container=self._settings.backend is Backend.VERTEX)
         samples: list[Mapping[str, ServiceValue]] = []
 
