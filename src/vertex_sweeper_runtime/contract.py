@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 SHIM: Final = "vertex-trial"
 """The program that stands before a trial's command."""
 
-BEST: Final = "best"
-"""The config group that `best/best.yaml` makes of a sweep directory, and its one option."""
-
 VARIABLE: Final = "VERTEX_SWEEPER_CONTRACT"
 VERSION: Final = 2  # which brought `drift`
 _LATEST_VERSION: Final = 10**6

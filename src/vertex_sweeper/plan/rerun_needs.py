@@ -1,4 +1,4 @@
-"""Whether `+best=best` will be enough to run the best trial again, as far as the trials' configs tell before the sweep."""
+"""Whether a rerun by `+best=best` is the whole trial, and what it needs beside it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,18 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vertex_sweeper.space.key_paths import leaves
+
+_FROM_HYDRA: Final = re.compile(r"\$\{\s*(hydra|hydra_override_dirname)\s*[:.]\s*([^}]*)")
+
+_SAID: Final = re.compile(
+    r"job\.(num|id|name|config_name|chdir|(env_set|env_copy|config)(\.[^$]+)?)"
+    r"|runtime\.(cwd|version|version_base|output_dir|choices\.[^$]+)"
+    r"|run(\.dir)?|sweep\.subdir|mode|verbose|output_subdir"
+    r"|(job_logging|hydra_logging|help|hydra_help|sweeper|launcher)(\.[^$]+)?"
+)
+"""What of Hydra's own config is the same in a run by `+best=best`, or is the run's own (`run.dir`). Nothing else is:
+`hydra.overrides` and `hydra.job.override_dirname` are `best=best` there (the latter whatever a config says, on Hydra 1.3), and
+`hydra.sweep.dir` is left to the app, so that a sweep around the best trial does not write into the old one."""
 
 
 class RerunNeeds:
@@ -30,19 +42,6 @@ class RerunNeeds:
         """The overrides; None where only the whole list of a trial's own will do."""
         # Hydra 1.4 asks the primary config and the command line alone whether a run is one or many.
         return None if self._whole else ("hydra.mode=RUN",) if self._multirun else ()
-
-
-_FROM_HYDRA: Final = re.compile(r"\$\{\s*(hydra|hydra_override_dirname)\s*[:.]\s*([^}]*)")
-
-_SAID: Final = re.compile(
-    r"job\.(num|id|name|config_name|chdir|(env_set|env_copy|config)(\.[^$]+)?)"
-    r"|runtime\.(cwd|version|version_base|output_dir|choices\.[^$]+)"
-    r"|run(\.dir)?|sweep\.subdir|mode|verbose|output_subdir"
-    r"|(job_logging|hydra_logging|help|hydra_help|sweeper|launcher)(\.[^$]+)?"
-)
-"""What of Hydra's own config is the same in a run by `+best=best`, or is the run's own (`run.dir`). Nothing else is:
-`hydra.overrides` and `hydra.job.override_dirname` are `best=best` there (the latter whatever a config says, on Hydra 1.3), and
-`hydra.sweep.dir` is left to the app, so that a sweep around the best trial does not write into the old one."""
 
 
 def _takes_unsaid(config: DictConfig) -> bool:

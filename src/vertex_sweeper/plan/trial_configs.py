@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from omegaconf import DictConfig
 
 from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.job.rerun import GROUP
 from vertex_sweeper.plan import composition
 from vertex_sweeper.plan.composition import Compose
 from vertex_sweeper.plan.config_drift import Recorder, with_drift
@@ -19,7 +20,7 @@ from vertex_sweeper.plan.trial_folders import TrialFolders
 from vertex_sweeper.settings import Backend, DriftPolicy, Settings
 from vertex_sweeper.space.config_groups import GroupFiles
 from vertex_sweeper.space.search_space import SearchSpace
-from vertex_sweeper_runtime.contract import BEST, Contract, ServiceValue
+from vertex_sweeper_runtime.contract import Contract, ServiceValue
 
 Agree = Callable[[SearchSpace], Contract]
 """The contract for a search space."""
@@ -93,7 +94,7 @@ class TrialConfigCheck:
         recorder = Recorder(contract, self._files.is_group, self._roots)
         effect = EffectCheck(contract, self._files.is_group)
         references = HydraReferences(self._files.compose_job)
-        rerun = RerunNeeds(taken=self._files.has_group(BEST))
+        rerun = RerunNeeds(taken=self._files.has_group(GROUP))
         folders = TrialFolders(container=self._settings.backend is Backend.VERTEX)
         samples: list[Mapping[str, ServiceValue]] = []
 

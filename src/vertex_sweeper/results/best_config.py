@@ -10,11 +10,11 @@ from hydra.conf import HydraConf
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vertex_sweeper.job.rerun import GROUP
 from vertex_sweeper.messages import printable
 from vertex_sweeper.results.yaml_text import yaml_text
 from vertex_sweeper.space.hydra_api import Override, OverridesParser, is_value_path
 from vertex_sweeper.space.key_paths import KeyPath, group_key, key_path, overlap
-from vertex_sweeper_runtime.contract import BEST
 
 _COMMAND_LINE_ONLY: Final = (("hydra", "searchpath"), ("hydra", "sweeper"), ("hydra", "launcher"))
 """What Hydra reads in no appended config; and what a trial has of sweeper and launcher where its app's config asks for it,
@@ -92,7 +92,7 @@ class _Parts:
                 parts.left_out.append(override.input_line or "")
             elif not _names_group(override, is_group):
                 parts._add_value(override)
-            elif override.key_or_group == BEST:
+            elif override.key_or_group == GROUP:
                 parts.left_out.append(override.input_line or "")
             elif override.is_add():
                 parts.appended.append({f"/{_appended_key(override)}": override.value()})

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vertex_sweeper.job.rerun import GROUP
 from vertex_sweeper.messages import shell_line
 from vertex_sweeper.results.best_config import best_config, left_out
 from vertex_sweeper.results.outcome import Trial
 from vertex_sweeper.space.hydra_api import Override
-from vertex_sweeper_runtime.contract import BEST, Contract
+from vertex_sweeper_runtime.contract import Contract
 from vertex_sweeper_runtime.hydra_overrides import identity, job_id
 from vertex_sweeper_runtime.trial_environment import SWEEP_DIRECTORY, container_of
 
@@ -48,7 +49,7 @@ def rerun_of(trial: Trial, agreed: Contract, *, job: str, directory: str, output
     extra = left_out(trial.overrides, is_group, pinned=agreed.pinned)
     whole = (*agreed.command, *trial.overrides, *identity(container))
     enough = agreed.rerun is not None and not _has_overrides(agreed.command) and not _has_config_dir(agreed.command)
-    short = (*agreed.command, "--config-dir", directory, f"+{BEST}={BEST}", *(agreed.rerun or ()), *extra)
+    short = (*agreed.command, "--config-dir", directory, f"+{GROUP}={GROUP}", *(agreed.rerun or ()), *extra)
     config = best_config(
         trial.overrides,
         is_group,
