@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vertex_sweeper.job.rerun import GROUP
+from vertex_sweeper.job.rerun import GROUP, has_flag
 from vertex_sweeper.messages import shell_line
 from vertex_sweeper.results.best_config import best_config, left_out
 from vertex_sweeper.results.outcome import Trial
@@ -48,7 +48,7 @@ def rerun_of(trial: Trial, agreed: Contract, *, job: str, directory: str, output
 
     extra = left_out(trial.overrides, is_group, pinned=agreed.pinned)
     whole = (*agreed.command, *trial.overrides, *identity(container))
-    enough = agreed.rerun is not None and not _has_overrides(agreed.command) and not _has_config_dir(agreed.command)
+    enough = agreed.rerun is not None and not _has_overrides(agreed.command) and not has_flag(agreed.command, "--config-dir")
     short = (*agreed.command, "--config-dir", directory, f"+{GROUP}={GROUP}", *(agreed.rerun or ()), *extra)
     config = best_config(
         trial.overrides,
@@ -66,11 +66,6 @@ def _environment(trial: Trial, job: str, output: str | None) -> dict[str, str]:
     if output is not None and output.startswith("gs://"):
         return variables | {"AIP_MODEL_DIR": f"{output.rstrip('/')}/{trial.number}/model/"}
     return variables if output is None else variables | {SWEEP_DIRECTORY: output}
-
-
-def _has_config_dir(command: Sequence[str]) -> bool:
-    """Whether the command has Hydra's flag for a folder of configs, which takes one folder only."""
-    return any(word.partition("=")[0] in ("--config-dir", "-cd") for word in command)
 
 
 def _has_overrides(command: Sequence[str]) -> bool:
