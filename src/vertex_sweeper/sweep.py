@@ -1,9 +1,9 @@
-"""One sweep, from Hydra's call to the files it leaves behind.
+"""One sweep, from Hydra's call to the files in the sweep directory.
 
     plan (check everything) → claim the sweep directory → create the job → watch it → read its outcome → write the results
 
-Everything before the creation costs nothing and starts nothing; everything after it runs to its end, interrupts included.
-`attach` comes in where the job exists, `dry_run` ends where the job is planned.
+Nothing is started or paid for before the job is created. From then on the job is followed to its end, or until a signal says
+otherwise. `hydra.sweeper.attach` follows a job that exists; `hydra.sweeper.dry_run` ends with the plan.
 """
 
 from __future__ import annotations
@@ -47,8 +47,19 @@ log = logging.getLogger(__name__)
 def run_sweep(arguments: Sequence[str], *, hydra_context: HydraContext, config: DictConfig) -> Outcome | None:
     """Tunes the app of this Hydra multirun; returns when the job has ended and its results are written.
 
-    The task function is not called here: trials run the command that started the sweep. Returns None after a dry run. Raises
-    SweepError for whatever a user can mend, and SystemExit(130) after an interrupt.
+    The task function is not called here: trials run the command that started the sweep.
+
+    Args:
+        arguments: The overrides of the command line, as Hydra hands them to a sweeper.
+        hydra_context: Hydra's config loader and callbacks.
+        config: The app's config for the multirun, with `hydra`.
+
+    Returns:
+        The sweep as it was last seen; None after a dry run.
+
+    Raises:
+        SweepError: Something that a user can mend.
+        SystemExit: 130, after a signal.
     """
     with _multirun(hydra_context, config):
         if config.hydra.sweeper.get("attach") is not None:
@@ -65,7 +76,7 @@ def run_sweep(arguments: Sequence[str], *, hydra_context: HydraContext, config: 
 
 
 def _check(plan: Plan) -> None:
-    """The last check, of the job as a whole, before anything is written. Raises InvalidJob, MissingExtra."""
+    """Checks the whole job before anything is written. Raises InvalidJob, MissingExtra."""
     try:
         check_job(plan.address, plan.job)
     except InvalidJob as error:
@@ -73,15 +84,16 @@ def _check(plan: Plan) -> None:
 
 
 def _show(plan: Plan) -> None:
-    """The end of a dry run: the job passed every check, and is shown."""
+    """Prints a dry run's job and some of its trials."""
     sys.stdout.write(dry_run_text(plan))  # not logged: it is what was asked for, and may be piped into a file
     sys.stdout.flush()
 
 
 def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
+    """Claims the sweep directory, creates the job, and follows it to its end."""
     address, directory = plan.address, plan.directory
     opened = open_service(address, directory, seed=plan.settings.local.seed)
-    # Signals are caught from before the claim: between claim and creation one would leave a directory to a job that never was.
+    # Signals are caught before the claim: one between claim and creation would leave a directory that belongs to no job.
     with Interrupt(opened.kill) as interrupt:
         sweep_directory.claim(directory, address, plan.job, config=OmegaConf.to_yaml(config))
         if interrupt.received:
@@ -109,7 +121,7 @@ def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
 
 
 def _go_on(arguments: Sequence[str], config: DictConfig) -> Outcome:
-    """Follows a job that exists. `multirun.yaml` is that of the command that created it, and is not written here."""
+    """Follows a job that exists. Its `multirun.yaml` was written by the command that created it, and stays."""
     settings = valid_settings(config)
     assert settings.attach is not None
     target = read_target(
@@ -126,7 +138,7 @@ def _go_on(arguments: Sequence[str], config: DictConfig) -> Outcome:
 
 @contextmanager
 def _multirun(hydra_context: HydraContext, config: DictConfig) -> Iterator[None]:
-    """Lets Hydra's callbacks know of a bad end too: 1.3 does not call them when `sweep()` raises, 1.4 always does."""
+    """Calls `on_multirun_end` where the sweep fails, too: Hydra 1.3 does not when `sweep()` raises, Hydra 1.4 does."""
     try:
         yield
     except (SweepError, SystemExit):

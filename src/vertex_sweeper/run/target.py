@@ -32,9 +32,15 @@ class Target:
 
 
 def read_target(text: str, *, endpoint: str | None = None, impersonate: str | None = None) -> Target:
-    """Reads a job's full name or a sweep directory. What is given beside it takes the place of what the directory says.
+    """Reads a job's full name, or the path of a sweep directory.
 
-    Raises SweepDirectoryError for what is neither.
+    Args:
+        text: What the user wrote.
+        endpoint: The host to use instead of the region's own, or of the one that the directory names.
+        impersonate: The service account to act as, instead of the one that the directory names.
+
+    Raises:
+        SweepDirectoryError: It is neither, or the directory is damaged.
     """
     try:
         name = JobName.parse(text)
@@ -47,14 +53,29 @@ def read_target(text: str, *, endpoint: str | None = None, impersonate: str | No
 
 
 def open_target(target: Target, *, join: bool = False) -> OpenService:
-    """The target's service; `join` is for those who go on with a job that was abandoned. Raises MissingExtra, JobNotFound."""
+    """The target's service.
+
+    Args:
+        target: The job.
+        join: Whether this process may run a job on this machine whose own process has died.
+
+    Raises:
+        MissingExtra: Something is not installed.
+        JobNotFound: The directory is of a sweep that ended before it had a job.
+    """
     return reopen_service(target.address, target.directory or Path(), join=join)
 
 
 def locate(target: Target, opened: OpenService, *, pause: Callable[[float], bool]) -> str:
-    """The name of the target's job; looked for by its label where the answer to its creation never came.
+    """The name of the target's job. Where the answer to its creation was lost, the job is looked for by its label.
 
-    Raises JobNotFound when no list shows it within a minute, which does not prove that it does not exist.
+    Args:
+        target: The job.
+        opened: Its service.
+        pause: Waits for a number of seconds; returns False to give up now.
+
+    Raises:
+        JobNotFound: No list shows it within a minute, which does not prove that it does not exist.
     """
     if target.name is not None:
         return target.name
