@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vertex_sweeper.services.local.study.times import parse_duration, parse_time
+from vertex_sweeper.api import parse_duration, parse_time
 
 CONFIG: Final = "studyStoppingConfig"
 """The field of a study spec that holds the conditions."""
