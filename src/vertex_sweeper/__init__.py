@@ -1,6 +1,6 @@
 """The engine, where a sweep is started: search space and settings → job → service → outcome.
 
-The Hydra plugin calls `vertex_sweeper.sweep.run_sweep`. The errors are exported here, for callers who catch them; everything else is
+The Hydra plugin calls `vertex_sweeper.sweep.run_sweep`. The errors are exported here, for callers who catch them; the rest is
 imported from its room, when a sweep starts.
 """
 

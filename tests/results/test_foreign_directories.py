@@ -16,10 +16,10 @@ import pytest
 
 from vertex_sweeper.api_names import LOCAL_PARENT, parse_parent
 from vertex_sweeper.cli.main import main
+from vertex_sweeper.endpoint import Endpoint, api_host
 from vertex_sweeper.errors import InvalidSweep, ServiceError, SweepDirectoryError
 from vertex_sweeper.run.target import read_target
 from vertex_sweeper.services.opening import Address, existing_address, vertex_address
-from vertex_sweeper.services.vertex.endpoint import Endpoint, api_host
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.stored_json import MOST_LEVELS, DamagedDocument, parse_json, read_sealed, sealed
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 from vertex_sweeper.api import Job
 from vertex_sweeper.api_names import LOCAL_PARENT, format_parent, parse_parent
+from vertex_sweeper.endpoint import PLAIN, Endpoint
 from vertex_sweeper.errors import InvalidSweep, JobNotFound, MissingExtra, SweepDirectoryError
 from vertex_sweeper.job.field_types import find_not_json, find_wrong_types
 from vertex_sweeper.services.base import Service
 from vertex_sweeper.services.vertex.connection import EMULATOR
-from vertex_sweeper.services.vertex.endpoint import PLAIN, Endpoint
 from vertex_sweeper.services.waiting import sleep
 from vertex_sweeper.settings import Backend, Settings
 

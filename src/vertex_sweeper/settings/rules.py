@@ -9,8 +9,8 @@ from dataclasses import asdict
 from vertex_sweeper.api import LONGEST_DISPLAY_NAME, MOST_LABELS, Goal, broken_label_rules
 from vertex_sweeper.api_names import ACCOUNT, LOCATION, PROJECT
 from vertex_sweeper.credentials import credentials_among, credentials_in
+from vertex_sweeper.endpoint import Endpoint
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.services.vertex.endpoint import Endpoint
 from vertex_sweeper.settings.durations import as_written
 from vertex_sweeper.settings.model import Backend, Settings, VertexSettings
 from vertex_sweeper.settings.unread import Unread

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from vertex_sweeper.endpoint import api_host
 from vertex_sweeper.errors import MissingExtra, ServiceError
 from vertex_sweeper.services.vertex import VertexService
 from vertex_sweeper.services.vertex.connection import Connection
-from vertex_sweeper.services.vertex.endpoint import api_host
 from vertex_sweeper.services.vertex.message import parse
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from vertex_sweeper.endpoint import api_host
 from vertex_sweeper.errors import ServiceError
 from vertex_sweeper.job.needs import JobNeeds
 from vertex_sweeper.services.finding import Finding, failed, ok, unchecked
 from vertex_sweeper.services.images.registry import check_image
 from vertex_sweeper.services.vertex import preflight_machines, preflight_storage
 from vertex_sweeper.services.vertex.cloud_api import CloudApi, CloudError, unasked
-from vertex_sweeper.services.vertex.endpoint import api_host
 from vertex_sweeper.services.vertex.errors import describe_auth
 from vertex_sweeper.services.vertex.extra import vertex_extra
 from vertex_sweeper.services.vertex.login import find_credentials, renew
