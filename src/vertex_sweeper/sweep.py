@@ -37,7 +37,7 @@ from vertex_sweeper.run.interruptible import interruptible
 from vertex_sweeper.run.reporter import FollowedJob
 from vertex_sweeper.run.submit import submit
 from vertex_sweeper.run.target import read_target
-from vertex_sweeper.services.checks import check_job
+from vertex_sweeper.services.checks import check_acceptable
 from vertex_sweeper.services.opening import open_service
 from vertex_sweeper.terminal import next_steps
 
@@ -78,7 +78,7 @@ def run_sweep(arguments: Sequence[str], *, hydra_context: HydraContext, config: 
 def _check(plan: Plan) -> None:
     """Checks the whole job before anything is written. Raises InvalidJob, MissingExtra."""
     try:
-        check_job(plan.address, plan.job)
+        check_acceptable(plan.settings.backend, plan.job)
     except InvalidJob as error:
         raise in_our_words(error) from error
 
