@@ -3,6 +3,7 @@
 SweepError                      what went wrong, on one line each; Hydra prints it without a traceback
 ├── InvalidSweep                mistakes in what the user wrote, found before anything started (also a ValueError)
 ├── MissingExtra                an optional part of the package is not installed (also an ImportError)
+├── UnsupportedHydra            the installed Hydra lacks something that a sweep needs
 ├── SweepDirectoryError         the sweep directory cannot be used (also an OSError)
 ├── SweepFailed                 the job ended without a usable result; the results so far are written
 └── ServiceError                the service refused or could not be reached
@@ -45,6 +46,10 @@ class MissingExtra(SweepError, ImportError):
     def __init__(self, extra: str, purpose: str) -> None:
         self.extra = extra
         super().__init__(f"{purpose} needs an extra: pip install 'hydra-vertex-sweeper[{extra}]'")
+
+
+class UnsupportedHydra(SweepError):
+    """The installed Hydra lacks a part that a sweep needs; the message names the part and its purpose."""
 
 
 class SweepDirectoryError(SweepError, OSError):

@@ -6,9 +6,11 @@ to a terminal they go through `printable`, whatever they are expected to be.
 
 from __future__ import annotations
 
+import difflib
 import shlex
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Final
 
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -34,6 +36,45 @@ def printable(text: object) -> str:
 def one_line(text: object) -> str:
     """A message of somebody else's as a part of one of our lines: its line breaks and indentation are spaces."""
     return printable(" ".join(str(text).split()))
+
+
+def did_you_mean(word: str, known: Iterable[str], *, most: int = 1) -> str:
+    """The end of a line about a word that is not known: ` (did you mean X?)`, or nothing where no known word is like it.
+
+    Args:
+        word: what was written.
+        known: what may be written.
+        most: of how many words the question is at most.
+    """
+    return question(similar_words(word, known, most=most))
+
+
+def similar_words(word: str, known: Iterable[str], *, most: int = 1, cutoff: float = 0.5) -> list[str]:
+    """The known words that are most like this one, whatever their case, the most similar first.
+
+    Args:
+        word: what was written.
+        known: what may be written.
+        most: how many are returned at most.
+        cutoff: how similar they are at least; at 1 they differ by case alone.
+    """
+    spellings = {spelling.lower(): spelling for spelling in known}
+    return [spellings[match] for match in difflib.get_close_matches(word.lower(), list(spellings), n=most, cutoff=cutoff)]
+
+
+def question(words: Sequence[str]) -> str:
+    """The end of a line that asks whether one of these words was meant; nothing for none."""
+    return f" (did you mean {' or '.join(words)}?)" if words else ""
+
+
+def attach_command(target: Path | str) -> str:
+    """The command that comes back to a job, by its sweep directory or its name."""
+    return shell_line(["vertex-sweeper", "attach", str(target)])
+
+
+def cancel_command(target: Path | str) -> str:
+    """The command that ends a job, by its sweep directory or its name."""
+    return shell_line(["vertex-sweeper", "cancel", str(target)])
 
 
 def shell_line(words: Sequence[str]) -> str:

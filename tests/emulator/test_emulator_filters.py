@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from vertex_sweeper.emulator.api_error import Refusal
+from vertex_sweeper.emulator.api_error import ApiError
 from vertex_sweeper.emulator.filters import parse_filter
 
 A: dict[str, Any] = {
@@ -86,7 +86,7 @@ def test_a_filter_lets_through_what_it_says(text: str, found: str) -> None:
     ],
 )
 def test_a_filter_that_is_not_understood_is_refused_and_said_whole(text: str, why: str) -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         parse_filter(text)
     assert caught.value.code == "INVALID_ARGUMENT"
     assert why in caught.value.message

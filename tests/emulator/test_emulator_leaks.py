@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.emulator.jobs import ENDLESS, QUICK, run_job
-from tests.services.local.gate import PARENT, make_job, wait_for
+from vertex_sweeper.testing.gate import PARENT, make_job, wait_for
 
 if TYPE_CHECKING:
     from vertex_sweeper.emulator import Emulator
@@ -35,7 +35,7 @@ def held() -> dict[str, Any]:
 
 
 def test_many_trials_leave_no_process_no_thread_and_no_open_file(client: Any, emulator: Emulator) -> None:
-    run_job(client, emulator.service)  # now all that is kept is there: the guardian, the pool's threads
+    run_job(client, emulator.service)  # now all that is kept is there: the reaper, the pool's threads
     before = held()
     job = make_job(command=QUICK, most=30, parallel=8)
     for _ in range(2):

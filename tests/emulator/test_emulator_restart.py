@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.emulator.commands import start_emulator
-from tests.services.local.gate import ACC, PARENT, PATIENCE, Gate, X, is_alive, trials_of, wait_for_death, wait_for_end
 from vertex_sweeper.errors import ServiceError
 from vertex_sweeper.stored_json import read_sealed, sealed
+from vertex_sweeper.testing.gate import ACC, PARENT, PATIENCE, Gate, X, is_alive, trials_of, wait_for_death, wait_for_end
 
 pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
 
@@ -127,7 +127,7 @@ def test_a_job_that_was_being_cancelled_is_cancelled_after_the_restart(gate: Gat
 def test_a_trial_that_was_being_stopped_early_has_ended_after_the_restart_with_what_it_had_measured(
     gate: Gate, data: Path
 ) -> None:
-    with Emulator(data=data, look=0.02) as emulator:
+    with Emulator(data=data, metric_interval=0.02) as emulator:
         name = emulator.service.create(PARENT, gate.job(most=3, failed=1, medianAutomatedStoppingSpec={}))["name"]
         gate.next().finish(acc=0.5)
         second = gate.next()
@@ -135,7 +135,7 @@ def test_a_trial_that_was_being_stopped_early_has_ended_after_the_restart_with_w
         second.do("report(acc=0.25)")
         assert second.hear() == "asked to end"
     wait_for_death(second.pid)
-    with Emulator(data=data, look=0.02) as emulator:
+    with Emulator(data=data, metric_interval=0.02) as emulator:
         third = gate.next()
         assert third.trial == "3"
         third.finish(acc=0.75)

@@ -1,4 +1,4 @@
-"""A sweep on this machine, killed at any step of its road: `attach` goes on with it, and it ends as if nothing had happened."""
+"""A sweep on this machine, killed at any of its steps: `attach` goes on with it, and it ends as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from tests.faults.programs import Ended, Program  # noqa: E402
 from tests.faults.ways import comparable, settings  # noqa: E402
 from tests.support import is_thorough  # noqa: E402
 from vertex_sweeper.errors import JobNotFound, SweepDirectoryError  # noqa: E402
-from vertex_sweeper.run.attach import go_on, read_target  # noqa: E402
+from vertex_sweeper.run.attach import go_on  # noqa: E402
+from vertex_sweeper.run.target import read_target  # noqa: E402
 from vertex_sweeper.settings import OnInterrupt  # noqa: E402
 
 pytestmark = [

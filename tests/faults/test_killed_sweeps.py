@@ -1,4 +1,4 @@
-"""A sweep killed at any step of its road, however small: one job at most, no file in pieces, and `attach` brings all of it."""
+"""A sweep killed at any of its steps, however small: one job at most, no file in pieces, and `attach` brings all of it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ import grpc  # noqa: E402
 
 from tests.faults.programs import Ended, Program  # noqa: E402
 from tests.faults.ways import GATED, attach_to, comparable, settings  # noqa: E402
-from tests.services.local.gate import wait_for, wait_for_end  # noqa: E402
 from tests.support import is_thorough  # noqa: E402
 from vertex_sweeper.emulator import Emulator  # noqa: E402
 from vertex_sweeper.errors import JobNotFound, SweepDirectoryError  # noqa: E402
 from vertex_sweeper.results.sweep_directory import claim, read_record  # noqa: E402
+from vertex_sweeper.testing.gate import wait_for, wait_for_end  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

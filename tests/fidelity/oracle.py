@@ -19,19 +19,19 @@ from omegaconf import OmegaConf
 from tests.fidelity.drawn import Case, When, Written, parsed
 from tests.support import App
 from vertex_sweeper import job as spec
-from vertex_sweeper.services.local.execute.flag_rendering import HostileRendering
-from vertex_sweeper.services.local.suggest.parameter_tree import Choice, Node, choose, read_nodes
+from vertex_sweeper.services.local.parameter_tree import Choice, ParameterSpec, choose, read_parameter_specs
 from vertex_sweeper.settings import Settings
-from vertex_sweeper.space.overrides import EntryReader, merge
+from vertex_sweeper.space.overrides import OverrideReader, merge
 from vertex_sweeper.space.search_space import build_space
+from vertex_sweeper.testing import HostileRendering
 from vertex_sweeper_runtime import contract as contracts
 from vertex_sweeper_runtime.contract import Contract, Kind, ServiceValue
 from vertex_sweeper_runtime.flags import trial_overrides
 from vertex_sweeper_runtime.hydra_overrides import hydra_overrides
-from vertex_sweeper_runtime.trial_environment import Machine
+from vertex_sweeper_runtime.trial_environment import TrialContainer
 
 COMMAND = ("torchrun", "--nproc_per_node=2", "train.py", "--config-name", "x")
-SHIMS_OWN = hydra_overrides(Machine(trial="3", job="4711", primary=True, sweep_directory="/tmp/it's here"))  # noqa: S108
+SHIMS_OWN = hydra_overrides(TrialContainer(trial="3", job="4711", primary=True, sweep_directory="/tmp/it's here"))  # noqa: S108
 
 
 class Sweep(NamedTuple):
@@ -39,7 +39,7 @@ class Sweep(NamedTuple):
 
     case: Case
     agreed: Contract
-    nodes: tuple[Node, ...]
+    parameters: tuple[ParameterSpec, ...]
 
 
 class Trial(NamedTuple):
@@ -51,7 +51,7 @@ class Trial(NamedTuple):
 
 def planned(case: Case, loader: ConfigLoader) -> Sweep:
     """The job of a case, all its texts gone through their wire forms."""
-    reader = EntryReader(loader)
+    reader = OverrideReader(loader)
     given = reader.params(case.params) + reader.conditional(case.conditional)
     entries, repeated = merge(given, reader.command_line(case.command_line))
     assert (reader.mistakes, repeated) == ([], [])
@@ -61,7 +61,7 @@ def planned(case: Case, loader: ConfigLoader) -> Sweep:
     job = spec.build_job(settings, space, sent, display_name="drawn", sweep_id="0")
     container = job["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"]
     text = next(entry["value"] for entry in container["env"] if entry["name"] == contracts.VARIABLE)
-    return Sweep(case, contracts.decode(text), read_nodes(job["studySpec"]["parameters"]))
+    return Sweep(case, contracts.decode(text), read_parameter_specs(job["studySpec"]["parameters"]))
 
 
 def is_group(loader: ConfigLoader, key: str) -> bool:
@@ -72,11 +72,11 @@ def is_group(loader: ConfigLoader, key: str) -> bool:
 
 def draw_trial(sweep: Sweep, dice: Random) -> Trial:
     """A trial that a service might ask for, in a rendering that it might choose."""
-    choices = list(choose(sweep.nodes, value_of=lambda node: _draw(node, dice)))
+    choices = list(choose(sweep.parameters, value_of=lambda parameter: _draw(parameter, dice)))
     fixed = [item for item in sweep.agreed.sequence if isinstance(item, str)]
     arguments = HostileRendering(dice.randint(0, 9999)).render(choices, fixed)
     found = trial_overrides(sweep.agreed, [*COMMAND, *arguments])
-    chosen = {choice.domain.id: choice for choice in choices}
+    chosen = {choice.parameter.id: choice for choice in choices}
     return Trial(found, wanted_overrides(sweep, chosen))
 
 
@@ -99,13 +99,13 @@ def composed(app: App, overrides: Sequence[str]) -> tuple[str, ...]:
     return repr(plain), repr(hydra["overrides"]["task"]), hydra["job"]["override_dirname"]
 
 
-def _draw(node: Node, dice: Random) -> ServiceValue:
-    if node.kind is Kind.DOUBLE:
-        zeros = (0.0, -0.0) if node.low <= 0 <= node.high else ()
-        return dice.choice((float(node.low), float(node.high), dice.uniform(node.low, node.high), *zeros))
-    if node.kind is Kind.INTEGER:
-        return dice.randint(int(node.low), int(node.high))
-    return dice.choice(node.values)
+def _draw(parameter: ParameterSpec, dice: Random) -> ServiceValue:
+    if parameter.kind is Kind.DOUBLE:
+        zeros = (0.0, -0.0) if parameter.low <= 0 <= parameter.high else ()
+        return dice.choice((float(parameter.low), float(parameter.high), dice.uniform(parameter.low, parameter.high), *zeros))
+    if parameter.kind is Kind.INTEGER:
+        return dice.randint(int(parameter.low), int(parameter.high))
+    return dice.choice(parameter.values)
 
 
 def wanted_overrides(sweep: Sweep, chosen: Mapping[str, Choice]) -> list[str]:
@@ -152,8 +152,8 @@ def _elements(line: str, override: Override) -> Iterable[str]:
 
 def _chosen(elements: Sequence[str], choice: Choice) -> str:
     """The element that a service's value stands for: by its place among the labels, or by its number."""
-    if choice.domain.kind is Kind.CATEGORICAL:
-        return elements[choice.domain.values.index(choice.value)]
+    if choice.parameter.kind is Kind.CATEGORICAL:
+        return elements[choice.parameter.values.index(choice.value)]
     (text,) = [text for text in elements if float(text) == float(choice.value)]
     return text
 

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from vertex_sweeper.plan.composition import _candidates
 from vertex_sweeper.results.outcome import read_outcome
-from vertex_sweeper.services.local.execute.flag_rendering import PLAIN, HostileRendering
-from vertex_sweeper.services.local.suggest.parameter_tree import Choice
-from vertex_sweeper.space.overrides import EntryReader
+from vertex_sweeper.services.local.execute.flag_rendering import PLAIN
+from vertex_sweeper.services.local.parameter_tree import Choice
+from vertex_sweeper.space.overrides import OverrideReader
 from vertex_sweeper.space.search_space import build_space
+from vertex_sweeper.testing import HostileRendering
 from vertex_sweeper_runtime import contract as contracts
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Scale
 from vertex_sweeper_runtime.errors import FlagError
@@ -31,7 +32,7 @@ LARGEST, LEAST = sys.float_info.max, math.ulp(0.0)
 
 def agreed(line: str) -> Contract:
     """The contract of a sweep over one key, as the container reads it."""
-    space = build_space(EntryReader(None).command_line([line]))
+    space = build_space(OverrideReader(None).command_line([line]))
     return contracts.decode(contracts.encode(Contract(("app",), space.sequence, space.parameters, ())))
 
 
@@ -197,13 +198,13 @@ def test_what_is_composed_beforehand_is_what_a_trial_may_get(contract: Contract)
 @given(contract=intervals(), seed=st.integers(0, 2**32), random=st.booleans())
 def test_a_suggestion_is_the_value_that_its_trial_gets(contract: Contract, seed: int, random: bool) -> None:  # noqa: FBT001
     pytest.importorskip("optuna", reason="backend local needs the extra [local]")
+    from vertex_sweeper.services.local.parameter_tree import ParameterSpec
     from vertex_sweeper.services.local.suggest.optuna import Algorithm, OptunaSuggester
-    from vertex_sweeper.services.local.suggest.parameter_tree import Node
 
     (domain,) = contract.parameters
-    node = Node("x", "x", Kind.DOUBLE, low=float(domain.low), high=float(domain.high), scale=domain.scale)
+    parameter = ParameterSpec("x", "x", Kind.DOUBLE, low=float(domain.low), high=float(domain.high), scale=domain.scale)
     algorithm = Algorithm.RANDOM if random else Algorithm.BAYESIAN
-    suggester = OptunaSuggester([node], metrics={"acc": True}, algorithm=algorithm, seed=seed)
+    suggester = OptunaSuggester([parameter], metrics={"acc": True}, algorithm=algorithm, seed=seed)
     for number in range(1, 13):  # from the eleventh on a model suggests
         choices = suggester.suggest(number)
         suggester.tell(number, {"acc": float(number)})

@@ -18,8 +18,8 @@ from hydra.core.override_parser.types import Override, OverrideType
 from tests.fidelity.drawn import Case
 from tests.fidelity.oracle import composed, planned
 from tests.support import App, app_in
-from vertex_sweeper.services.local.execute.flag_rendering import HostileRendering
 from vertex_sweeper.services.local.suggest.grid import iterate_points
+from vertex_sweeper.testing import HostileRendering
 from vertex_sweeper_runtime.flags import trial_overrides
 
 ROOT = Path(__file__).parents[2]

@@ -16,12 +16,12 @@ pytest.importorskip("optuna", reason="backend local needs the extra [local]")
 from tests.fidelity.drawn import CONFIGS, Drawing
 from tests.fidelity.oracle import Sweep, composed, planned, wanted_overrides
 from vertex_sweeper import job as spec
-from vertex_sweeper.api import JobState
+from vertex_sweeper.api import Job, JobState
 from vertex_sweeper.services.local import LocalService
-from vertex_sweeper.services.local.execute.flag_rendering import HostileRendering
-from vertex_sweeper.services.local.suggest.parameter_tree import Choice, walk
-from vertex_sweeper.settings import Algorithm, Settings
+from vertex_sweeper.services.local.parameter_tree import Choice, walk
+from vertex_sweeper.settings import SearchAlgorithm, Settings
 from vertex_sweeper.space.search_space import SearchSpace
+from vertex_sweeper.testing import HostileRendering
 
 ROOT = Path(__file__).parents[2]
 SWEEPS, TRIALS = 3, 8
@@ -44,10 +44,10 @@ if __name__ == "__main__":
 """
 
 
-def job_of(sweep: Sweep, seed: int) -> dict[str, Any]:
+def job_of(sweep: Sweep, seed: int) -> Job:
     """The drawn sweep as a job that runs this app."""
     space = SearchSpace(sweep.agreed.parameters, sweep.agreed.sequence)
-    how = Settings(algorithm=Algorithm.RANDOM, max_trial_count=TRIALS, parallel_trial_count=2)
+    how = Settings(algorithm=SearchAlgorithm.RANDOM, max_trial_count=TRIALS, parallel_trial_count=2)
     agreed = spec.build_contract(how, space, command=["python", "train.py"])
     return spec.build_job(how, space, agreed, display_name="drawn", sweep_id=str(seed))
 
@@ -71,7 +71,7 @@ def test_the_app_sees_what_hydra_composes_for_the_same_values(
             assert tuple(seen) == wanted
 
 
-def ran(job: dict[str, Any], folder: Path, seed: int) -> dict[str, Any]:
+def ran(job: Job, folder: Path, seed: int) -> Job:
     """The job's last snapshot."""
     with LocalService(lambda _: folder, seed=seed, rendering=HostileRendering(seed)) as service:
         created = service.create("projects/p/locations/l", job)
@@ -83,10 +83,10 @@ def ran(job: dict[str, Any], folder: Path, seed: int) -> dict[str, Any]:
 
 def choices_of(sweep: Sweep, trial: dict[str, Any]) -> dict[str, Choice]:
     """What the service says it chose, by parameter id."""
-    nodes = {node.id: node for node in walk(sweep.nodes)}
+    parameters = {parameter.id: parameter for parameter in walk(sweep.parameters)}
     chosen = {entry["parameterId"]: entry["value"] for entry in trial["parameters"]}
-    whole = {id: int(value) if nodes[id].kind.value == "INTEGER" else value for id, value in chosen.items()}
-    return {id: Choice(nodes[id], value) for id, value in whole.items()}
+    whole = {id: int(value) if parameters[id].kind.value == "INTEGER" else value for id, value in chosen.items()}
+    return {id: Choice(parameters[id], value) for id, value in whole.items()}
 
 
 def logs(folder: Path) -> list[str]:

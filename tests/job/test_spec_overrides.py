@@ -84,7 +84,7 @@ def test_overrides_merge_into_the_job_and_leave_the_rest(case: str) -> None:
     assert given == job()
     assert overrides == before
     others = [name for name in job() if name != path.partition(".")[0]]
-    assert [merged[name] for name in others] == [given[name] for name in others]
+    assert [value for name, value in merged.items() if name in others] == [given[name] for name in others]
 
 
 FIRST = "trialJobSpec.workerPoolSpecs"
@@ -184,6 +184,7 @@ UNKNOWN = {
 def test_a_field_that_the_api_does_not_have_is_refused_by_name(case: str) -> None:
     pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
     overrides, (field, hint) = UNKNOWN[case]
+    assert isinstance(overrides, dict)
     ((found, mistake),) = find_mistakes(apply_overrides(job(), overrides))
     assert found == field
     assert hint in mistake

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -45,7 +45,7 @@ class Scripted:
         answer = self.creations.pop(0)
         if isinstance(answer, ServiceError):
             raise answer
-        return {**spec, "name": NAME, "state": "JOB_STATE_PENDING"}
+        return cast("Job", {**spec, "name": NAME, "state": "JOB_STATE_PENDING"})
 
     def get(self, name: str) -> Job:
         raise AssertionError(name)
@@ -79,7 +79,7 @@ CASES: dict[str, tuple[list[ServiceError | str], list[ServiceError | int], int, 
     "a lost answer, listed at once": ([LOST], [1], 1, []),
     "a lost answer, listed after a while": ([LOST], [0, 0, 1], 1, [1.0, 2.0]),
     "a lost answer, and a list that fails for a while": ([LOST], [LOST, BUSY, 1], 1, [1.0, 2.0]),
-    "a lost answer, listed at the very end": ([LOST], [0] * len(LOOKS) + [1], 1, list(LOOKS)),
+    "a lost answer, listed at the very end": ([LOST], [*(0 for _ in LOOKS), 1], 1, list(LOOKS)),
     "busy, then an answer": ([BUSY, CREATED], [], 2, [5.0]),
     "busy, then a lost answer": ([BUSY, LOST], [0, 1], 2, [5.0]),
     "busy, and created all the same": ([BUSY], [1], 1, [5.0]),

@@ -12,7 +12,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 
 from tests.runtime.trials import sweep
-from vertex_sweeper.services.local.study.measurement import MetricFile, Selection, select_final
+from vertex_sweeper.services.local.execute.metric_file import MetricFile
+from vertex_sweeper.services.local.study.measurement import Selection, select_final
 from vertex_sweeper_runtime import contract
 from vertex_sweeper_runtime.metric_callback import ReportMetrics
 

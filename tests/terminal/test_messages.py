@@ -17,16 +17,16 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from tests.support import app_in
 from vertex_sweeper import errors
-from vertex_sweeper.api import JobState, TrialState
+from vertex_sweeper.api import Goal, JobState, TrialState
 from vertex_sweeper.cli.common import aligned, write_lines
-from vertex_sweeper.messages import one_line, printable, shell_line
+from vertex_sweeper.log_tail import log_tail
+from vertex_sweeper.messages import attach_command, cancel_command, one_line, printable, shell_line
 from vertex_sweeper.plan.dry_run import dry_run_text
-from vertex_sweeper.results.outcome import Goal, Outcome, Trial, read_outcome
+from vertex_sweeper.results.outcome import Outcome, Trial, read_outcome
 from vertex_sweeper.results.tables import trials_table
 from vertex_sweeper.services.opening import Address
 from vertex_sweeper.settings import Backend
-from vertex_sweeper.terminal import lines as progress
-from vertex_sweeper.terminal import next_steps as hints
+from vertex_sweeper.terminal import lines, next_steps
 from vertex_sweeper_runtime.contract import Contract
 
 HOSTILE = {
@@ -75,7 +75,7 @@ SHOWN = (
 )
 
 
-@pytest.fixture(params=HOSTILE.values(), ids=HOSTILE)
+@pytest.fixture(params=list(HOSTILE.values()), ids=list(HOSTILE))
 def hostile(request: pytest.FixtureRequest) -> str:
     return f"x{request.param}y"
 
@@ -132,17 +132,17 @@ def test_every_line_about_a_sweep_is_harmless(hostile: str) -> None:
     directory = Path("/") / hostile
     address = Address(Backend.VERTEX, "projects/p/locations/europe-west4")
     name = f"{address.parent}/hyperparameterTuningJobs/1"
-    lines = [
-        *(progress.trial_line(trial, outcome, ended=1) for trial in outcome.trials),
-        *progress.table_lines(outcome, now=datetime.now(timezone.utc)),
-        *progress.summary_lines(outcome, directory, [directory / "trials.csv"], again=shell_line(["python", hostile])),
-        *progress.failure_lines(outcome, lambda trial: hints.log_command(address, name, trial, directory)),
-        hints.attach_command(directory),
-        hints.cancel_command(hostile),
+    said = [
+        *(lines.trial_line(trial, outcome, ended=1) for trial in outcome.trials),
+        *lines.table_lines(outcome, now=datetime.now(timezone.utc)),
+        *lines.summary_lines(outcome, directory, [directory / "trials.csv"], again=shell_line(["python", hostile])),
+        *lines.failure_lines(outcome, lambda trial: next_steps.log_command(address, name, trial, directory)),
+        attach_command(directory),
+        cancel_command(hostile),
         *aligned([["name", "text"], [hostile, hostile]], widest=5),
     ]
 
-    assert [line for line in lines if not harmless(line)] == []
+    assert [line for line in said if not harmless(line)] == []
 
 
 def test_a_command_prints_harmless_lines_only(hostile: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,7 +181,7 @@ def test_the_end_of_a_log_is_harmless(hostile: str, tmp_path: Path) -> None:
     log = tmp_path / "1.log"
     log.write_bytes(hostile.encode("utf-8", "surrogatepass"))
 
-    assert all(map(harmless, progress.log_tail(log)))
+    assert all(map(harmless, log_tail(log)))
 
 
 def test_a_reason_is_one_harmless_line(hostile: str) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from vertex_sweeper.cli.common import add_target, aligned, pause, state_text, target_of, write_lines
-from vertex_sweeper.results import tables as files
+from vertex_sweeper.messages import attach_command
+from vertex_sweeper.results import tables
 from vertex_sweeper.results.outcome import Outcome, read_outcome
-from vertex_sweeper.run.attach import Target, contract_of, locate, open_target
+from vertex_sweeper.run.target import Target, contract_of, locate, open_target
 from vertex_sweeper.settings import Backend
-from vertex_sweeper.terminal import lines as progress
-from vertex_sweeper.terminal import next_steps as hints
+from vertex_sweeper.terminal import lines, next_steps
 
 _WIDEST: Final = 48
 
@@ -37,15 +37,15 @@ def _lines(target: Target) -> Iterator[str]:
     local = target.address.backend is Backend.LOCAL
     state = "waiting" if opened.abandoned else state_text(job)
     yield f"{target.directory if local else name}  {job.get('displayName', '')}  {state}"
-    console = hints.console_address(target.address, name)
+    console = next_steps.console_address(target.address, name)
     if console:
         yield console
     if opened.abandoned:
-        yield f"its process is gone: go on with `{hints.attach_command(str(target.directory))}`"
-    yield from progress.overview_lines(outcome, waits=opened.abandoned)
-    yield from _table(files.trials_rows(outcome), _words(outcome) if local else {})
-    yield from progress.failure_lines(
-        outcome, lambda trial: hints.log_command(target.address, name, trial, target.directory or Path())
+        yield f"its process is gone: go on with `{attach_command(str(target.directory))}`"
+    yield from lines.overview_lines(outcome, waits=opened.abandoned)
+    yield from _table(tables.trials_rows(outcome), _words(outcome) if local else {})
+    yield from lines.failure_lines(
+        outcome, lambda trial: next_steps.log_command(target.address, name, trial, target.directory or Path())
     )
 
 
@@ -53,7 +53,7 @@ def _words(outcome: Outcome) -> dict[str, str]:
     """What is said of each trial's state where it is not Vertex's."""
     unknown = "state unknown"
     return {
-        str(trial.number): progress.end_of(trial, outcome)
+        str(trial.number): lines.end_of(trial, outcome)
         if trial.ended
         else trial.state.value.lower()
         if trial.state

@@ -42,10 +42,10 @@ class Announcer:
     def start(self) -> None:
         """Begins to look."""
         for name in self._service.names():
-            news = self._service.news(name)
-            state = job_state(news.job)
+            changes = self._service.changes(name)
+            state = job_state(changes.job)
             if state is not None and state.ended:
-                self._known[name] = _Known(news.revision, state)
+                self._known[name] = _Known(changes.revision, state)
         self._thread.start()
 
     def join(self) -> None:
@@ -73,19 +73,19 @@ class Announcer:
     def _news(self, name: str, known: _Known) -> Iterator[str]:
         if known.state is not None and known.state.ended:
             return
-        news = self._service.news(name, known.revision)
-        known.revision = news.revision
+        changes = self._service.changes(name, known.revision)
+        known.revision = changes.revision
         job_id = name.rpartition("/")[2]
         if known.state is None:
-            count, title = news.job.get("maxTrialCount"), printable(str(news.job.get("displayName", "")))
+            count, title = changes.job.get("maxTrialCount"), printable(str(changes.job.get("displayName", "")))
             yield f"job {job_id} ({title}) begins: at most {count} trials"
-        for trial in news.trials:
+        for trial in changes.trials:
             yield from self._trial_lines(job_id, trial, known)
-        state = job_state(news.job)
+        state = job_state(changes.job)
         known.state = state or known.state or JobState.PENDING
         if state is not None and state.ended:
             how = state.value.removeprefix("JOB_STATE_").lower()
-            error = news.job.get("error", {}).get("message", "")
+            error = changes.job.get("error", {}).get("message", "")
             yield f"job {job_id} {how}{f': {printable(error)}' if error else ''}"
 
     def _trial_lines(self, job_id: str, trial: dict[str, Any], known: _Known) -> Iterator[str]:

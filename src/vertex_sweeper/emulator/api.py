@@ -1,4 +1,4 @@
-"""The calls of the API for tuning jobs: a request's message in, the answer's message out, whatever door they came through."""
+"""The calls of the API for tuning jobs: a request's message in, the answer's message out, over gRPC and over HTTP alike."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2, json_format
 
 from vertex_sweeper.api import OUTPUT_FIELDS
-from vertex_sweeper.emulator.api_error import Refusal, invalid
+from vertex_sweeper.api_names import ANY_PARENT, format_job, format_parent, split_job
+from vertex_sweeper.emulator.api_error import ApiError, invalid
 from vertex_sweeper.emulator.filters import parse_filter
-from vertex_sweeper.emulator.job_message import Mirror, RawJob, to_message
+from vertex_sweeper.emulator.job_message import JobMessage, RawJob, to_message
 from vertex_sweeper.errors import JobNotFound
 from vertex_sweeper.services.local import LocalService
 
-_PARENT: Final = re.compile(r"projects/[^/\s]+/locations/[^/\s]+")
-_NAME: Final = re.compile(r"projects/[^/\s]+/locations/[^/\s]+/hyperparameterTuningJobs/([^/\s]+)")
+_PARENT_FORM: Final = format_parent("PROJECT", "LOCATION")
 
 _Key = tuple[str, str]
 """What jobs are listed by: the time of creation, and the name."""
@@ -39,7 +39,7 @@ _OPERATIONS: Final = 1000
 
 
 class JobApi:
-    """The API's calls for tuning jobs, on a local service. Any thread may call. All raise Refusal, and the service's errors.
+    """The API's calls for tuning jobs, on a local service. Any thread may call. All raise ApiError, and the service's errors.
 
     `log_of` is the file of what a trial prints, by the job's id and the trial's.
     `discard` is called with the id of a job that was deleted.
@@ -50,7 +50,7 @@ class JobApi:
         self._service = service
         self._discard = discard
         self._lock = threading.Lock()
-        self._mirrors: dict[str, Mirror] = {}
+        self._messages: dict[str, JobMessage] = {}
         self._operations: OrderedDict[str, Any] = OrderedDict()
 
     def create(self, request: Any) -> Any:
@@ -69,7 +69,7 @@ class JobApi:
         """The same as the bytes of its message: what clients ask for most, and again and again, is not made anew."""
         _check_name(request.name)
         with _named(request.name):
-            return self._mirror(request.name).encode()
+            return self._message(request.name).encode()
 
     def list_page(self, request: Any) -> Any:
         """A page of the parent's jobs that pass the filter, the newest first."""
@@ -85,9 +85,9 @@ class JobApi:
             found = [entry for entry in found if entry[0] < last]
         size = min(request.page_size or _PAGE, _PAGE)
         page = ListHyperparameterTuningJobsResponse.pb()()
-        for _, mirror in found[:size]:
+        for _, message in found[:size]:
             with contextlib.suppress(JobNotFound):  # deleted while we were looking
-                page.hyperparameter_tuning_jobs.append(_masked(RawJob.FromString(mirror.encode()), request.read_mask))
+                page.hyperparameter_tuning_jobs.append(_masked(RawJob.FromString(message.encode()), request.read_mask))
         if len(found) > size:
             page.next_page_token = _write_token(found[size - 1][0], question)
         return page
@@ -105,9 +105,9 @@ class JobApi:
         with _named(request.name):
             deleted = self._service.delete(request.name)
         if not deleted:
-            raise Refusal("FAILED_PRECONDITION", f"{request.name} has not ended: cancel it first.")
+            raise ApiError("FAILED_PRECONDITION", f"{request.name} has not ended: cancel it first.")
         with self._lock:
-            self._mirrors.pop(request.name, None)
+            self._messages.pop(request.name, None)
         self._discard(job_id)
         operation = operations_pb2.Operation(
             name=f"{request.name}/operations/{10**18 + secrets.randbelow(8 * 10**18)}", done=True
@@ -125,45 +125,44 @@ class JobApi:
         with self._lock:
             operation = self._operations.get(request.name)
         if operation is None:
-            raise Refusal("NOT_FOUND", f"There is no operation {request.name!r}.")
+            raise ApiError("NOT_FOUND", f"There is no operation {request.name!r}.")
         return operation
 
-    def _find(self, parent: str, text: str) -> list[tuple[_Key, Mirror]]:
+    def _find(self, parent: str, text: str) -> list[tuple[_Key, JobMessage]]:
         """The parent's jobs that pass the filter, the newest first."""
         matches = parse_filter(text)
         found = []
         for name in self._service.names():
-            if not name.startswith(f"{parent}/hyperparameterTuningJobs/"):
+            if not name.startswith(format_job(parent, "")):
                 continue
             # Deleted while we were looking; or a record of another hand has fields that the API has not.
             with contextlib.suppress(JobNotFound, json_format.ParseError):
-                mirror = self._mirror(name)
-                about = mirror.describe()
+                message = self._message(name)
+                about = message.describe()
                 if matches(about):
-                    found.append(((about["createTime"].isoformat(), name), mirror))
+                    found.append(((about["createTime"].isoformat(), name), message))
         return sorted(found, key=lambda entry: entry[0], reverse=True)
 
-    def _mirror(self, name: str) -> Mirror:
+    def _message(self, name: str) -> JobMessage:
         with self._lock:
-            mirror = self._mirrors.get(name)
-        if mirror is not None:
-            return mirror
-        self._service.news(name)  # raises JobNotFound: nobody can fill our memory with names
+            message = self._messages.get(name)
+        if message is not None:
+            return message
+        self._service.changes(name)  # raises JobNotFound: nobody can fill our memory with names
         with self._lock:
-            return self._mirrors.setdefault(name, Mirror(self._service, name, log_of=self._log_of))
+            return self._messages.setdefault(name, JobMessage(self._service, name, log_of=self._log_of))
 
 
 def _check_parent(parent: str) -> None:
-    if not _PARENT.fullmatch(parent):
-        raise invalid("parent", f"A parent is projects/PROJECT/locations/LOCATION, got {parent!r}.")
+    if not re.fullmatch(ANY_PARENT, parent):
+        raise invalid("parent", f"A parent is {_PARENT_FORM}, got {parent!r}.")
 
 
 def _check_name(name: str) -> str:
-    match = _NAME.fullmatch(name)
-    if match is None:
-        form = "projects/PROJECT/locations/LOCATION/hyperparameterTuningJobs/ID"
-        raise invalid("name", f"A job's name is {form}, got {name!r}.")
-    return match.group(1)
+    parts = split_job(name)
+    if parts is None:
+        raise invalid("name", f"A job's name is {format_job(_PARENT_FORM, 'ID')}, got {name!r}.")
+    return parts[1]
 
 
 @contextlib.contextmanager
@@ -172,7 +171,9 @@ def _named(name: str) -> Iterator[None]:
     try:
         yield
     except JobNotFound as error:
-        raise Refusal("NOT_FOUND", f"The HyperparameterTuningJob {name} is not found: the emulator has no such job.") from error
+        raise ApiError(
+            "NOT_FOUND", f"The HyperparameterTuningJob {name} is not found: the emulator has no such job."
+        ) from error
 
 
 def _masked(job: Any, mask: Any) -> Any:

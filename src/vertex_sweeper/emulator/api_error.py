@@ -1,4 +1,4 @@
-"""How a call fails: an error of the API, for whichever door the call came through."""
+"""How a call fails: an error of the API, over gRPC and over HTTP."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HTTP_STATUSES: Final = {
 """The codes that are used here, as gRPC spells them, and what HTTP says instead."""
 
 
-class Refusal(Exception):
+class ApiError(Exception):
     """The call was not answered.
 
     Attributes:
@@ -42,24 +42,24 @@ class Refusal(Exception):
         super().__init__(message)
 
 
-def invalid(field: str, message: str) -> Refusal:
-    """The refusal of a request for one of its fields."""
-    return Refusal("INVALID_ARGUMENT", message, fields=[(field, message)])
+def invalid(field: str, message: str) -> ApiError:
+    """The error of a request that has a mistake in one field."""
+    return ApiError("INVALID_ARGUMENT", message, fields=[(field, message)])
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
-    """Turns every error into a Refusal: those of the local service into what the API says, mistakes of ours into INTERNAL."""
+def api_errors() -> Iterator[None]:
+    """Turns every error into a ApiError: those of the local service into what the API says, mistakes of ours into INTERNAL."""
     try:
         yield
-    except Refusal:
+    except ApiError:
         raise
     except InvalidJob as error:
-        raise Refusal("INVALID_ARGUMENT", str(error), fields=error.fields) from error
+        raise ApiError("INVALID_ARGUMENT", str(error), fields=error.fields) from error
     except MissingExtra as error:
-        raise Refusal("FAILED_PRECONDITION", str(error)) from error
+        raise ApiError("FAILED_PRECONDITION", str(error)) from error
     except ServiceError as error:
-        raise Refusal("UNAVAILABLE", str(error)) from error
+        raise ApiError("UNAVAILABLE", str(error)) from error
     except Exception as error:
         log.exception("The emulator failed.")
-        raise Refusal("INTERNAL", f"the emulator failed: {error!r}") from error
+        raise ApiError("INTERNAL", f"the emulator failed: {error!r}") from error

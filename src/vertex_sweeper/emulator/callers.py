@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from vertex_sweeper.emulator.api_error import Refusal
+from vertex_sweeper.emulator.api_error import ApiError
 
 Address = tuple[str, int]
 """An IP address and a port."""
@@ -50,7 +50,7 @@ class Callers:
         self.token = token
 
     def check(self, peer: Address | None, server: Address, shown: str | None) -> None:
-        """Raises Refusal unless the caller may call.
+        """Raises ApiError unless the caller may call.
 
         Args:
             peer: Its end of the connection; None if that is no address.
@@ -59,14 +59,14 @@ class Callers:
         """
         if self.token is not None:
             if not hmac.compare_digest((shown or "").encode(), f"Bearer {self.token}".encode()):
-                raise Refusal(
+                raise ApiError(
                     "UNAUTHENTICATED", "This emulator answers who sends `authorization: Bearer TOKEN`, its own token."
                 )
             return
         user = owner(peer, server) if peer is not None else None
         if user is None or user not in (os.geteuid(), _ROOT):  # root may do everything anyway
             whose = "a process of nobody known" if user is None else f"user {user}"
-            raise Refusal("PERMISSION_DENIED", f"The emulator answers processes of user {os.geteuid()} only, and not {whose}.")
+            raise ApiError("PERMISSION_DENIED", f"The emulator answers processes of user {os.geteuid()} only, and not {whose}.")
 
 
 def make_callers(token: str | None = None) -> Callers:

@@ -1,4 +1,4 @@
-"""The emulator as a whole: a local service, the doors to it, and the folder that its jobs live in."""
+"""The emulator as a whole: a local service, the servers in front of it, and the folder that its jobs live in."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from vertex_sweeper.atomic_files import write_text
 from vertex_sweeper.emulator.loopback import loopback_address
 from vertex_sweeper.errors import ServiceError
-from vertex_sweeper.results.tables import write_text
 from vertex_sweeper.services.local import LocalService
 from vertex_sweeper.services.opening import require
 
@@ -41,7 +41,7 @@ class Emulator:
         environment: What trials inherit; by default this process's environment.
         seed: The same seed gives the same suggestions, as long as trials also end in the same order.
         grace: For how many seconds a trial that was asked to end may go on.
-        look: How often, in seconds, running trials' metrics are looked at, in jobs that may stop trials early.
+        metric_interval: Every how many seconds the metrics of running trials are read, in jobs that may stop trials early.
         clock: What time it is, in seconds since 1970.
         interceptors: gRPC server interceptors, for tests of clients: they may delay, fail or drop any call.
         token: What callers must show. None: nothing on Linux, where only processes of this user and root are answered, and
@@ -70,7 +70,7 @@ class Emulator:
         environment: Mapping[str, str] | None = None,
         seed: int | None = None,
         grace: float = 10.0,
-        look: float = 1.0,
+        metric_interval: float = 1.0,
         clock: Callable[[], float] = time.time,
         interceptors: Sequence[grpc.ServerInterceptor] = (),
         token: str | None = None,
@@ -83,7 +83,7 @@ class Emulator:
             "environment": environment,
             "seed": seed,
             "grace": grace,
-            "look": look,
+            "metric_interval": metric_interval,
             "clock": clock,
         }
         self._interceptors = tuple(interceptors)
@@ -118,8 +118,8 @@ class Emulator:
             require(module, extra="emulator", purpose="the emulator")
         from vertex_sweeper.emulator.api import JobApi
         from vertex_sweeper.emulator.callers import make_callers
-        from vertex_sweeper.emulator.grpc_server import GrpcDoor
-        from vertex_sweeper.emulator.rest_server import RestDoor
+        from vertex_sweeper.emulator.grpc_server import GrpcServer
+        from vertex_sweeper.emulator.rest_server import RestServer
 
         folder = self.folder = self._find_folder(stack)
         jobs, records = folder / "jobs", folder / "records" if self._data else None
@@ -135,14 +135,14 @@ class Emulator:
         api = JobApi(self.service, log_of=self.log_of, discard=lambda job_id: shutil.rmtree(jobs / job_id, ignore_errors=True))
         callers = make_callers(self._token)
         self.token = callers.token
-        ends: dict[str, Any] = {"callers": callers, "host": self._host, "identity": identity}
-        door = GrpcDoor(api, port=self._port, interceptors=self._interceptors, **ends)
-        stack.callback(door.close)
-        rest = RestDoor(api, **ends)
+        shared: dict[str, Any] = {"callers": callers, "host": self._host, "identity": identity}
+        grpc = GrpcServer(api, port=self._port, interceptors=self._interceptors, **shared)
+        stack.callback(grpc.close)
+        rest = RestServer(api, **shared)
         stack.callback(rest.close)
-        self.address, self.rest_address = door.address, rest.address
+        self.address, self.rest_address = grpc.address, rest.address
         self.service.resume()  # with ports at hand, and before anybody can ask for a job
-        door.open()
+        grpc.open()
         rest.open()
 
     def _find_folder(self, stack: ExitStack) -> Path:

@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from typing import Any, Final
 
 from vertex_sweeper.api import JobState
-from vertex_sweeper.emulator.api_error import Refusal, invalid
+from vertex_sweeper.emulator.api_error import ApiError, invalid
 
 Matches = Callable[[Mapping[str, Any]], bool]
 """Whether a job is in the list. What it sees of a job: `displayName`, `state`, `createTime` (a datetime), `labels`."""
@@ -33,7 +33,7 @@ _SIGNS: Final = {"displayName": ("=", "!=", ":"), "state": ("=", "!="), "createT
 
 
 def parse_filter(text: str) -> Matches:
-    """What the filter means; an empty one lets every job through. Raises Refusal (INVALID_ARGUMENT)."""
+    """What the filter means; an empty one lets every job through. Raises ApiError (INVALID_ARGUMENT)."""
     if not text.strip():
         return lambda _: True
     return _Parser(text).parse()
@@ -47,7 +47,7 @@ class _Parser:
         while place < len(text):
             match = _TOKEN.match(text, place)
             if match is None:
-                raise self._refusal(f"{text[place:].strip()[:20]!r} is not understood")
+                raise self._error(f"{text[place:].strip()[:20]!r} is not understood")
             if match.lastgroup != "end":
                 self._tokens.append((str(match.lastgroup), match.group(str(match.lastgroup))))
             place = match.end()
@@ -56,7 +56,7 @@ class _Parser:
     def parse(self) -> Matches:
         found = self._conjunction()
         if self._next < len(self._tokens):
-            raise self._refusal(f"{self._tokens[self._next][1]!r} is not expected there")
+            raise self._error(f"{self._tokens[self._next][1]!r} is not expected there")
         return found
 
     def _conjunction(self) -> Matches:
@@ -79,13 +79,13 @@ class _Parser:
         if self._takes("sign", "("):
             inner = self._conjunction()
             if not self._takes("sign", ")"):
-                raise self._refusal("a parenthesis is not closed")
+                raise self._error("a parenthesis is not closed")
             return inner
         kind, field = self._take("a field")
         _, sign = self._take("a comparison")
         value_kind, value = self._take("a value")
         if kind != "word" or value_kind == "sign":
-            raise self._refusal(f"`{field}{sign}{value}` is not understood")
+            raise self._error(f"`{field}{sign}{value}` is not understood")
         return self._comparison(field, sign, _unquote(value))
 
     def _comparison(self, given: str, sign: str, value: str) -> Matches:
@@ -93,9 +93,9 @@ class _Parser:
         if field.startswith("labels."):
             return self._label(field.removeprefix("labels."), sign, value)
         if field not in _SIGNS:
-            raise self._refusal(f"{given!r} is not a field that can be asked for: display_name, state, create_time, labels.KEY")
+            raise self._error(f"{given!r} is not a field that can be asked for: display_name, state, create_time, labels.KEY")
         if sign not in _SIGNS[field]:
-            raise self._refusal(f"{given} supports {', '.join(_SIGNS[field])} and not {sign!r}")
+            raise self._error(f"{given} supports {', '.join(_SIGNS[field])} and not {sign!r}")
         if sign == ":":
             pattern = re.compile(".*".join(map(re.escape, value.split("*"))), re.DOTALL)
             return lambda job: pattern.fullmatch(job[field]) is not None
@@ -103,7 +103,7 @@ class _Parser:
         if field == "createTime":
             wanted = self._time(value)
         elif field == "state" and value not in {state.value for state in JobState}:
-            raise self._refusal(f"{value!r} is not a state of a job")
+            raise self._error(f"{value!r} is not a state of a job")
         order = _ORDERS[sign]
         return lambda job: order(job[field], wanted)
 
@@ -112,13 +112,13 @@ class _Parser:
             return lambda job: job["labels"].get(key) == value
         if (sign, value) == (":", "*"):
             return lambda job: key in job["labels"]
-        raise self._refusal(f"a label is asked for as labels.{key}=VALUE or labels.{key}:*")
+        raise self._error(f"a label is asked for as labels.{key}=VALUE or labels.{key}:*")
 
     def _time(self, text: str) -> datetime:
         try:
             time = datetime.fromisoformat(text.replace("Z", "+00:00"))
         except ValueError:
-            raise self._refusal(f"{text!r} is not a time such as 2021-05-18T00:00:00Z") from None
+            raise self._error(f"{text!r} is not a time such as 2021-05-18T00:00:00Z") from None
         return time if time.tzinfo else time.replace(tzinfo=timezone.utc)
 
     def _sees(self, kind: str, text: str) -> bool:
@@ -131,11 +131,11 @@ class _Parser:
 
     def _take(self, what: str) -> tuple[str, str]:
         if self._next >= len(self._tokens):
-            raise self._refusal(f"it ends where {what} is expected")
+            raise self._error(f"it ends where {what} is expected")
         self._next += 1
         return self._tokens[self._next - 1]
 
-    def _refusal(self, why: str) -> Refusal:
+    def _error(self, why: str) -> ApiError:
         return invalid("filter", f"Invalid filter {self._text!r}: {why}.")
 
 

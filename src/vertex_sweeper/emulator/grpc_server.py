@@ -1,4 +1,4 @@
-"""The gRPC door: the job service and the long-running operations, by the names under which Google's clients call them."""
+"""The gRPC server: the job service and the long-running operations, by the names under which Google's clients call them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from google.longrunning import operations_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from vertex_sweeper.emulator.api import JobApi
-from vertex_sweeper.emulator.api_error import Refusal, refusals
+from vertex_sweeper.emulator.api_error import ApiError, api_errors
 from vertex_sweeper.emulator.callers import Callers, parse_peer
 from vertex_sweeper.emulator.certificate import Identity
 from vertex_sweeper.errors import ServiceError
@@ -33,7 +33,7 @@ _OPTIONS: Final = (
 )
 
 
-class GrpcDoor:
+class GrpcServer:
     """Serves an API on a port, from `open` until `close`. Port 0 takes a free one; `address` is where it is.
 
     Raises:
@@ -99,35 +99,35 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
     def _method(self, request: Any, answer: Callable[[Any], Any]) -> grpc.RpcMethodHandler:
         def behave(received: Any, context: grpc.ServicerContext) -> Any:
             try:
-                with refusals():
+                with api_errors():
                     # At each call: a connection may be passed on, and its port used again. It takes 0.05 ms.
                     shown = dict(context.invocation_metadata()).get("authorization")
                     self._callers.check(parse_peer(context.peer()), (self._host, self.port), shown)
                     return answer(received)
-            except Refusal as refusal:
-                _abort(context, refusal)
+            except ApiError as error:
+                _abort(context, error)
 
         read = request.FromString if request is not None else None
         return grpc.unary_unary_rpc_method_handler(behave, request_deserializer=read, response_serializer=_encode)
 
 
 def _not_served(method: str) -> None:
-    raise Refusal("UNIMPLEMENTED", f"The emulator serves hyperparameter tuning jobs only, and not {method}.")
+    raise ApiError("UNIMPLEMENTED", f"The emulator serves hyperparameter tuning jobs only, and not {method}.")
 
 
-def _abort(context: grpc.ServicerContext, refusal: Refusal) -> None:
-    message = _shortened(refusal.message)
+def _abort(context: grpc.ServicerContext, error: ApiError) -> None:
+    message = _shortened(error.message)
     details = error_details_pb2.BadRequest()
-    for field, description in refusal.fields:
+    for field, description in error.fields:
         violation = details.FieldViolation(field=field, description=description)
         if details.ByteSize() + violation.ByteSize() > _LONGEST_DETAILS:
             break
         details.field_violations.append(violation)
     if details.field_violations:
-        status = status_pb2.Status(code=code_pb2.Code.Value(refusal.code), message=message)
+        status = status_pb2.Status(code=code_pb2.Code.Value(error.code), message=message)
         status.details.add().Pack(details)
         context.set_trailing_metadata(((_DETAILS, status.SerializeToString()),))
-    context.abort(grpc.StatusCode[refusal.code], message)
+    context.abort(grpc.StatusCode[error.code], message)
 
 
 def _shortened(message: str) -> str:

@@ -25,7 +25,7 @@ def to_message(job: Any) -> Any:
     return json_format.ParseDict(job, RawJob())
 
 
-class Mirror:
+class JobMessage:
     """One job of a service; any thread may ask."""
 
     def __init__(self, service: LocalService, name: str, *, log_of: Callable[[str, str], Path]) -> None:
@@ -56,11 +56,11 @@ class Mirror:
             }
 
     def _refresh(self) -> None:
-        news = self._service.news(self._name, self._revision)
-        if news.revision == self._revision:
+        changes = self._service.changes(self._name, self._revision)
+        if changes.revision == self._revision:
             return
-        json_format.ParseDict(news.job, self._message)
-        for trial in news.trials:
+        json_format.ParseDict(changes.job, self._message)
+        for trial in changes.trials:
             fresh = json_format.ParseDict(trial, _RawTrial())
             # Where Vertex has the addresses of a replica's shell: a client on this machine finds what the trial has printed.
             fresh.web_access_uris[PRIMARY_REPLICA] = self._log_of(self._name.rpartition("/")[2], fresh.id).as_uri()
@@ -69,5 +69,5 @@ class Mirror:
                 self._message.trials[place].CopyFrom(fresh)
             else:
                 self._message.trials.append(fresh)
-        self._revision = news.revision
+        self._revision = changes.revision
         self._encoded = self._message.SerializeToString()

@@ -9,7 +9,7 @@ from email.message import Message
 from io import BufferedIOBase
 from typing import Final
 
-from vertex_sweeper.emulator.api_error import Refusal
+from vertex_sweeper.emulator.api_error import ApiError
 
 LARGEST: Final = 32 << 20
 """How many bytes a body may have, on the wire and unpacked; far beyond what a job may be."""
@@ -27,7 +27,7 @@ def read_body(headers: Message, stream: BufferedIOBase) -> bytes:
     """The body that the headers announce; empty if they announce none.
 
     Raises:
-        Refusal: It cannot be read. What follows in the stream is then nobody knows what: the connection must end.
+        ApiError: It cannot be read. What follows in the stream is then nobody knows what: the connection must end.
     """
     coding = (_one(headers, "Content-Encoding") or "").lower()
     if coding not in ("", "identity", "gzip", "x-gzip"):
@@ -41,7 +41,7 @@ def _pieces(headers: Message, stream: BufferedIOBase) -> Iterator[bytes]:
     if transfer is not None and length is not None:
         raise _bad("A request has a Content-Length or a Transfer-Encoding, and not both.")
     if transfer is not None and transfer.lower() != "chunked":
-        raise Refusal("UNIMPLEMENTED", f"The only Transfer-Encoding is chunked, got {transfer!r}.")
+        raise ApiError("UNIMPLEMENTED", f"The only Transfer-Encoding is chunked, got {transfer!r}.")
     if transfer is not None:
         yield from _chunks(stream)
     elif length is not None:
@@ -115,5 +115,5 @@ def _check_size(size: int) -> None:
         raise _bad(f"A body has at most {LARGEST} bytes.", http=413)
 
 
-def _bad(message: str, *, http: int = 400) -> Refusal:
-    return Refusal("INVALID_ARGUMENT", message, http=http)
+def _bad(message: str, *, http: int = 400) -> ApiError:
+    return ApiError("INVALID_ARGUMENT", message, http=http)

@@ -1,4 +1,4 @@
-"""The REST door: the same calls as JSON over HTTP, for the client's REST transport and for reading jobs by hand.
+"""The REST server: the same calls as JSON over HTTP, for the client's REST transport and for reading jobs by hand.
 
 A web page in a browser of this machine can send requests to loopback, too, and a job is a command to run. So a request that
 comes from a page is refused: it has an Origin, or a Sec-Fetch-Site of another site; and without them, its body cannot be JSON,
@@ -24,15 +24,14 @@ from google.cloud.aiplatform_v1 import types
 from google.longrunning import operations_pb2
 from google.protobuf import json_format
 
+from vertex_sweeper.api_names import ANY_JOB, ANY_PARENT, COLLECTION, format_parent
 from vertex_sweeper.emulator.api import JobApi
-from vertex_sweeper.emulator.api_error import Refusal, invalid, refusals
+from vertex_sweeper.emulator.api_error import ApiError, api_errors, invalid
 from vertex_sweeper.emulator.callers import Callers
 from vertex_sweeper.emulator.certificate import Identity
 from vertex_sweeper.emulator.loopback import is_loopback
 from vertex_sweeper.emulator.rest_body import read_body
 
-_PARENT: Final = r"projects/[^/]+/locations/[^/]+"
-_JOB: Final = rf"{_PARENT}/hyperparameterTuningJobs/[^/:]+"
 _JSON: Final = "application/json"
 _BAD_REQUEST: Final = "type.googleapis.com/google.rpc.BadRequest"
 _MOST_LEFT: Final = 1 << 20
@@ -43,7 +42,7 @@ _POLL: Final = 0.1
 """After how many seconds the server's loop looks whether it shall end."""
 
 
-class RestDoor:
+class RestServer:
     """Serves an API on a free port of `host`, from `open` until `close`; `address` is where it is."""
 
     def __init__(self, api: JobApi, *, callers: Callers, host: str, identity: Identity | None) -> None:
@@ -109,9 +108,9 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             if self.server.callers.token is None:
                 self._check_caller(None)
-        except Refusal as refusal:
+        except ApiError as error:
             self.command = self.requestline = self.request_version = ""
-            self._refuse(refusal)
+            self._send_error(error)
         else:
             super().handle()
         if self._unread:
@@ -121,7 +120,9 @@ class _Handler(BaseHTTPRequestHandler):
         """What `http.server` itself refuses: a request that is none, or a method that nothing here has."""
         self.request_version = self.protocol_version  # of a line that was not understood it takes the oldest, without headers
         status = "UNIMPLEMENTED" if code == HTTPStatus.NOT_IMPLEMENTED else "INVALID_ARGUMENT"
-        self._refuse(Refusal(status, explain or message or HTTPStatus(code).description or HTTPStatus(code).phrase, http=code))
+        self._send_error(
+            ApiError(status, explain or message or HTTPStatus(code).description or HTTPStatus(code).phrase, http=code)
+        )
 
     def log_message(self, *_: Any) -> None:
         """Says nothing: what a client asked for is its own business."""
@@ -129,24 +130,24 @@ class _Handler(BaseHTTPRequestHandler):
     def _respond(self) -> None:
         self._unread = True
         try:
-            with refusals():
+            with api_errors():
                 self._check_caller(self.headers.get("Authorization"))
                 self._check_sender()
                 body = read_body(self.headers, self.rfile)
                 self._unread = False
                 answer = json_format.MessageToDict(self._call(body))
-        except Refusal as refusal:
-            self._refuse(refusal, close=self._unread)
+        except ApiError as error:
+            self._send_error(error, close=self._unread)
         else:
             self._send(200, answer)
 
-    def _refuse(self, refusal: Refusal, *, close: bool = True) -> None:
-        error: dict[str, Any] = {"code": refusal.http, "message": refusal.message, "status": refusal.code}
-        if refusal.fields:
-            violations = [{"field": field, "description": description} for field, description in refusal.fields]
-            error["details"] = [{"@type": _BAD_REQUEST, "fieldViolations": violations}]
+    def _send_error(self, error: ApiError, *, close: bool = True) -> None:
+        answer: dict[str, Any] = {"code": error.http, "message": error.message, "status": error.code}
+        if error.fields:
+            violations = [{"field": field, "description": description} for field, description in error.fields]
+            answer["details"] = [{"@type": _BAD_REQUEST, "fieldViolations": violations}]
         self._unread = close
-        self._send(refusal.http, {"error": error})
+        self._send(error.http, {"error": answer})
 
     def _send(self, status: int, answer: Any) -> None:
         text = json.dumps(answer, indent=2).encode()
@@ -178,16 +179,16 @@ class _Handler(BaseHTTPRequestHandler):
         hosts = self.headers.get_all("Host", ())
         foreign = set(map(str.lower, self.headers.get_all("Sec-Fetch-Site", ()))) - {"none", "same-origin"}
         if "Origin" in self.headers or foreign or len(hosts) != 1 or not is_loopback(_host_of(hosts[0])):
-            raise Refusal("PERMISSION_DENIED", "The emulator answers programs of this machine, and no web pages.")
+            raise ApiError("PERMISSION_DENIED", "The emulator answers programs of this machine, and no web pages.")
 
     def _call(self, body: bytes) -> Any:
         if body and self.headers.get_content_type() != _JSON:
-            raise Refusal("INVALID_ARGUMENT", f"A body must be {_JSON}, got {self.headers.get_content_type()}.")
+            raise ApiError("INVALID_ARGUMENT", f"A body must be {_JSON}, got {self.headers.get_content_type()}.")
         try:
             url = urlsplit(self.path)
             query = {name: values[-1] for name, values in parse_qs(url.query).items()}
         except ValueError as error:
-            raise Refusal("INVALID_ARGUMENT", f"Not an address: {self.path!r}.") from error
+            raise ApiError("INVALID_ARGUMENT", f"Not an address: {self.path!r}.") from error
         path = unquote(url.path)
         self._allowed = set()
         for method, pattern, call in _ROUTES:
@@ -209,14 +210,12 @@ def _host_of(text: str) -> str:
         return ""
 
 
-def _not_served(method: str, path: str, *, allowed: set[str]) -> Refusal:
+def _not_served(method: str, path: str, *, allowed: set[str]) -> ApiError:
     if allowed:
-        return Refusal("UNIMPLEMENTED", f"{path} takes {' and '.join(sorted(allowed))}, and not {method}.", http=405)
-    if re.fullmatch(rf"/v1/{_PARENT}/[A-Za-z]+(/.*)?", path) and "/hyperparameterTuningJobs" not in path:
-        return Refusal("UNIMPLEMENTED", f"The emulator serves hyperparameter tuning jobs only, and not {method} {path}.")
-    return Refusal(
-        "NOT_FOUND", f"There is no {method} {path}: tuning jobs are at /v1/projects/P/locations/L/hyperparameterTuningJobs."
-    )
+        return ApiError("UNIMPLEMENTED", f"{path} takes {' and '.join(sorted(allowed))}, and not {method}.", http=405)
+    if re.fullmatch(rf"/v1/{ANY_PARENT}/[A-Za-z]+(/.*)?", path) and f"/{COLLECTION}" not in path:
+        return ApiError("UNIMPLEMENTED", f"The emulator serves hyperparameter tuning jobs only, and not {method} {path}.")
+    return ApiError("NOT_FOUND", f"There is no {method} {path}: tuning jobs are at /v1/{format_parent('P', 'L')}/{COLLECTION}.")
 
 
 def _create(api: JobApi, parent: str, _: Mapping[str, str], body: bytes) -> Any:
@@ -234,7 +233,7 @@ def _list(api: JobApi, parent: str, query: Mapping[str, str], _: bytes) -> Any:
     try:
         return api.list_page(json_format.ParseDict(fields, request))
     except json_format.ParseError as error:
-        raise Refusal("INVALID_ARGUMENT", f"Invalid query: {error}") from error
+        raise ApiError("INVALID_ARGUMENT", f"Invalid query: {error}") from error
 
 
 def _get(api: JobApi, name: str, *_: Any) -> Any:
@@ -254,12 +253,12 @@ def _get_operation(api: JobApi, name: str, *_: Any) -> Any:
 
 
 _ROUTES: Final[tuple[tuple[str, str, Callable[[JobApi, str, Mapping[str, str], bytes], Any]], ...]] = (
-    ("POST", rf"({_PARENT})/hyperparameterTuningJobs", _create),
-    ("GET", rf"({_PARENT})/hyperparameterTuningJobs", _list),
-    ("GET", rf"({_JOB})", _get),
-    ("POST", rf"({_JOB}):cancel", _cancel),
-    ("DELETE", rf"({_JOB})", _delete),
-    ("GET", rf"({_JOB}/operations/[^/]+)", _get_operation),
+    ("POST", rf"({ANY_PARENT})/{COLLECTION}", _create),
+    ("GET", rf"({ANY_PARENT})/{COLLECTION}", _list),
+    ("GET", rf"({ANY_JOB})", _get),
+    ("POST", rf"({ANY_JOB}):cancel", _cancel),
+    ("DELETE", rf"({ANY_JOB})", _delete),
+    ("GET", rf"({ANY_JOB}/operations/[^/]+)", _get_operation),
 )
 
 

@@ -6,16 +6,17 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.messages import one_line
 from vertex_sweeper.plan.hydra_overrides import given_hydra_overrides
+from vertex_sweeper.plan.other_sweepers import OtherSweepers
 from vertex_sweeper.settings import SEARCH_SPACE_KEYS, Reading, Settings, read_what_is_right, set_settings
+from vertex_sweeper.space.hydra_api import Override, OverridesParser
 from vertex_sweeper.space.key_paths import key_path, paths_set
+from vertex_sweeper.space.omegaconf_api import is_interpolation, is_null, node_at
 
 PATH: Final = "hydra.sweeper"
 
@@ -28,7 +29,8 @@ _LITERAL: Final = re.compile(r"[\w.+-]+")
 def read_own_settings(config: DictConfig) -> Reading:
     """The settings of this sweep, as far as they could be read, and the mistakes in them."""
     plain, unresolved = _settings_section(config.hydra.sweeper)
-    return read_what_is_right(plain, texts=texts_as_written(_own_overrides(config)), unresolved=unresolved)
+    texts = texts_as_written(_own_overrides(config))
+    return read_what_is_right(plain, texts=texts, unresolved=unresolved, foreign=OtherSweepers())
 
 
 def valid_settings(config: DictConfig) -> Settings:
@@ -72,10 +74,10 @@ def _own_overrides(config: DictConfig) -> list[Override]:
 
 
 def _is_given(section: DictConfig, key: str) -> bool:
-    node = section._get_node(key) if key in section else None  # noqa: SLF001 - reading it would resolve it
+    node = node_at(section, key) if key in section else None
     if not isinstance(node, DictConfig):
         return key != "search_space" and node is not None
-    return not node._is_none() and (node._is_interpolation() or bool(len(node)))  # noqa: SLF001
+    return not is_null(node) and (is_interpolation(node) or bool(len(node)))
 
 
 def _within(section: str, name: str) -> bool:

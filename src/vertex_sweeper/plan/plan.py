@@ -17,11 +17,11 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
 from vertex_sweeper import job as spec
-from vertex_sweeper.api import Job
+from vertex_sweeper.api import LONGEST_DISPLAY_NAME, Job
 from vertex_sweeper.credentials import hidden
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.plan import composition
-from vertex_sweeper.plan import config_drift as drift
+from vertex_sweeper.plan.config_drift import machine_roots
 from vertex_sweeper.plan.display_name import display_name
 from vertex_sweeper.plan.exposed_credentials import exposed_credentials
 from vertex_sweeper.plan.hydra_overrides import given_hydra_overrides, left_behind, refuse_absolute_search_paths
@@ -32,8 +32,9 @@ from vertex_sweeper.plan.trial_configs import TrialConfigCheck
 from vertex_sweeper.plan.trial_folders import shared_folder_note
 from vertex_sweeper.plan.written_space import read_space
 from vertex_sweeper.services.opening import Place, find_mistakes, place_of
-from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, Backend, Reading, Settings
+from vertex_sweeper.settings import Backend, Reading, Settings
 from vertex_sweeper.space.config_groups import GroupFiles
+from vertex_sweeper.space.hydra_api import overridden_groups
 from vertex_sweeper.space.search_space import SearchSpace
 from vertex_sweeper_runtime.contract import Contract
 from vertex_sweeper_runtime.trial_environment import RANKS, SIZES
@@ -80,7 +81,7 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     build = partial(spec.build_job, settings, space, display_name=name, sweep_id=secrets.token_hex(8))
     unchecked = _check_fields(settings, build(agree(space)))
     compose = composition.composer(config_loader, config.hydra.job.config_name)
-    roots = drift.machine_roots(start.directory)
+    roots = machine_roots(start.directory)
     checked = TrialConfigCheck(settings, files, compose, roots).check(space, agree, left_behind(config))
     counts = spec.count_trials(settings, space)
     outputs = _output_notes(settings, place, checked.folder if counts.most > 1 else None)
@@ -139,7 +140,7 @@ def _agree(
         space,
         command=command,
         groups=[key for key in space.keys if "." not in key and files.has_group(key)],
-        pinned=composition.pinned_groups(files.config_loader, config),
+        pinned=overridden_groups(files.config_loader, config.hydra.job.config_name),
         subdir=_as_written(config.hydra.sweep, "subdir"),
     )
 

@@ -12,7 +12,7 @@ import os
 import sys
 from argparse import ArgumentError, Namespace
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import PurePath
 from typing import NamedTuple
@@ -23,6 +23,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.space.hydra_api import alias_expander, argument_parser
 
 REMEDY = "set hydra.sweeper.trial.command, as in [python, train.py]"
 
@@ -88,10 +89,7 @@ def host_of(program: Sequence[str]) -> str:
 
 def hydra_flags(words: Sequence[str]) -> Namespace:
     """Hydra's own flags among these words; none where the words are not Hydra's."""
-    # Hydra's own parser knows every spelling (-cn, --config-name=x); it has no public name.
-    from hydra._internal.utils import get_args_parser
-
-    parser = get_args_parser()
+    parser = argument_parser()
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         try:
             return parser.parse_known_args(list(words))[0]
@@ -115,7 +113,8 @@ def refuse_foreign_arguments(
         raise InvalidSweep([f"this sweep was started inside {host}, and its trials cannot be started so: {REMEDY}"])
     record = OmegaConf.to_container(config.hydra.overrides, resolve=False)  # one by one they would be resolved
     assert isinstance(record, dict)
-    typed = [(word, _expanded(word, config, config_loader)) for word in line.arguments]
+    expand = alias_expander(config_loader, config.hydra.job.config_name)
+    typed = [(word, _expanded(word, expand)) for word in line.arguments]
     foreign = Counter(map(str, record["task"])) - Counter(expanded for _, expanded in typed)
     missing = list(dict.fromkeys(override.partition("=")[0] for override in foreign))
     given = [word for word, expanded in typed if expanded in {*record["task"], *record["hydra"]}]
@@ -148,10 +147,9 @@ def _config_says_multirun(given: Sequence[str], config: DictConfig, config_loade
     return mode is RunMode.MULTIRUN
 
 
-def _expanded(word: str, config: DictConfig, config_loader: ConfigLoader) -> str:
+def _expanded(word: str, expand: Callable[[str], str]) -> str:
     """The override that Hydra 1.4 makes of the word, where it is one of the app's aliases."""
-    find = getattr(config_loader, "get_override_aliases", None)
     try:
-        return str(find(config.hydra.job.config_name).expand(word)) if find is not None else word
+        return expand(word)
     except HydraException:  # no override at all
         return word

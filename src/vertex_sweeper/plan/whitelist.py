@@ -7,12 +7,13 @@ from hydra.types import HydraContext
 from hydra.utils import instantiate
 
 from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.space.hydra_api import execution_whitelist
 from vertex_sweeper_runtime.hydra_overrides import CALLBACK
 
 
 def check_whitelist(hydra_context: HydraContext) -> None:
     """Raises InvalidSweep when the app's whitelist refuses the callback that reports the metric; 1.3 has no whitelist."""
-    whitelist = getattr(hydra_context, "execution_whitelist", None)
+    whitelist = execution_whitelist(hydra_context)
     if whitelist is None:
         return
     try:

@@ -1,22 +1,18 @@
-"""What a sweep leaves behind in its directory: tables and documents, each written beside and renamed."""
+"""What a sweep leaves behind in its directory: the table of trials, and files about the best of them."""
 
 from __future__ import annotations
 
-import errno
-import os
 import re
-import secrets
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from vertex_sweeper.atomic_files import make_folder, write_text
 from vertex_sweeper.results.outcome import Outcome, Trial
 from vertex_sweeper.results.yaml_text import yaml_text
+from vertex_sweeper.space.hydra_api import OverridesParser
 from vertex_sweeper_runtime.quoting import quote
 
 TRIALS: Final = "trials.csv"
@@ -24,73 +20,7 @@ OPTIMIZATION_RESULTS: Final = "optimization_results.yaml"
 BEST: Final = "best.yaml"
 BEST_CONFIG: Final = "best/best.yaml"
 
-_PART: Final = re.compile(r"\..+\.[0-9a-f]{12}\.part")
-_ABANDONED: Final = 60.0
-
 _OWN_COLUMNS: Final = ("number", "state", "started", "seconds", "reason")
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Writes the file so that a reader, or a crash, finds the old text or the new one and never a part; returns the path.
-
-    Folders are made. Bytes that came from the command line undecoded go back as they were.
-    """
-    with _beside(path, text) as beside:
-        beside.replace(path)
-    return path
-
-
-def write_new(path: Path, text: str) -> Path:
-    """Like `write_text`, for a file that nobody has written yet: of several at the same time, one succeeds.
-
-    Raises FileExistsError, and leaves what is there.
-    """
-    with _beside(path, text) as beside:
-        try:
-            path.hardlink_to(beside)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without hard links, such as a mounted bucket: still one wins, though not in one step
-            with path.open("x", encoding="utf-8", errors="surrogateescape", newline="") as file:
-                file.write(text)
-    return path
-
-
-def make_folder(path: Path) -> Path:
-    """Makes the folder; returns the path. Who prepared the folder above it may have put a link there, which is not followed.
-
-    Raises OSError.
-    """
-    path.mkdir(parents=True, exist_ok=True)
-    if path.is_symlink():
-        raise NotADirectoryError(errno.ENOTDIR, f"{path} is a link: take it away")
-    return path
-
-
-def remove_leftovers(*folders: Path) -> None:
-    """Takes away what killed processes had begun to write in these folders, beside our files.
-
-    A process that is alive renames what it writes at once, so what is older than a minute belongs to none.
-    """
-    for part in [part for folder in folders for part in folder.glob(".*.part")]:
-        with suppress(FileNotFoundError):
-            if _PART.fullmatch(part.name) and time.time() - part.stat().st_mtime > _ABANDONED:
-                part.unlink()
-
-
-@contextmanager
-def _beside(path: Path, text: str) -> Iterator[Path]:
-    """The text, safely on disk, in a file beside the path, which is gone in the end."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
-    try:
-        with beside.open("x", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        yield beside
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def write_results(directory: Path, outcome: Outcome, *, best_config: str | None, folder: str | None) -> list[Path]:

@@ -9,22 +9,22 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from vertex_sweeper.api import Job, Service
+from vertex_sweeper.api import Job
+from vertex_sweeper.api_names import LOCAL_PARENT, format_parent, parse_parent
+from vertex_sweeper.endpoint import PLAIN, Endpoint
 from vertex_sweeper.errors import InvalidSweep, JobNotFound, MissingExtra, SweepDirectoryError
 from vertex_sweeper.job.field_types import find_not_json, find_wrong_types
-from vertex_sweeper.results.failure_reason import explain_exit
+from vertex_sweeper.services.base import Service
 from vertex_sweeper.services.vertex.connection import EMULATOR
-from vertex_sweeper.services.vertex.endpoint import PLAIN, Endpoint
-from vertex_sweeper.services.vertex.names import format_parent, parse_parent
 from vertex_sweeper.services.waiting import sleep
 from vertex_sweeper.settings import Backend, Settings
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from vertex_sweeper.services.local import LocalService
 
-LOCAL_PARENT: Final = "projects/local/locations/local"
-"""What stands for the API's `parent` on this machine."""
+log = logging.getLogger(__name__)
 
 SWEEP: Final = "sweep.json"
 """What says in a sweep's directory where its job is."""
@@ -157,14 +157,12 @@ class Opened:
 def open_service(address: Address, directory: Path, *, seed: int | None = None) -> Opened:
     """The service at an address, for a new job; what it needs is imported here, at first use. Raises MissingExtra.
 
+    Called before any thread of ours is started: the executor of local trials is made here, and may fork.
     `directory` is where trials of this machine work, and `seed` repeats their suggestions.
     """
     if address.backend is Backend.VERTEX:
         return _open_vertex(address)
-    require("optuna", extra="local", purpose="backend local")
-    from vertex_sweeper.services.local import LocalService
-
-    local = LocalService(lambda _: directory, seed=seed, records=directory / RECORDS, describe=explain_exit)
+    local = _make_local(directory, seed=seed)
     return Opened(local, lambda *_: [], local.wait_for_change, local.close, outlives=False)
 
 
@@ -179,10 +177,10 @@ def reopen_service(address: Address, directory: Path, *, join: bool = False) -> 
 
 def _reopen_local(directory: Path, *, join: bool) -> Opened:
     from vertex_sweeper.services.local.records.records import job_ids
-    from vertex_sweeper.services.local.records.viewer import Onlooker
+    from vertex_sweeper.services.local.records.viewer import Viewer
 
     records = directory / RECORDS
-    onlooker = Onlooker(records)
+    viewer = Viewer(records)
     count = len(job_ids(records))
     if not count:
         raise JobNotFound(
@@ -191,25 +189,35 @@ def _reopen_local(directory: Path, *, join: bool) -> Opened:
         )
     if count > 1:
         raise SweepDirectoryError(f"{records} has {count} jobs, and a sweep has one: take the folders of others away")
-    (name,) = onlooker.names()
-    abandoned = onlooker.abandoned(name)
+    (name,) = viewer.names()
+    abandoned = viewer.abandoned(name)
     if not abandoned or not join:
-        return Opened(onlooker, onlooker.find, onlooker.waiting(name), abandoned=abandoned)
-    workplace = onlooker.workplace(name)
-    if not workplace.is_dir():
-        raise SweepDirectoryError(f"the trials of {directory} work in {workplace}, which is gone: put it back, and try again")
+        return Opened(viewer, viewer.find, viewer.waiting(name), abandoned=abandoned)
+    work = viewer.trial_directory(name)
+    if not work.is_dir():
+        raise SweepDirectoryError(f"the trials of {directory} work in {work}, which is gone: put it back, and try again")
+    local = _make_local(directory)
+    return Opened(local, viewer.find, local.wait_for_change, local.close, outlives=False, abandoned=True, go_on=local.resume)
+
+
+def _make_local(directory: Path, *, seed: int | None = None) -> LocalService:
     require("optuna", extra="local", purpose="backend local")
     from vertex_sweeper.services.local import LocalService
+    from vertex_sweeper.services.local.execute.process import ProcessExecutor
+    from vertex_sweeper.services.local.failure_reason import explain_exit
 
-    local = LocalService(lambda _: directory, records=records, describe=explain_exit)
-    return Opened(local, onlooker.find, local.wait_for_change, local.close, outlives=False, abandoned=True, go_on=local.resume)
+    executor = ProcessExecutor()  # here no thread of ours has begun: an executor may fork
+    return LocalService(lambda _: directory, seed=seed, executor=executor, records=directory / RECORDS, describe=explain_exit)
 
 
 def _open_vertex(address: Address) -> Opened:
     require("google.cloud.aiplatform_v1", extra="vertex", purpose="backend vertex")
     from vertex_sweeper.services.vertex import VertexService
 
-    _, location = parse_parent(address.parent)
+    try:
+        _, location = parse_parent(address.parent)
+    except ValueError as error:
+        raise JobNotFound(str(error)) from None
     vertex = VertexService(location, endpoint=address.endpoint, impersonate=address.impersonate)
     return Opened(vertex, vertex.find, be_brief_when=vertex.be_brief_when, renew=vertex.renew)
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from omegaconf import AnyNode, Container, DictConfig
+from omegaconf import AnyNode, DictConfig
 
+from vertex_sweeper.space.hydra_api import Override, OverridesParser
 from vertex_sweeper.space.key_paths import key_path
+from vertex_sweeper.space.omegaconf_api import is_open, node_at
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, ServiceValue
 
 REPRESENTATIVES: Final = 2
@@ -44,7 +44,7 @@ class AlikeValues:
         self._spared: dict[str, list[ServiceValue]] = {}
         self._kept: set[str] = set()
 
-    def look_at(self, sample: Mapping[str, ServiceValue], config: DictConfig) -> bool:
+    def record(self, sample: Mapping[str, ServiceValue], config: DictConfig) -> bool:
         """Looks at the config that was composed for these values; returns whether values have come back."""
         ids = [id for id in sample if id not in self._kept and (id in self._spared or self._many(id))]
         if not ids:
@@ -104,11 +104,7 @@ def _is_untyped(config: DictConfig, override: Override) -> bool:
         return False
     node: Any = config
     for name in key_path(override):
-        if not isinstance(node, DictConfig) or not _is_open(node):
+        if not isinstance(node, DictConfig) or not is_open(node):
             return False
-        node = node._get_node(name, validate_access=False)  # noqa: SLF001 - reading it would resolve it
+        node = node_at(node, name)
     return type(node) is AnyNode
-
-
-def _is_open(node: Container) -> bool:
-    return not (node._is_none() or node._is_missing() or node._is_interpolation())  # noqa: SLF001

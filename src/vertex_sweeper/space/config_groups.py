@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.default_element import DefaultsTreeNode, InputDefault
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from vertex_sweeper.messages import one_line
+from vertex_sweeper.space.hydra_api import Override, chosen_options, config_repository, is_value_path, read_config
+from vertex_sweeper.space.key_paths import group_and_package, without_prefix
 
 GLOBAL = "_global_"
 
@@ -38,7 +38,7 @@ class SpaceFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedOption:
     """Where an option's config goes: its package, and the override key of every group that is chosen beside it, by package."""
 
     package: str
@@ -49,12 +49,10 @@ class GroupFiles:
     """Hydra's config sources as one sweep sees them: with its `hydra.searchpath`."""
 
     def __init__(self, config_loader: ConfigLoader, config_name: str | None, hydra_overrides: Sequence[str]) -> None:
-        loader: Any = config_loader
         self.config_loader = config_loader
         self._config_name = config_name
         self._hydra_overrides = list(hydra_overrides)
-        # The one way, in 1.3 and 1.4, to the repository that a composition uses; the loader's own lacks `hydra.searchpath`.
-        _, self._repository = loader._parse_overrides_and_create_caching_repo(config_name, self._hydra_overrides)  # noqa: SLF001
+        self._repository = config_repository(config_loader, config_name, self._hydra_overrides)
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """The sweep's own config with these overrides. Raises what Hydra raises."""
@@ -74,7 +72,7 @@ class GroupFiles:
 
     def is_group(self, override: Override) -> bool:
         """Whether an override without a dict for a value chooses an option, as Hydra decides it."""
-        return not getattr(override, "is_value_path", False) and self.has_group(override.key_or_group)
+        return not is_value_path(override) and self.has_group(override.key_or_group)
 
     def has_group(self, name: str) -> bool:
         """Whether any source has this config group."""
@@ -82,15 +80,15 @@ class GroupFiles:
 
     def space_file(self, path: str) -> SpaceFile | None:
         """The search-space file at this config path, if there is one. Raises ValueError for one that cannot be read as such."""
-        if not self._repository.config_exists(path):
-            return None
         name = f"{path}.yaml"
         try:
-            found = self._repository.load_config(path)
-            content: Any = OmegaConf.to_container(found.config, resolve=False, enum_to_str=True)
+            found = read_config(self._repository, path)
         except (HydraException, OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
             raise ValueError(f"{name}: cannot be read: {_one_line(error)}") from error
-        if found.defaults_list:
+        if found is None:
+            return None
+        content = found.content
+        if found.has_defaults:
             raise ValueError(f"{name}: a defaults list is not composed here: write its keys out")
         if not isinstance(content, dict):
             raise ValueError(f"{name}: must be a mapping of keys to expressions, and is {content!r}")  # noqa: TRY004 - what is wrong is the file
@@ -98,47 +96,31 @@ class GroupFiles:
         wrong = [f"{key} is {_shown(item)}" for key, value in params.items() for item in _unsayable(value)]
         if wrong:
             raise ValueError(f"{name}: {', '.join(wrong)}: give an expression, or a plain value")
-        header = found.header.get("package")
         source = "" if found.provider == "main" else found.path
-        return SpaceFile(name, source, None if header == "_group_" else header, params)
+        return SpaceFile(name, source, None if found.package == "_group_" else found.package, params)
 
-    def place(self, key: str, option: str, overrides: Sequence[str]) -> Placed:
+    def place_option(self, key: str, option: str, overrides: Sequence[str]) -> PlacedOption:
         """Where Hydra puts `option` of the group that `key` chooses, when it composes with these overrides.
 
         Raises ValueError with what Hydra says when it does not compose so.
         """
         try:
-            composed = self.config_loader.compute_defaults_list(
-                self._config_name, [*self._hydra_overrides, *overrides], RunMode.MULTIRUN
-            )
+            options, known = chosen_options(self.config_loader, self._config_name, [*self._hydra_overrides, *overrides])
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise ValueError(_one_line(error).partition(" Config search path")[0]) from error
-        key = key.lstrip("+")
-        path = f"{key.partition('@')[0]}/{option}"
-        nodes = [node for node in _nodes(composed.defaults_tree) if node.get_config_path() == path]
-        own = [node for node in nodes if node.get_override_key() == key] or nodes
-        packages = {node.get_final_package() for node in own}
+        key = without_prefix(key)
+        path = f"{group_and_package(key)[0]}/{option}"
+        found = [option for option in options if option.path == path]
+        packages = {option.package for option in [one for one in found if one.override_key == key] or found}
         if len(packages) != 1:
             told = f"to {' and '.join(sorted(packages))}" if packages else "nowhere"
             raise ValueError(f"Hydra puts it {told}: say which with a `# @package` header")
-        groups = {_package(chosen): chosen for chosen in composed.overrides.known_choices}
-        return Placed(packages.pop(), groups)
-
-
-def _nodes(tree: DefaultsTreeNode | InputDefault) -> Iterator[InputDefault]:
-    """Every default of the tree that stands for a config of its own."""
-    if isinstance(tree, InputDefault):
-        if not tree.is_self() and not tree.is_deleted():
-            yield tree
-        return
-    if not tree.node.is_virtual():
-        yield tree.node
-    for child in tree.children or ():
-        yield from _nodes(child)
+        groups = {_package(chosen): chosen for chosen in known}
+        return PlacedOption(packages.pop(), groups)
 
 
 def _package(override_key: str) -> str:
-    group, _, package = override_key.partition("@")
+    group, package = group_and_package(override_key)
     return group.replace("/", ".") if not package else package.removeprefix(GLOBAL)
 
 

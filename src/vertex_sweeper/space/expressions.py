@@ -14,26 +14,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import (
+from hydra.errors import HydraException
+
+from vertex_sweeper.api import CLOSEST_DISCRETE_VALUES, MOST_DISCRETE_VALUES
+from vertex_sweeper.messages import did_you_mean
+from vertex_sweeper.space.hydra_api import (
     Glob,
     IntervalSweep,
     Override,
+    OverridesParser,
     Quote,
     QuotedString,
     RangeSweep,
     Sweep,
-    Transformer,
     ValueType,
+    override_text,
+    range_casts,
 )
-from hydra.errors import HydraException
-
-from vertex_sweeper.near import near
 from vertex_sweeper_runtime.contract import Kind, Number, Scale, ServiceValue
-
-MOST_DISCRETE_VALUES = 1000
-CLOSEST_DISCRETE_VALUES = 1e-10
-"""Vertex's own limits for DISCRETE: at most so many values, at least so far apart."""
 
 MOST_EXACT_INTEGER = 2**53
 """Vertex reports INTEGER values as doubles: beyond this they would come back as other numbers."""
@@ -43,7 +41,7 @@ CATEGORICAL_TAG = "categorical"
 
 
 @dataclass(frozen=True, slots=True)
-class Domain:
+class ParameterDomain:
     """The kind and range of a parameter, not yet named: fields as in `vertex_sweeper_runtime.contract.Parameter`."""
 
     kind: Kind
@@ -62,7 +60,7 @@ class Element:
     text: str
 
 
-def domain_of(override: Override) -> Domain | Element:
+def domain_of(override: Override) -> ParameterDomain | Element:
     """What a swept override ranges over; a lone Element when there is nothing to choose.
 
     Raises ValueError with the rule that the expression breaks, and the remedy, but without the key.
@@ -115,7 +113,7 @@ def _printed(value: Any) -> str:
         raise ValueError("a sweep inside a sweep: write all elements side by side")
     if not isinstance(value, (str, int, float, list, dict, QuotedString)) and value is not None:
         raise ValueError("only values can be elements, and a function that changes the config is none: give it one value")
-    text = Transformer.str(value)
+    text = override_text(value)
     if isinstance(value, str) and not _READ_BACK.fullmatch(text):
         try:
             OverridesParser.create().parse_override(f"x={text}")
@@ -136,13 +134,13 @@ def merged(elements: Sequence[Element]) -> list[Element]:
     return list(first.values())
 
 
-def categorical(texts: Sequence[str]) -> Domain:
+def categorical(texts: Sequence[str]) -> ParameterDomain:
     """A CATEGORICAL over override texts, each behind a readable label that survives any service.
 
     How Vertex passes spaces, quotes, commas or an empty text to a container is not known, so labels are plain.
     """
     labels = unique_aliases(texts, fallback="value")
-    return Domain(Kind.CATEGORICAL, values=tuple(labels), literals=tuple(texts))
+    return ParameterDomain(Kind.CATEGORICAL, values=tuple(labels), literals=tuple(texts))
 
 
 def unique_aliases(texts: Sequence[str], *, fallback: str) -> list[str]:
@@ -166,14 +164,16 @@ _NOT_PLAIN = re.compile(r"[^A-Za-z0-9_.-]+")
 
 def _scale(tags: set[str]) -> Scale | None:
     for tag in sorted(tags - {*TAGS, CATEGORICAL_TAG}):
-        raise ValueError(f"unknown tag {tag!r}{near(tag, [*TAGS, CATEGORICAL_TAG])}: use log, reverse_log or categorical")
+        raise ValueError(
+            f"unknown tag {tag!r}{did_you_mean(tag, [*TAGS, CATEGORICAL_TAG])}: use log, reverse_log or categorical"
+        )
     scales = [scale for tag, scale in TAGS.items() if tag in tags]
     if len(scales) > 1 or (scales and CATEGORICAL_TAG in tags):
         raise ValueError(f"the tags {', '.join(sorted(tags))} exclude each other: keep one")
     return scales[0] if scales else None
 
 
-def _interval(sweep: IntervalSweep, scale: Scale | None) -> Domain:
+def _interval(sweep: IntervalSweep, scale: Scale | None) -> ParameterDomain:
     low, high = sweep.start, sweep.end
     assert low is not None
     assert high is not None
@@ -184,18 +184,17 @@ def _interval(sweep: IntervalSweep, scale: Scale | None) -> Domain:
     _check_scale(scale, low)
     if isinstance(low, int) and isinstance(high, int):
         _check_exact(low, high)
-        return Domain(Kind.INTEGER, low=low, high=high, scale=scale)
+        return ParameterDomain(Kind.INTEGER, low=low, high=high, scale=scale)
     # Adding zero takes its sign off: an interval has no literals, and of the two zeros trials get one only.
-    return Domain(Kind.DOUBLE, low=float(low) + 0.0, high=float(high) + 0.0, scale=scale)
+    return ParameterDomain(Kind.DOUBLE, low=float(low) + 0.0, high=float(high) + 0.0, scale=scale)
 
 
 def _is_whole(sweep: RangeSweep) -> bool:
-    # Hydra 1.4 keeps casts of a range beside it, 1.3 applies them to its ends.
     ends = (sweep.start, sweep.stop, sweep.step)
-    return all(type(end) is int for end in ends) and sweep.step == 1 and not getattr(sweep, "transformers", ())
+    return all(type(end) is int for end in ends) and sweep.step == 1 and not range_casts(sweep)
 
 
-def _whole_range(sweep: RangeSweep, scale: Scale | None) -> Domain | Element:
+def _whole_range(sweep: RangeSweep, scale: Scale | None) -> ParameterDomain | Element:
     whole = sweep.range()
     assert isinstance(whole, range)
     if not whole:
@@ -204,7 +203,7 @@ def _whole_range(sweep: RangeSweep, scale: Scale | None) -> Domain | Element:
         return Element(whole[0], str(whole[0]))
     _check_scale(scale, whole[0])
     _check_exact(whole[0], whole[-1])
-    return Domain(Kind.INTEGER, low=whole[0], high=whole[-1], scale=scale)
+    return ParameterDomain(Kind.INTEGER, low=whole[0], high=whole[-1], scale=scale)
 
 
 def _is_exact_number(value: Any) -> bool:
@@ -214,14 +213,16 @@ def _is_exact_number(value: Any) -> bool:
     return type(value) is int and abs(value) < 2**1000 and int(float(value)) == value
 
 
-def _discrete(elements: Sequence[Element], scale: Scale | None) -> Domain | None:
+def _discrete(elements: Sequence[Element], scale: Scale | None) -> ParameterDomain | None:
     """A DISCRETE over these numbers, or None when two are too close for it (`1` and `1.0` are equal)."""
     ascending = sorted(elements, key=lambda element: float(element.value))
     values = [element.value for element in ascending]
     if any(high - low < CLOSEST_DISCRETE_VALUES for low, high in itertools.pairwise(map(float, values))):
         return None
     _check_scale(scale, values[0])
-    return Domain(Kind.DISCRETE, values=tuple(values), literals=tuple(element.text for element in ascending), scale=scale)
+    return ParameterDomain(
+        Kind.DISCRETE, values=tuple(values), literals=tuple(element.text for element in ascending), scale=scale
+    )
 
 
 def _check_scale(scale: Scale | None, low: Number) -> None:

@@ -13,11 +13,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, Transformer
 from hydra.errors import HydraException
 
 from vertex_sweeper.space.expressions import holds_sweep
+from vertex_sweeper.space.hydra_api import ChoiceSweep, OverridesParser, override_text
 from vertex_sweeper.space.key_paths import leaves
 from vertex_sweeper.space.other_spaces import as_choice, as_expression, quoted
 
@@ -27,7 +26,7 @@ _LONGEST_SHOWN = 100
 def text_of(value: Any, parser: OverridesParser) -> str | None:
     """What stands behind `key=`, so that Hydra reads this very value; None where no text does."""
     try:
-        text = str(Transformer.str(quoted(value)))
+        text = override_text(quoted(value))
         if repr(parser.parse_override(f"x={text}").value()) == repr(value):  # repr tells 1 from '1', 1.0 and True
             return text
     except (HydraException, AssertionError):  # AssertionError: Hydra's printer meets a type that its grammar does not have

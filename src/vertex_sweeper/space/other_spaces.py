@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from hydra.core.override_parser.types import Quote, QuotedString, Transformer
+from vertex_sweeper.space.hydra_api import Quote, QuotedString, override_text
 
 _BOUNDS: Final = (("min", "max"), ("low", "high"), ("lower", "upper"), ("minValue", "maxValue"), ("mu", "sigma"))
 _LISTS: Final = ("values", "choices")
@@ -66,7 +66,7 @@ def element(value: Any) -> str:
         return value
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return str(Transformer.str(quoted(value)))
+    return override_text(quoted(value))
 
 
 def quoted(value: Any) -> Any:

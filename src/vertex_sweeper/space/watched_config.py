@@ -11,13 +11,25 @@ from contextlib import contextmanager
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import AnyNode, Container, DictConfig, ListConfig, OmegaConf
-from omegaconf.base import Node
-from omegaconf.basecontainer import BaseContainer
+from omegaconf import AnyNode, DictConfig, ListConfig
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 
-from vertex_sweeper.space.key_paths import Path
+from vertex_sweeper.space.hydra_api import using_hydra_config
+from vertex_sweeper.space.key_paths import KeyPath
+from vertex_sweeper.space.omegaconf_api import (
+    Node,
+    as_written,
+    child,
+    children,
+    dereferenced,
+    dereferenced_or_none,
+    is_interpolation,
+    is_missing,
+    is_open,
+    put_child,
+    raw_value,
+    using_resolvers,
+)
 
 _MARKED: Final = "vertex_sweeper.marked"
 _ENVIRONMENT: Final = "oc.env"
@@ -46,7 +58,7 @@ class WatchedConfig:
         self._marked: list[tuple[Mark, Node | None]] = []
         self._asked: dict[Mark, None] = {}
 
-    def mark(self, path: Path, mark: Mark) -> None:
+    def mark(self, path: KeyPath, mark: Mark) -> None:
         """Marks what stands at the path, or would; where something that is no container is in the way, that is marked.
 
         What is marked already keeps its mark.
@@ -54,26 +66,26 @@ class WatchedConfig:
         node: Any = self.config
         for index, name in enumerate(path):
             key = _key_in(node, name)
-            child = None if key is None else _raw(node, key)
-            if _is_marked(child):
+            found = None if key is None else child(node, key)
+            if _is_marked(found):
                 return
-            inner = child
-            if child is not None and child._is_interpolation() and index < len(path) - 1:  # noqa: SLF001
+            inner = found
+            if found is not None and is_interpolation(found) and index < len(path) - 1:
                 # Hydra sets such a key where the interpolation leads.
-                inner = child._maybe_dereference_node()  # noqa: SLF001
-            if index == len(path) - 1 or not _is_open(inner):
-                self._put(node, name if key is None else key, child, mark)
+                inner = dereferenced_or_none(found)
+            if index == len(path) - 1 or not is_open(inner):
+                self._put(node, name if key is None else key, found, mark)
                 return
             node = inner
 
-    def mark_leaves(self, path: Path, kind: Enum) -> Iterator[tuple[Mark, tuple[Any, ...]]]:
+    def mark_leaves(self, path: KeyPath, kind: Enum) -> Iterator[tuple[Mark, tuple[Any, ...]]]:
         """Marks every value below the path by its own key, and gives each mark with the keys to it; they go on answering."""
         node: Any = self.config
         for name in path:
-            node = _raw(node, name)
+            node = child(node, name)
         for parent, key, keys in list(_leaves(node, path)):
             mark = Mark(kind, ".".join(map(str, keys)), answers=True)
-            self._put(parent, key, _raw(parent, key), mark)
+            self._put(parent, key, child(parent, key), mark)
             yield mark, keys
 
     def mark_differences(self, other: DictConfig, mark: Mark) -> None:
@@ -82,8 +94,8 @@ class WatchedConfig:
 
     def _differ(self, here: Any, there: Any, mark: Mark) -> None:
         for key in {**dict.fromkeys(here.keys()), **dict.fromkeys(there.keys())}:
-            one, two = here.__dict__["_content"].get(key), there.__dict__["_content"].get(key)
-            dicts = all(isinstance(node, DictConfig) and _is_open(node) for node in (one, two))
+            one, two = children(here).get(key), children(there).get(key)
+            dicts = all(isinstance(node, DictConfig) and is_open(node) for node in (one, two))
             if dicts and one.keys() == two.keys():
                 self._differ(one, two, mark)
             elif not _is_marked(one) and _text(one) != _text(two):
@@ -96,26 +108,16 @@ class WatchedConfig:
 
         Those named `own` answer, and do not count.
         """
-        resolvers = BaseContainer._resolvers  # noqa: SLF001 - the public way to register does not give back what was there
-        before, hydra_config = resolvers.get(_ENVIRONMENT), HydraConfig.instance().cfg
         self._asked, self._own = {}, own
-        resolvers[_MARKED] = self._answer
-        if before is not None:
-            resolvers[_ENVIRONMENT] = self._guarded(before)
-        try:
-            HydraConfig.instance().set_config(self.config)
+        resolvers = {_MARKED: lambda _: self._answer, _ENVIRONMENT: self._guarded}
+        with using_resolvers(resolvers), using_hydra_config(self.config):
             yield self._asked
-        finally:
-            HydraConfig.instance().cfg = hydra_config
-            resolvers.pop(_MARKED, None)
-            if before is not None:
-                resolvers[_ENVIRONMENT] = before
 
     def _put(self, parent: Any, key: Any, value: Node | None, mark: Mark) -> None:
         # Past OmegaConf's checks: the node is typed, or read-only, or its parent does not know the key.
         node = AnyNode(f"${{{_MARKED}:{len(self._marked)}}}", key=key, parent=parent)
         self._marked.append((mark, value))
-        parent.__dict__["_content"][key] = node
+        put_child(parent, key, node)
 
     def _answer(self, config: Any, parent: Any, node: Any, args: tuple[Any, ...], texts: tuple[str, ...]) -> Any:  # noqa: ARG002 - OmegaConf's
         mark, value = self._marked[args[0]]
@@ -125,12 +127,15 @@ class WatchedConfig:
                 raise ValueError(f"{mark.name} is not known here")
         if value is None:
             raise InterpolationKeyError(f"Interpolation key '{mark.name}' not found")
-        value = value._maybe_dereference_node(throw_on_resolution_failure=True)  # noqa: SLF001
-        if value is not None and value._is_missing():  # noqa: SLF001
+        value = dereferenced(value)
+        if value is not None and is_missing(value):
             raise MissingMandatoryValue(f"Missing mandatory value: {mark.name}")
         return value
 
-    def _guarded(self, read: Callable[..., Any]) -> Callable[..., Any]:
+    def _guarded(self, read: Callable[..., Any] | None) -> Callable[..., Any] | None:
+        if read is None:
+            return None
+
         def guarded(config: Any, parent: Any, node: Any, args: tuple[Any, ...], texts: tuple[str, ...]) -> Any:
             mark = self._guard(str(args[0])) if args else None
             if mark is not None:
@@ -142,16 +147,7 @@ class WatchedConfig:
 
 
 def _is_marked(node: Node | None) -> bool:
-    return isinstance(node, AnyNode) and str(node._value()).startswith(f"${{{_MARKED}:")  # noqa: SLF001
-
-
-def _is_open(node: Any) -> bool:
-    """Whether this is a container that can be looked into as it is."""
-    return isinstance(node, Container) and not (node._is_none() or node._is_missing() or node._is_interpolation())  # noqa: SLF001
-
-
-def _raw(container: Any, key: Any) -> Any:
-    return container.__dict__["_content"][key]
+    return isinstance(node, AnyNode) and str(raw_value(node)).startswith(f"${{{_MARKED}:")
 
 
 def _key_in(container: Any, name: str) -> Any:
@@ -163,10 +159,10 @@ def _key_in(container: Any, name: str) -> Any:
 
 def _leaves(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, Any, tuple[Any, ...]]]:
     """Each value's container, key and path; a list, and an empty dict, is one value."""
-    for key in node if _is_open(node) else ():
-        child = _raw(node, key)
-        if isinstance(child, DictConfig) and _is_open(child) and len(child):
-            yield from _leaves(child, (*path, key))
+    for key in node if is_open(node) else ():
+        inner = child(node, key)
+        if isinstance(inner, DictConfig) and is_open(inner) and len(inner):
+            yield from _leaves(inner, (*path, key))
         else:
             yield node, key, (*path, key)
 
@@ -174,5 +170,4 @@ def _leaves(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, Any, tuple[
 def _text(node: Node | None) -> str:
     if node is None:
         return ""
-    value = OmegaConf.to_container(node, resolve=False) if _is_open(node) else node._value()  # noqa: SLF001
-    return f"{type(node).__name__} {value!r}"
+    return f"{type(node).__name__} {as_written(node)!r}"

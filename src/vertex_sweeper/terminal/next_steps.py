@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from vertex_sweeper.api_names import JobName
+from vertex_sweeper.endpoint import PLAIN
 from vertex_sweeper.messages import printable, shell_line
 from vertex_sweeper.results.outcome import Trial
 from vertex_sweeper.services.opening import Address
-from vertex_sweeper.services.vertex.endpoint import PLAIN
-from vertex_sweeper.services.vertex.names import JobName
 from vertex_sweeper.settings import Backend
 
 log = logging.getLogger(__name__)
@@ -33,16 +33,6 @@ def announce(address: Address, job: Mapping[str, Any], directory: Path) -> None:
 def console_address(address: Address, name: str) -> str | None:
     """The page that shows the job, if there is one."""
     return JobName.parse(name).console if _on_vertex(address) else None
-
-
-def attach_command(target: Path | str) -> str:
-    """Comes back to a job, by its sweep directory or its name."""
-    return shell_line(["vertex-sweeper", "attach", str(target)])
-
-
-def cancel_command(target: Path | str) -> str:
-    """Ends a job, by its sweep directory or its name."""
-    return shell_line(["vertex-sweeper", "cancel", str(target)])
 
 
 def log_command(address: Address, name: str, trial: Trial, directory: Path) -> str | None:

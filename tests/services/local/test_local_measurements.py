@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from vertex_sweeper.services.local.study.measurement import Measurement, MetricFile, Selection, select_final, thin_out
+from vertex_sweeper.services.local.execute.metric_file import MetricFile
+from vertex_sweeper.services.local.study.measurement import Measurement, Selection, select_final, thin_out
 from vertex_sweeper.services.local.study.study import Limits
 from vertex_sweeper.services.local.study.trial_outcome import judge
 
@@ -79,7 +80,7 @@ def test_bytes_that_are_no_text_spoil_their_own_line_only(tmp_path: Path) -> Non
 
 def test_a_missing_file_holds_nothing(tmp_path: Path) -> None:
     file = MetricFile(tmp_path / "absent", metrics=["acc"], begun=1.0, clock=lambda: 2.0)
-    assert file.read() == file.look() == []
+    assert file.read() == file.read_new() == []
 
 
 def test_what_hypertune_writes_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,25 +116,25 @@ def test_what_was_read_once_stays_reported_when_the_file_is_cut_short_or_rewritt
     lines = [line(step, acc=step / 10) for step in range(1, 6)]
     file = MetricFile(path, metrics=["acc"], begun=1.0, clock=lambda: 2.0)
     path.write_text("\n".join(lines[:3]))
-    assert steps(file.look()) == [1, 2, 3]
+    assert steps(file.read_new()) == [1, 2, 3]
     path.write_text("")  # it is just being rewritten
-    assert steps(file.look()) == [1, 2, 3]
+    assert steps(file.read_new()) == [1, 2, 3]
     path.write_text("\n".join([*lines[1:4], lines[4][:-20]]))  # a window of the last lines, the newest one torn
-    assert steps(file.look()) == [1, 2, 3, 4]
+    assert steps(file.read_new()) == [1, 2, 3, 4]
     path.write_text("\n".join(lines[2:]))
-    assert steps(file.look()) == steps(file.read()) == [1, 2, 3, 4, 5]
+    assert steps(file.read_new()) == steps(file.read()) == [1, 2, 3, 4, 5]
     path.unlink()
-    assert steps(file.look()) == [1, 2, 3, 4, 5]
+    assert steps(file.read_new()) == [1, 2, 3, 4, 5]
 
 
 def test_a_look_reads_on_from_the_last_and_the_end_looks_at_all_of_it_again(tmp_path: Path) -> None:
     path = tmp_path / "metrics"
     path.write_text("".join(f"{line(step, acc=0.5)}\n" for step in range(1000)))
     file = MetricFile(path, metrics=["acc"], begun=1.0, clock=lambda: 2.0)
-    assert len(file.look()) == 1000
+    assert len(file.read_new()) == 1000
     text = path.read_text()
     path.write_text(text.replace(line(500, acc=0.5), line(500, acc=0.7)) + line(1000, acc=0.5))
-    assert steps(file.look()) == [*range(1001)]
+    assert steps(file.read_new()) == [*range(1001)]
     assert steps(file.read()) == [*range(1001), 500]  # an older line that has changed is one more report
 
 
@@ -165,7 +166,7 @@ def test_a_file_that_is_written_anew_is_read_anew(
     for moment, lines in enumerate([[line(1, acc=0.5), line(2, acc=0.6)], second]):
         write(path, "\n".join(lines) + "\n")
         os.utime(path, (moment, moment))  # files' times may have steps of milliseconds
-        looked = [one.values["acc"] for one in file.look()]
+        looked = [one.values["acc"] for one in file.read_new()]
     assert looked == [one.values["acc"] for one in file.read()] == found
 
 
@@ -184,7 +185,7 @@ def test_each_report_of_hypertune_counts_once_at_whatever_moment_the_file_is_loo
             whole = source.read_bytes()
             for size in (chance.randrange(len(whole)), len(whole)):  # just being written, and written
                 path.write_bytes(whole[:size])
-                file.look()
+                file.read_new()
     path.write_bytes(source.read_bytes())
     assert sorted(steps(file.read())) == [*range(250)]
 
@@ -213,7 +214,7 @@ def test_equal_lines_are_as_many_measurements_as_the_file_has(tmp_path: Path) ->
     file = MetricFile(path, metrics=["acc"], begun=1.0, clock=lambda: 2.0)
     for count in (1, 2, 3):
         path.write_text("\n".join([line(1, acc=0.5)] * count))
-        assert len(file.look()) == len(file.read()) == count
+        assert len(file.read_new()) == len(file.read()) == count
 
 
 def steps(measurements: Sequence[Measurement]) -> list[int]:

@@ -8,14 +8,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.services.local.gate import PARENT, Gate, is_alive, make_job, wait_for_death, wait_for_end
 from vertex_sweeper.services.local import LocalService
-from vertex_sweeper.services.local.execute import guard
+from vertex_sweeper.services.local.execute import reaper
+from vertex_sweeper.testing.gate import PARENT, Gate, is_alive, make_job, wait_for_death, wait_for_end
 
 Start = Callable[..., LocalService]
 
@@ -94,8 +95,8 @@ def test_a_process_whose_environment_cannot_be_seen_is_looked_at_again_but_not_f
     assert sleep is not None
     with subprocess.Popen([sleep, "1000"], env={}, stdout=subprocess.DEVNULL) as process:
         try:
-            assert guard.find_marked(b"NOBODY_HAS_THIS=") == ([], True)
-            guard.kill_marked(b"NOBODY_HAS_THIS=")
+            assert reaper.find_marked(b"NOBODY_HAS_THIS=") == ([], True)
+            reaper.kill_marked(b"NOBODY_HAS_THIS=")
             assert is_alive(process.pid)
         finally:
             process.kill()
@@ -119,10 +120,10 @@ def test_nothing_is_left_when_the_hosting_process_is_killed(gate: Gate, tmp_path
     with start_host(tmp_path, gate.job(most=10, parallel=2)) as host:
         visitors = [gate.next(), gate.next()]
         grandchildren = [visitor.ask(how) for visitor in visitors for how in ("detach()", UNMARKED)]
-        guardian = find_guardian(host.pid)
+        reaper = find_reaper(host.pid)
         host.send_signal(number)
         host.wait()
-    wait_for_death(*[visitor.pid for visitor in visitors], *grandchildren, guardian)
+    wait_for_death(*[visitor.pid for visitor in visitors], *grandchildren, reaper)
 
 
 @linux
@@ -131,14 +132,14 @@ def test_the_guardian_survives_what_ends_the_terminal_and_ends_with_the_service(
 ) -> None:
     with start_host(tmp_path, gate.job()) as host:
         visitor = gate.next()
-        guardian = find_guardian(host.pid)
+        reaper = find_reaper(host.pid)
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        until(lambda: ignored(guardian) >= set(numbers))  # it may still be starting
+        until(lambda: ignored(reaper) >= set(numbers))  # it may still be starting
         for number in numbers:
-            os.kill(guardian, number)
+            os.kill(reaper, number)
         visitor.finish(acc=0.5)
         assert host.communicate() == ("ended\n", "")
-    assert not Path(f"/proc/{guardian}").exists()  # reaped
+    assert not Path(f"/proc/{reaper}").exists()  # reaped
 
 
 @linux
@@ -169,8 +170,15 @@ def test_close_leaves_no_child_process(start: Start, gate: Gate) -> None:
     assert children(os.getpid()) == before
 
 
-def test_an_idle_service_starts_no_process(start: Start) -> None:
-    start().close()
+@linux
+def test_an_idle_service_starts_neither_a_process_nor_a_thread(start: Start, gate: Gate) -> None:
+    processes, threads = children(os.getpid()), threading.active_count()
+    service = start()
+    assert (children(os.getpid()), threading.active_count()) == (processes, threads)
+    service.create(PARENT, gate.job())
+    gate.next()
+    assert len(children(os.getpid()) - processes) == 2  # what would have been seen: the reaper and a trial
+    service.close()
 
 
 @linux
@@ -195,9 +203,9 @@ def test_a_sweep_says_nothing_by_itself_and_warns_of_nothing(gate: Gate, tmp_pat
         assert host.communicate() == ("ended\n", "")
 
 
-def find_guardian(host: int) -> int:
-    (guardian,) = [pid for pid in children(host) if b"guard.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    return guardian
+def find_reaper(host: int) -> int:
+    (reaper,) = [pid for pid in children(host) if b"reaper.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return reaper
 
 
 def children(pid: int) -> set[int]:

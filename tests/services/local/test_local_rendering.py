@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vertex_sweeper.services.local.execute.flag_rendering import PLAIN, HostileRendering
-from vertex_sweeper.services.local.suggest.parameter_tree import Choice
+from vertex_sweeper.services.local.execute.flag_rendering import PLAIN
+from vertex_sweeper.services.local.parameter_tree import Choice
+from vertex_sweeper.testing import HostileRendering
 from vertex_sweeper_runtime.contract import Kind, Parameter, Scale
 
 DOUBLE = Parameter("x", "x", Kind.DOUBLE, low=1e-5, high=0.1, scale=Scale.LOG)
@@ -57,8 +58,8 @@ def test_a_hostile_rendering_changes_no_value_and_no_argument(choices: tuple[Cho
     flags, others = read(HostileRendering(seed).render(choices, ["a=1", "b=2"]))
     assert others == ["a=1", "b=2"]
     for choice in choices:
-        assert isinstance(choice.domain, Parameter)
-        decoded = choice.domain.decode(flags.pop(choice.domain.id))
+        assert isinstance(choice.parameter, Parameter)
+        decoded = choice.parameter.decode(flags.pop(choice.parameter.id))
         assert decoded == choice.value
         assert type(decoded) is type(choice.value)
     assert not flags
@@ -69,7 +70,7 @@ def test_a_hostile_rendering_repeats_itself() -> None:
 
 
 def spellings(choice: Choice) -> set[str]:
-    return {read(HostileRendering(seed).render([choice], []))[0][choice.domain.id] for seed in range(200)}
+    return {read(HostileRendering(seed).render([choice], []))[0][choice.parameter.id] for seed in range(200)}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_round_off_comes_at_bounds_and_at_discrete_values(choice: Choice) -> Non
     off = {float(text) - float(choice.value) for text in spellings(choice)} - {0.0}
     assert off
     assert all(abs(difference) <= 2e-12 * float(choice.value) for difference in off)
-    if choice.domain is DOUBLE:
+    if choice.parameter is DOUBLE:
         assert all((difference < 0) == (choice.value == DOUBLE.low) for difference in off)
 
 

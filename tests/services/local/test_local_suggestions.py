@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vertex_sweeper.services.local.parameter_tree import read_parameter_specs
 from vertex_sweeper.services.local.suggest.grid import iterate_points
 from vertex_sweeper.services.local.suggest.optuna import Algorithm, OptunaSuggester
-from vertex_sweeper.services.local.suggest.parameter_tree import read_nodes
 
 ROOT = Path(__file__).parents[3]
 
@@ -53,18 +53,18 @@ NESTED = [
 
 
 def test_a_grid_has_each_active_combination_once() -> None:
-    points = [" ".join(str(choice.value) for choice in point) for point in iterate_points(read_nodes(NESTED))]
+    points = [" ".join(str(choice.value) for choice in point) for point in iterate_points(read_parameter_specs(NESTED))]
     heads = ["linear", "svm 1", "svm 2", *(f"net {k} {rest}" for k in (1, 2) for rest in ("1", "2 8.0", "2 16.0"))]
     assert points == [f"{head} {last}" for head in heads for last in "pq"]
 
 
 def test_a_grid_far_larger_than_the_number_of_trials_costs_nothing() -> None:
-    points = iterate_points(read_nodes([integer("a", 1, 2**62), integer("b", 1, 2**62)]))
+    points = iterate_points(read_parameter_specs([integer("a", 1, 2**62), integer("b", 1, 2**62)]))
     assert [[choice.value for choice in point] for point in itertools.islice(points, 2)] == [[1, 1], [1, 2]]
 
 
 def suggester(parameters: list[Any], *, seed: int = 1, algorithm: Algorithm = Algorithm.BAYESIAN) -> OptunaSuggester:
-    return OptunaSuggester(read_nodes(parameters), metrics={"acc": True}, algorithm=algorithm, seed=seed)
+    return OptunaSuggester(read_parameter_specs(parameters), metrics={"acc": True}, algorithm=algorithm, seed=seed)
 
 
 SCALES = ["UNIT_LINEAR_SCALE", "UNIT_LOG_SCALE", "UNIT_REVERSE_LOG_SCALE"]
@@ -108,7 +108,7 @@ def test_children_come_with_their_parents_value_only() -> None:
     random = suggester(NESTED, algorithm=Algorithm.RANDOM)
     seen = set()
     for number in range(1, 61):
-        values = {choice.domain.id: choice.value for choice in random.suggest(number)}
+        values = {choice.parameter.id: choice.value for choice in random.suggest(number)}
         seen.add(frozenset(values))
         assert ("k" in values) == (values["model"] in ("svm", "net"))
         assert ("layers" in values) == (values["model"] == "net")
@@ -121,7 +121,7 @@ def test_one_id_under_disjoint_values_has_two_domains() -> None:
     high = child("parentCategoricalValues", ["b"], integer("n", 100, 105))
     random = suggester([categorical("m", "a b", low, high)], algorithm=Algorithm.RANDOM)
     for number in range(1, 31):
-        values = {choice.domain.id: choice.value for choice in random.suggest(number)}
+        values = {choice.parameter.id: choice.value for choice in random.suggest(number)}
         assert (int(values["n"]) >= 100) == (values["m"] == "b")
 
 

@@ -12,23 +12,24 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 pytest.importorskip("optuna", reason="the local service needs the extra [local]")
 
-from tests.services.local.gate import PARENT, make_job
 from vertex_sweeper.errors import ServiceError
 from vertex_sweeper.services.local import LocalService
-from vertex_sweeper.services.local.execute import guard
+from vertex_sweeper.services.local.execute import reaper
 from vertex_sweeper.services.local.records import lock_owner
 from vertex_sweeper.services.local.records.lock_owner import LockOwner
-from vertex_sweeper.services.local.records.records import LOCK, Origin, Records
-from vertex_sweeper.services.local.records.viewer import Onlooker
+from vertex_sweeper.services.local.records.records import LOCK, JobOrigin, Records
+from vertex_sweeper.services.local.records.viewer import Viewer
 from vertex_sweeper.services.local.study.study import Study
 from vertex_sweeper.stored_json import DamagedDocument
+from vertex_sweeper.testing.gate import PARENT, make_job
 
+EchoLike = TypeVar("EchoLike", bound="Echo")  # `Self` came with Python 3.11
 SRC = Path(__file__).parents[3] / "src"
 linux = pytest.mark.skipif(not Path("/proc/self/fdinfo").exists(), reason="needs /proc, which tells who holds a lock")
 
@@ -52,7 +53,7 @@ class Echo:
         )
         self.pid = self._process.pid
 
-    def __enter__(self) -> Echo:  # noqa: PYI034 - `Self` came with Python 3.11
+    def __enter__(self: EchoLike) -> EchoLike:  # noqa: PYI019 - see above
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -93,7 +94,7 @@ def name(records: Path) -> str:
     name = f"{PARENT}/hyperparameterTuningJobs/7"
     taken = Records(records)
     study = Study(make_job(command=["true"]), name=name, now="2026-11-24T10:00:00Z")
-    taken.of("7", Origin("/", 1)).write_job(study, lock=nullcontext())
+    taken.of("7", JobOrigin("/", 1)).write_job(study, lock=nullcontext())
     taken.close()
     return name
 
@@ -175,7 +176,7 @@ def test_no_lock_gets_a_stranger_killed(
 ) -> None:
     hold(lock(innocent.pid))
     with pytest.raises(ServiceError) as caught:
-        Onlooker(records).cancel(name)
+        Viewer(records).cancel(name)
     assert str(caught.value).isprintable()
     assert innocent.answers()
 
@@ -193,7 +194,7 @@ def test_a_lock_that_is_no_file_is_one_line_and_is_not_written_to(records: Path,
     else:
         lock.symlink_to(elsewhere if kind == "a link" else "/dev/zero")
     with pytest.raises(ServiceError, match=r"\.lock cannot be read, and so not who runs the job"):
-        Onlooker(records).cancel(name)
+        Viewer(records).cancel(name)
     with pytest.raises(ServiceError, match="cannot be written"):
         LocalService(lambda _: records.parent, records=records).resume()
     assert elsewhere.read_text() == "kept"
@@ -204,7 +205,7 @@ def test_a_process_that_only_reads_the_lock_is_a_stranger(records: Path, name: s
     with (records / LOCK).open() as file, Echo(["cat"], pass_fds=[file.fileno()]) as reader:
         hold(owner_of(reader.pid).to_text().encode())
         with pytest.raises(ServiceError, match=f"names process {reader.pid}, and that is not seen to hold it"):
-            Onlooker(records).cancel(name)
+            Viewer(records).cancel(name)
         assert reader.answers()
 
 
@@ -215,7 +216,7 @@ def test_a_process_that_holds_another_lock_is_a_stranger(
     with holder(tmp_path / "other") as other:
         hold((tmp_path / "other" / LOCK).read_bytes())
         with pytest.raises(ServiceError, match="that is not seen to hold it"):
-            Onlooker(records).cancel(name)
+            Viewer(records).cancel(name)
         assert other.answers_to_end() == 0
 
 
@@ -226,7 +227,7 @@ def test_a_thread_of_a_stranger_is_one(records: Path, name: str, hold: Callable[
     with Echo([sys.executable, "-c", program]) as echo:
         hold(owner_of(int(echo.read())).to_text().encode())
         with pytest.raises(ServiceError):
-            Onlooker(records).cancel(name)
+            Viewer(records).cancel(name)
         assert echo.answers()
 
 
@@ -248,9 +249,9 @@ def holder(records: Path, *before: str) -> Holder:
 @linux
 def test_the_owner_itself_gets_the_signal(records: Path, name: str) -> None:
     with holder(records) as held:
-        Onlooker(records).cancel(name)
+        Viewer(records).cancel(name)
         assert held.wait() == -15
-    assert Onlooker(records).get(name)["state"] == "JOB_STATE_CANCELLED"
+    assert Viewer(records).get(name)["state"] == "JOB_STATE_CANCELLED"
 
 
 NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
@@ -273,10 +274,10 @@ def test_a_container_of_the_same_host_name_is_told_from_here(
     monkeypatch.setattr("vertex_sweeper.services.local.records.records._PATIENCE", 5.0)
     with holder(records, *namespace) as held:
         assert LockOwner.parse((records / LOCK).read_bytes()).process == 1
-        onlooker = Onlooker(records)
-        assert not onlooker.abandoned(name)
+        viewer = Viewer(records)
+        assert not viewer.abandoned(name)
         with pytest.raises(ServiceError, match=r"is run by process 1 of another container or machine .* cancel it there"):
-            onlooker.cancel(name)
+            viewer.cancel(name)
         assert held.answers_to_end() == 0
 
 
@@ -284,7 +285,7 @@ IN_NAMESPACE = """
 import os, subprocess, sys, threading
 from pathlib import Path
 from vertex_sweeper.errors import ServiceError
-from vertex_sweeper.services.local.execute import guard
+from vertex_sweeper.services.local.execute import reaper
 from vertex_sweeper.services.local.records import lock_owner
 from vertex_sweeper.services.local.records.lock_owner import LockOwner
 
@@ -295,14 +296,14 @@ def reuse(number):
 mark = {"A_MARK": "7"}
 ended = subprocess.Popen(["cat"], stdin=subprocess.PIPE, start_new_session=True, env=mark)
 owner = LockOwner.of_this_process()._replace(process=ended.pid, started=lock_owner._started(ended.pid))
-opened = guard.open_process(ended.pid)
+opened = reaper.open_process(ended.pid)
 ended.communicate()
 mark = {}
 stranger = reuse(ended.pid)
 assert stranger.pid == ended.pid
-guard.kill_group(ended.pid, opened)
-guard.kill_if_marked(ended.pid, b"A_MARK=")
-for send in (lambda: guard.send(ended.pid, 15, opened), lambda: owner.terminate(Path(sys.argv[1]))):
+reaper.kill_group(ended.pid, opened)
+reaper.kill_if_marked(ended.pid, b"A_MARK=")
+for send in (lambda: reaper.send(ended.pid, 15, opened), lambda: owner.terminate(Path(sys.argv[1]))):
     try:
         send()
     except (ProcessLookupError, ServiceError) as error:
@@ -326,25 +327,25 @@ def test_who_has_got_the_number_since_is_not_killed(namespace: tuple[str, ...], 
 @linux
 def test_only_what_is_still_marked_is_killed(innocent: Echo) -> None:
     with Echo(["cat"], env={**os.environ, "A_MARK": "7"}) as marked:
-        guard.kill_if_marked(innocent.pid, b"A_MARK=")
-        guard.kill_if_marked(marked.pid, b"A_MARK=8")
+        reaper.kill_if_marked(innocent.pid, b"A_MARK=")
+        reaper.kill_if_marked(marked.pid, b"A_MARK=8")
         assert innocent.answers()
         assert marked.answers()
-        guard.kill_if_marked(marked.pid, b"A_MARK=7")
+        reaper.kill_if_marked(marked.pid, b"A_MARK=7")
         assert marked.wait() == -9
 
 
 @linux
 @pytest.mark.parametrize("kernel", ["this one", "before Linux 6.9", "before Linux 5.3"])
 def test_a_group_is_killed_whose_first_process_has_ended(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "GROUP", guard.GROUP if kernel == "this one" else 1 << 20)
+    monkeypatch.setattr(reaper, "GROUP", reaper.GROUP if kernel == "this one" else 1 << 20)
     script = "sleep 1000 >/dev/null & echo $!; read line"
     with Echo(["sh", "-c", script], start_new_session=True) as first:
         other = int(first.read())
-        opened = guard.open_process(first.pid) if kernel != "before Linux 5.3" else None
+        opened = reaper.open_process(first.pid) if kernel != "before Linux 5.3" else None
         assert not first.answers()  # it ends, and is reaped
         assert first.wait() == 0
-        guard.kill_group(first.pid, opened)
+        reaper.kill_group(first.pid, opened)
         wait_for_end(other)
         if opened is not None:
             os.close(opened)
@@ -361,7 +362,7 @@ def wait_for_end(process: int) -> None:
 def test_where_the_system_does_not_tell_who_holds_a_lock_a_process_is_told_by_its_start(
     innocent: Echo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock_owner.sys, "platform", "darwin")
+    monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.delattr(os, "pidfd_open", raising=False)
     owner = owner_of(innocent.pid)
     assert owner.started

@@ -13,12 +13,12 @@ import pytest
 
 pytest.importorskip("optuna", reason="the local service needs the extra [local]")
 
-from tests.services.local.gate import PARENT, Gate, trials_of, wait_for_end
 from vertex_sweeper.errors import JobNotFound, ServiceError
 from vertex_sweeper.services.local import LocalService
 from vertex_sweeper.services.local.records.lock_owner import LockOwner
 from vertex_sweeper.services.local.records.records import LOCK, Records
-from vertex_sweeper.services.local.records.viewer import Onlooker
+from vertex_sweeper.services.local.records.viewer import Viewer
+from vertex_sweeper.testing.gate import PARENT, Gate, trials_of, wait_for_end
 
 LABELS = {"sweep": "a1", "team": "vision"}
 
@@ -34,8 +34,8 @@ def service(start: Callable[..., LocalService], records: Path) -> LocalService:
 
 
 @pytest.fixture
-def onlooker(records: Path) -> Onlooker:
-    return Onlooker(records)
+def viewer(records: Path) -> Viewer:
+    return Viewer(records)
 
 
 class Signals(list[int]):
@@ -56,40 +56,40 @@ def signals() -> Iterator[Signals]:
     signal.signal(signal.SIGTERM, previous)
 
 
-def test_an_onlooker_sees_what_the_service_says(gate: Gate, service: LocalService, onlooker: Onlooker) -> None:
+def test_an_onlooker_sees_what_the_service_says(gate: Gate, service: LocalService, viewer: Viewer) -> None:
     name = service.create(PARENT, gate.job(most=3, parallel=2) | {"labels": LABELS})["name"]
     first, second = gate.next(), gate.next()
-    seen, said = onlooker.get(name), service.get(name)
+    seen, said = viewer.get(name), service.get(name)
     seen["updateTime"] = said["updateTime"]  # which is on record as of the job's own last change
     assert seen == said
-    assert not onlooker.abandoned(name)
+    assert not viewer.abandoned(name)
     first.finish(acc=0.1 + 0.2)
     third = gate.next()
-    assert onlooker.get(name)["trials"] == service.get(name)["trials"]
+    assert viewer.get(name)["trials"] == service.get(name)["trials"]
     second.do("sys.exit(3)")
     third.finish(acc=0.5)
     ended = wait_for_end(service, name)
     assert ended["state"] == "JOB_STATE_SUCCEEDED"
     service.close()  # the record of a job's end is written when the end is already known
-    assert onlooker.get(name) == ended
-    assert not onlooker.abandoned(name)
+    assert viewer.get(name) == ended
+    assert not viewer.abandoned(name)
 
 
-def test_jobs_are_found_by_parent_and_labels(gate: Gate, service: LocalService, onlooker: Onlooker) -> None:
-    assert onlooker.names() == []
+def test_jobs_are_found_by_parent_and_labels(gate: Gate, service: LocalService, viewer: Viewer) -> None:
+    assert viewer.names() == []
     name = service.create(PARENT, gate.job() | {"labels": LABELS})["name"]
     gate.next().finish(acc=1)
-    assert onlooker.names() == [name]
+    assert viewer.names() == [name]
     for labels in ({}, {"sweep": "a1"}, {"team": None}, {"sweep": "a1", "team": "vision"}):
-        assert [job["name"] for job in onlooker.find(PARENT, labels)] == [name], labels
+        assert [job["name"] for job in viewer.find(PARENT, labels)] == [name], labels
     for labels in ({"sweep": "a2"}, {"other": None}, {"sweep": "a1", "team": "x"}):
-        assert onlooker.find(PARENT, labels) == [], labels
-    assert onlooker.find("projects/other/locations/l", {}) == []
+        assert viewer.find(PARENT, labels) == [], labels
+    assert viewer.find("projects/other/locations/l", {}) == []
 
 
-def test_a_change_ends_the_waiting(gate: Gate, service: LocalService, onlooker: Onlooker) -> None:
+def test_a_change_ends_the_waiting(gate: Gate, service: LocalService, viewer: Viewer) -> None:
     name = service.create(PARENT, gate.job(most=2))["name"]
-    wait = onlooker.waiting(name)
+    wait = viewer.waiting(name)
     first = gate.next()
     first.finish(acc=1)
     wait(600)  # returns, by what the first trial's end or the second one's begin puts on record
@@ -98,73 +98,73 @@ def test_a_change_ends_the_waiting(gate: Gate, service: LocalService, onlooker: 
     wait(0.0)
 
 
-def test_an_abandoned_job_is_told_from_one_that_runs(gate: Gate, service: LocalService, onlooker: Onlooker) -> None:
+def test_an_abandoned_job_is_told_from_one_that_runs(gate: Gate, service: LocalService, viewer: Viewer) -> None:
     name = service.create(PARENT, gate.job(most=2))["name"]
     gate.next()
-    assert not onlooker.abandoned(name)
+    assert not viewer.abandoned(name)
     service.close()
-    assert onlooker.abandoned(name)
+    assert viewer.abandoned(name)
     with pytest.raises(ServiceError, match="is gone"):
-        onlooker.waiting(name)(600)
+        viewer.waiting(name)(600)
 
 
 def test_an_abandoned_job_is_cancelled_for_good(
-    gate: Gate, service: LocalService, onlooker: Onlooker, start: Callable[..., LocalService], records: Path
+    gate: Gate, service: LocalService, viewer: Viewer, start: Callable[..., LocalService], records: Path
 ) -> None:
     name = service.create(PARENT, gate.job(most=3, parallel=2))["name"]
     gate.next().finish(acc=0.5)
     for _ in range(2):
         gate.next()
     service.close()
-    onlooker.cancel(name)
-    job = onlooker.get(name)
+    viewer.cancel(name)
+    job = viewer.get(name)
     assert job["state"] == "JOB_STATE_CANCELLED"
     assert sorted(trial["state"] for trial in job["trials"]) == ["INFEASIBLE", "INFEASIBLE", "SUCCEEDED"]
-    onlooker.cancel(name)  # once more changes nothing
-    assert onlooker.get(name) == job
+    viewer.cancel(name)  # once more changes nothing
+    assert viewer.get(name) == job
     later = start(records=records)
     later.resume()
     assert later.get(name) == job
 
 
 def test_a_running_job_is_cancelled_by_the_process_that_runs_it(
-    gate: Gate, service: LocalService, onlooker: Onlooker, signals: Signals
+    gate: Gate, service: LocalService, viewer: Viewer, signals: Signals
 ) -> None:
     name = service.create(PARENT, gate.job())["name"]
     trial = gate.next()
     signals.then = lambda: service.cancel(name)
-    onlooker.cancel(name)
+    viewer.cancel(name)
     assert signals == [signal.SIGTERM]
-    onlooker.cancel(name)  # a second signal would leave it no time
+    viewer.cancel(name)  # a second signal would leave it no time
     assert signals == [signal.SIGTERM]
     assert wait_for_end(service, name)["state"] == "JOB_STATE_CANCELLED"
     service.close()
-    onlooker.cancel(name)
+    viewer.cancel(name)
     assert signals == [signal.SIGTERM]
-    assert trials_of(onlooker.get(name))[trial.trial]["state"] == "INFEASIBLE"
+    assert trials_of(viewer.get(name))[trial.trial]["state"] == "INFEASIBLE"
 
 
 def test_a_job_that_its_process_lets_go_of_is_cancelled_all_the_same(
-    gate: Gate, service: LocalService, onlooker: Onlooker, signals: Signals
+    gate: Gate, service: LocalService, viewer: Viewer, signals: Signals
 ) -> None:
     name = service.create(PARENT, gate.job())["name"]
     gate.next()
     signals.then = service.close
-    onlooker.cancel(name)
-    assert onlooker.get(name)["state"] == "JOB_STATE_CANCELLED"
+    viewer.cancel(name)
+    assert viewer.get(name)["state"] == "JOB_STATE_CANCELLED"
 
 
 def test_a_process_of_another_machine_is_sent_no_signal(
-    gate: Gate, service: LocalService, onlooker: Onlooker, records: Path, signals: Signals
+    gate: Gate, service: LocalService, viewer: Viewer, records: Path, signals: Signals
 ) -> None:
     name = service.create(PARENT, gate.job())["name"]
     gate.next()
     owner = LockOwner.parse((records / LOCK).read_bytes())
     assert (owner.host, owner.process) == (socket.gethostname(), os.getpid())
     (records / LOCK).write_text(owner._replace(host="elsewhere", process=4711).to_text())
-    assert not onlooker.abandoned(name)
+    assert not viewer.abandoned(name)
     with pytest.raises(ServiceError, match="is run by process 4711 of elsewhere: cancel it there"):
-        onlooker.cancel(name)
+        viewer.cancel(name)
     assert not signals
 
 
@@ -225,15 +225,15 @@ def test_the_time_in_which_nobody_ran_it_is_not_the_studys(
     assert start(records=records).resume() is None
 
 
-def test_what_is_not_there_or_damaged_is_named(gate: Gate, service: LocalService, onlooker: Onlooker, records: Path) -> None:
+def test_what_is_not_there_or_damaged_is_named(gate: Gate, service: LocalService, viewer: Viewer, records: Path) -> None:
     with pytest.raises(JobNotFound, match="has no job"):
-        onlooker.get(f"{PARENT}/hyperparameterTuningJobs/1")
+        viewer.get(f"{PARENT}/hyperparameterTuningJobs/1")
     with pytest.raises(ServiceError, match="is not created"):
-        onlooker.create(PARENT, gate.job())
+        viewer.create(PARENT, gate.job())
     name = service.create(PARENT, gate.job())["name"]
     gate.next().finish(acc=1)
     wait_for_end(service, name)
     service.close()
     (records / name.rpartition("/")[2] / "1.json").write_text("{")
     with pytest.raises(ServiceError, match="cannot be read"):
-        onlooker.get(name)
+        viewer.get(name)

@@ -1,4 +1,4 @@
-"""One running job: a thread that fills free slots and waits for the next thing to happen."""
+"""One running job: a thread that starts trials while fewer run than may, and waits for the next thing to happen."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from vertex_sweeper.api import CANCELLED, TOO_MANY_FAILURES, Job, TrialState
+from vertex_sweeper.api import CANCELLED, TOO_MANY_FAILURES, Job, TrialState, format_time, parse_time
 from vertex_sweeper.messages import printable
-from vertex_sweeper.services.local.execute.environment import Workplace
-from vertex_sweeper.services.local.execute.running_trial import Bench, Exited, Slot, Stop, launch
+from vertex_sweeper.services.local.execute.environment import JobSetup
+from vertex_sweeper.services.local.execute.metric_file import MetricFile
+from vertex_sweeper.services.local.execute.running_trial import Exited, RunnerContext, RunningTrial, Stop, launch
 from vertex_sweeper.services.local.records.records import JobRecord
 from vertex_sweeper.services.local.study.early_stopping import MedianRule
-from vertex_sweeper.services.local.study.measurement import Measurement, MetricFile
-from vertex_sweeper.services.local.study.study import CANCELLED_CODE, INTERNAL_CODE, News, Study
-from vertex_sweeper.services.local.study.times import format_time, parse_time
-from vertex_sweeper.services.local.study.trial import Outcome, Trial
+from vertex_sweeper.services.local.study.measurement import Measurement
+from vertex_sweeper.services.local.study.study import CANCELLED_CODE, INTERNAL_CODE, JobChanges, Study
+from vertex_sweeper.services.local.study.trial import Trial, TrialOutcome
 from vertex_sweeper.services.local.study.trial_outcome import EARLY, judge
 from vertex_sweeper.services.local.suggest.base import Suggester
 from vertex_sweeper.services.local.suggest.grid import GridSuggester
@@ -30,19 +30,19 @@ class JobRun:
     """Runs one job. What has no underscore may be called from any thread, the rest is the job's own thread's."""
 
     def __init__(
-        self, study: Study, *, workplace: Workplace, suggester: Suggester, bench: Bench, record: JobRecord | None = None
+        self, study: Study, *, setup: JobSetup, suggester: Suggester, context: RunnerContext, record: JobRecord | None = None
     ) -> None:
         self._study = study
-        self._workplace = workplace
+        self._workplace = setup
         self._suggester = suggester
-        self._bench = bench
+        self._context = context
         self._disk = record
         self._events: queue.SimpleQueue[Exited | Stop] = queue.SimpleQueue()
-        self._slots: dict[int, Slot] = {}
+        self._running: dict[int, RunningTrial] = {}
         self._median = study.median_rule
-        self._looks = self._median is not None or study.interrupts
+        self._compares = self._median is not None or study.interrupts
         self._left = False
-        self._thread = threading.Thread(target=self._run, name=f"job-{workplace.job_id}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"job-{setup.job_id}", daemon=True)
 
     @property
     def name(self) -> str:
@@ -71,17 +71,17 @@ class JobRun:
         if self._disk is not None and trial is not None:
             self._disk.write_trial(trial)
         elif self._disk is not None:
-            self._disk.write_job(self._study, lock=self._bench.changed, or_raise=or_raise)
+            self._disk.write_job(self._study, lock=self._context.changed, or_raise=or_raise)
 
     def snapshot(self) -> Job:
         """The job as it stands."""
-        with self._bench.changed:
+        with self._context.changed:
             return self._study.to_json()
 
-    def news(self, since: int) -> News:
+    def changes(self, since: int) -> JobChanges:
         """What has changed since that revision."""
-        with self._bench.changed:
-            return self._study.news(since)
+        with self._context.changed:
+            return self._study.changes(since)
 
     def cancel(self) -> None:
         """Starts no more trials, and has the running ones end."""
@@ -91,7 +91,7 @@ class JobRun:
         """The service is about to kill all trials: the job is cancelled or, if it is on record, left as it stands."""
         if self._disk is None:
             self._end(at_once=True)
-        with self._bench.changed:
+        with self._context.changed:
             self._left = self._disk is not None
 
     def join(self, seconds: float) -> None:
@@ -100,11 +100,11 @@ class JobRun:
             self._thread.join(seconds)
 
     def _end(self, *, at_once: bool) -> None:
-        with self._bench.changed:
+        with self._context.changed:
             if self._study.state.ended:
                 return
             self._study.end(CANCELLED_CODE, CANCELLED, now=self._now())
-            self._bench.notify()
+            self._context.notify()
         self.keep()
         self._events.put(Stop(at_once))
 
@@ -141,41 +141,41 @@ class JobRun:
     def _go_on(self, trial: Trial) -> None:
         if trial.state is TrialState.STOPPING:  # early: nothing else is on record with this state
             path, limits, begun = self._workplace.metrics(trial.number), self._study.limits, parse_time(trial.started)
-            file = MetricFile(path, metrics=tuple(limits.metrics), begun=begun, clock=self._bench.clock)
+            file = MetricFile(path, metrics=tuple(limits.metrics), begun=begun, clock=self._context.clock)
             self._close_trial(trial, judge(0, file, limits=limits, stopped=EARLY))
         elif self._record(lambda now: self._study.repeat_trial(trial, now=now)):
             self._launch(trial)
 
     def _work(self) -> None:
         self._fill()
-        while self._slots:
+        while self._running:
             self._handle(self._next_event())
-            self._look()
+            self._apply_stopping_rules()
             self._fill()
 
-    def _look(self) -> None:
+    def _apply_stopping_rules(self) -> None:
         """Applies the rules that end running trials early."""
-        if self._study.ending or not self._looks:
+        if self._study.ending or not self._compares:
             return
         if self._study.interrupts:
             self._check_study()
-        running = [slot for slot in self._slots.values() if not slot.stopped]
+        trials = [running for running in self._running.values() if not running.stopped]
         completed = [trial.outcome.measurements for trial in self._study.completed]
-        for slot in running:
+        for running in trials:
             if self._study.stopped and self._study.interrupts:
-                self._stop_early(slot, "the study has stopped")
+                self._stop_early(running, "the study has stopped")
             elif self._median:
-                self._compare(slot, completed, rule=self._median)
+                self._compare(running, completed, rule=self._median)
 
-    def _compare(self, slot: Slot, completed: Sequence[Sequence[Measurement]], *, rule: MedianRule) -> None:
+    def _compare(self, running: RunningTrial, completed: Sequence[Sequence[Measurement]], *, rule: MedianRule) -> None:
         try:
-            why = rule.judge(slot.news(completed), completed)
+            why = rule.judge(running.new_measurements(completed), completed)
         except Exception as error:  # one trial's measurements are nobody else's matter
             log.exception("Comparing a trial failed.")
-            self._stop(slot, Outcome(reason=f"Comparing the trial with others failed: {error!r}.", failed=True))
+            self._stop(running, TrialOutcome(reason=f"Comparing the trial with others failed: {error!r}.", failed=True))
             return
         if why:
-            self._stop_early(slot, why)
+            self._stop_early(running, why)
 
     def _check_study(self) -> None:
         why = "" if self._study.stopped else self._study.why_to_stop(now=self._now())
@@ -195,32 +195,32 @@ class JobRun:
             if choices is None:
                 self._study.exhausted = True
                 return
-            with self._bench.changed:
+            with self._context.changed:
                 if self._study.ending or self._left:  # cancelled or closed while the suggestion was made
                     return
                 trial = self._study.open_trial(choices, self._suggester.drawn(number), now=self._now())
-                self._bench.notify()
+                self._context.notify()
             self.keep(trial)
             self._launch(trial)
 
     def _launch(self, trial: Trial) -> None:
         number = trial.number
         try:
-            self._slots[number] = launch(
+            self._running[number] = launch(
                 trial,
-                workplace=self._workplace,
-                bench=self._bench,
+                setup=self._workplace,
+                context=self._context,
                 limits=self._study.limits,
                 on_exit=lambda code: self._events.put(Exited(number, code)),
             )
         except (OSError, ValueError) as error:
-            self._close_trial(trial, Outcome(reason=f"The command could not be started: {error}", failed=True))
+            self._close_trial(trial, TrialOutcome(reason=f"The command could not be started: {error}", failed=True))
 
     def _next_event(self) -> Exited | Stop | None:
-        deadline = min(slot.deadline for slot in self._slots.values())
+        deadline = min(running.deadline for running in self._running.values())
         wait = min(max(deadline - time.monotonic(), 0), threading.TIMEOUT_MAX)
-        if self._looks:
-            wait = min(wait, self._bench.look)
+        if self._compares:
+            wait = min(wait, self._context.metric_interval)
         try:
             return self._events.get(timeout=wait)
         except queue.Empty:
@@ -228,10 +228,10 @@ class JobRun:
 
     def _handle(self, event: Exited | Stop | None) -> None:
         if isinstance(event, Exited):
-            slot = self._slots.pop(event.trial)
-            limits, describe = self._study.limits, slot.describe
-            outcome = judge(event.code, slot.metrics, limits=limits, stopped=slot.stopped, describe=describe)
-            self._close_trial(slot.trial, outcome)
+            running = self._running.pop(event.trial)
+            limits, describe = self._study.limits, running.describe
+            outcome = judge(event.code, running.metrics, limits=limits, stopped=running.stopped, describe=describe)
+            self._close_trial(running.trial, outcome)
         elif isinstance(event, Stop):
             self._stop_all(CANCELLED, at_once=event.at_once)
         else:
@@ -239,15 +239,15 @@ class JobRun:
 
     def _expire(self) -> None:
         now = time.monotonic()
-        for slot in [slot for slot in self._slots.values() if slot.deadline <= now]:
-            if slot.stopped:
-                slot.deadline = math.inf
-                slot.child.kill()
+        for running in [running for running in self._running.values() if running.deadline <= now]:
+            if running.stopped:
+                running.deadline = math.inf
+                running.command.kill()
             else:
                 reason = f"The trial took longer than its timeout of {self._study.limits.seconds:g} s."
-                self._stop(slot, Outcome(reason=reason, failed=True))
+                self._stop(running, TrialOutcome(reason=reason, failed=True))
 
-    def _close_trial(self, trial: Trial, outcome: Outcome) -> None:
+    def _close_trial(self, trial: Trial, outcome: TrialOutcome) -> None:
         was_ending = self._study.ending
         if not self._record(lambda now: self._study.close_trial(trial, outcome, now=now)):
             return
@@ -262,38 +262,38 @@ class JobRun:
         self._suggester.tell(trial.number, final.values if final else None)
 
     def _stop_all(self, reason: str, *, at_once: bool = False) -> None:
-        for slot in self._slots.values():
-            if not slot.stopped:
-                self._stop(slot, Outcome(reason=reason))
+        for running in self._running.values():
+            if not running.stopped:
+                self._stop(running, TrialOutcome(reason=reason))
             if at_once:
-                slot.child.kill()
+                running.command.kill()
 
-    def _stop_early(self, slot: Slot, why: str) -> None:
-        log.info("Trial %s is stopped early: %s.", slot.trial.number, printable(why))
-        self._stop(slot, EARLY)
+    def _stop_early(self, running: RunningTrial, why: str) -> None:
+        log.info("Trial %s is stopped early: %s.", running.trial.number, printable(why))
+        self._stop(running, EARLY)
 
-    def _stop(self, slot: Slot, outcome: Outcome) -> None:
-        slot.stopped = outcome
-        slot.deadline = time.monotonic() + self._bench.grace
-        self._record(lambda now: self._study.stop_trial(slot.trial, now=now))
+    def _stop(self, running: RunningTrial, outcome: TrialOutcome) -> None:
+        running.stopped = outcome
+        running.deadline = time.monotonic() + self._context.grace
+        self._record(lambda now: self._study.stop_trial(running.trial, now=now))
         if outcome is EARLY:
-            self.keep(slot.trial)  # after a restart it has ended, and does not begin again
-        slot.child.terminate()
+            self.keep(running.trial)  # after a restart it has ended, and does not begin again
+        running.command.terminate()
 
     def _abandon(self, reason: str) -> None:
         self._stop_all(reason, at_once=True)
-        while self._slots:
+        while self._running:
             event = self._events.get()
             if isinstance(event, Exited):
-                self._slots.pop(event.trial, None)
+                self._running.pop(event.trial, None)
 
     def _record(self, write: Callable[[str], None]) -> bool:
-        """Writes into the job's books; not any more when the job was left: what ends now is to begin again."""
-        with self._bench.changed:
+        """Changes the job's record; not after the job was left: a trial that ends now begins again."""
+        with self._context.changed:
             if not self._left:
                 write(self._now())
-                self._bench.notify()
+                self._context.notify()
             return not self._left
 
     def _now(self) -> str:
-        return format_time(self._bench.clock())
+        return format_time(self._context.clock())

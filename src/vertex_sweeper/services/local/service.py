@@ -13,23 +13,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from vertex_sweeper.api import Job
+from vertex_sweeper.api import Job, format_time
+from vertex_sweeper.api_names import format_job
+from vertex_sweeper.atomic_files import make_folder
 from vertex_sweeper.errors import JobNotFound, ServiceError
-from vertex_sweeper.results.tables import make_folder
-from vertex_sweeper.services.local.execute.environment import Workplace, provide_interpreter
+from vertex_sweeper.services.local.execute.environment import JobSetup, provide_interpreter
+from vertex_sweeper.services.local.execute.executor import Executor
 from vertex_sweeper.services.local.execute.flag_rendering import PLAIN, Rendering
-from vertex_sweeper.services.local.execute.process import Nursery
-from vertex_sweeper.services.local.execute.running_trial import Bench
+from vertex_sweeper.services.local.execute.process import ProcessExecutor
+from vertex_sweeper.services.local.execute.running_trial import RunnerContext
 from vertex_sweeper.services.local.job import JobRun
-from vertex_sweeper.services.local.records.records import Origin, Records
+from vertex_sweeper.services.local.parameter_tree import read_parameter_specs
+from vertex_sweeper.services.local.records.records import JobOrigin, Records
 from vertex_sweeper.services.local.study.early_stopping import MEDIAN, RULES
-from vertex_sweeper.services.local.study.study import Limits, News, Study
-from vertex_sweeper.services.local.study.times import format_time
+from vertex_sweeper.services.local.study.study import JobChanges, Limits, Study
 from vertex_sweeper.services.local.study.trial_outcome import describe_exit
 from vertex_sweeper.services.local.suggest.base import Suggester
 from vertex_sweeper.services.local.suggest.grid import GridSuggester
 from vertex_sweeper.services.local.suggest.optuna import Algorithm, OptunaSuggester
-from vertex_sweeper.services.local.suggest.parameter_tree import read_nodes
 from vertex_sweeper.services.local.validation import check_job
 from vertex_sweeper.services.waiting import GLANCE
 
@@ -42,8 +43,8 @@ _MOMENT: Final = 5.0
 class LocalService:
     """Runs hyperparameter tuning jobs here: a `Service` that needs no network, no account and no money.
 
-    Any number of jobs run at once, each with its own slots. Nothing that a job started outlives it, `close()`, or this
-    process, however it ends. No signal handlers are installed. A job's first worker pool runs, as one process.
+    Any number of jobs run at once. Nothing that a job started outlives it, `close()`, or this process, however it ends.
+    No signal handlers are installed. A job's first worker pool runs, as one process.
 
     Args:
         workspace: The folder for a job of this id. Its trials print into `logs/<trial id>.log` and report into
@@ -51,9 +52,9 @@ class LocalService:
         seed: The same seed gives the same suggestions, as long as trials also end in the same order. None: a random one.
         environment: What trials inherit; by default this process's environment.
         rendering: How values become arguments.
+        executor: What starts the trials. It is this service's from now on, which closes it; by default a new `ProcessExecutor`.
         grace: For how many seconds a trial that was asked to end (SIGTERM) may go on.
-        look: How often, in seconds, the metrics of running trials are looked at. Only a job that may stop trials early asks
-            for that.
+        metric_interval: Every how many seconds the metrics of running trials are read, in jobs that may stop trials early.
         clock: What time it is, in seconds since 1970.
         records: A folder of the service's own, where jobs are put on record. A later service with the same folder has them
             again (`resume`), and `close()` does not cancel them. It is taken, and made, with the first job.
@@ -69,8 +70,9 @@ class LocalService:
         seed: int | None = None,
         environment: Mapping[str, str] | None = None,
         rendering: Rendering = PLAIN,
+        executor: Executor | None = None,
         grace: float = 10.0,
-        look: float = 1.0,
+        metric_interval: float = 1.0,
         clock: Callable[[], float] = time.time,
         records: Path | None = None,
         needs_image: bool = False,
@@ -86,13 +88,13 @@ class LocalService:
         self._closed = False
         self._folder = records
         self._records: Records | None = None
-        self._nursery = Nursery()
-        self._bench = Bench(
-            nursery=self._nursery,
+        self._executor = ProcessExecutor() if executor is None else executor
+        self._context = RunnerContext(
+            executor=self._executor,
             rendering=rendering,
             environment=dict(os.environ if environment is None else environment),
             grace=grace,
-            look=look,
+            metric_interval=metric_interval,
             clock=clock,
             changed=self._changed,
             notify=self._notify,
@@ -110,10 +112,10 @@ class LocalService:
         check_job(spec, needs_image=self._needs_image)
         spec = copy.deepcopy(dict(spec))  # the caller's own may change while trials are still to be started
         job_id = str(10**18 + secrets.randbelow(8 * 10**18))  # the API's ids are positive numbers of 64 bits
-        now = format_time(self._bench.clock())
-        origin = Origin(str(Path.cwd()), secrets.randbits(32) if self._seed is None else self._seed)
+        now = format_time(self._context.clock())
+        origin = JobOrigin(str(Path.cwd()), secrets.randbits(32) if self._seed is None else self._seed)
         self._take_records()
-        study = Study(spec, name=f"{parent}/hyperparameterTuningJobs/{job_id}", now=now)
+        study = Study(spec, name=format_job(parent, job_id), now=now)
         try:
             run = self._prepare(job_id, origin, study)
             with self._changed:
@@ -142,7 +144,7 @@ class LocalService:
         self._take_records()
         for job_id, origin, study in self._records.read() if self._records is not None else ():
             if not study.state.ended:
-                study.take_up(now=format_time(self._bench.clock()))
+                study.take_up(now=format_time(self._context.clock()))
             try:
                 run = self._prepare(job_id, origin, study)
             except OSError as error:
@@ -159,9 +161,9 @@ class LocalService:
             self._seen.changes = self._changes
             return self._run(name).snapshot()
 
-    def news(self, name: str, since: int = 0) -> News:
+    def changes(self, name: str, since: int = 0) -> JobChanges:
         """What has changed in the job since that revision: the cheap way to follow it. Raises JobNotFound."""
-        return self._run(name).news(since)
+        return self._run(name).changes(since)
 
     def names(self) -> list[str]:
         """The names of all jobs, in the order of their creation."""
@@ -203,7 +205,7 @@ class LocalService:
             runs = list(self._jobs.values())
         for run in runs:
             run.close()
-        self._nursery.close()
+        self._executor.close()
         for run in runs:
             run.join(_MOMENT)  # their processes are dead
         if self._records is not None and not closed:
@@ -226,10 +228,10 @@ class LocalService:
             except OSError as error:
                 line = f"{self._folder} cannot be written ({error.strerror}): make it writable, it keeps the job's record"
                 raise ServiceError(line, acted=False) from error
-            # A guardian that still has to end trials keeps others away from the records.
-            self._nursery.hold(self._records.lock)
+            # A reaper that still has to end trials keeps others away from the records.
+            self._executor.hold(self._records.lock)
 
-    def _prepare(self, job_id: str, origin: Origin, study: Study) -> JobRun:
+    def _prepare(self, job_id: str, origin: JobOrigin, study: Study) -> JobRun:
         spec, folder = study.spec, Path(self._workspace(job_id)).absolute()
         make_folder(folder / "logs")
         pools = spec["trialJobSpec"]["workerPoolSpecs"]
@@ -239,10 +241,10 @@ class LocalService:
             log.info("%s is a model of Vertex's own, and not imitated: here no trial is stopped by it.", rule)
         base = spec["trialJobSpec"].get("baseOutputDirectory", {}).get("outputUriPrefix", "")
         programs = provide_interpreter(folder / "logs")
-        workplace = Workplace(job_id, folder, origin.directory, pools[0], programs, base)
+        setup = JobSetup(job_id, folder, origin.directory, pools[0], programs, base)
         suggester = GridSuggester(()) if study.state.ended else _suggester(spec, origin.seed)
         record = self._records.of(job_id, origin) if self._records is not None else None
-        return JobRun(study, workplace=workplace, suggester=suggester, bench=self._bench, record=record)
+        return JobRun(study, setup=setup, suggester=suggester, context=self._context, record=record)
 
     def _run(self, name: str) -> JobRun:
         with self._changed:
@@ -266,8 +268,8 @@ def _not_created(error: OSError | RuntimeError) -> ServiceError:
 
 def _suggester(spec: Mapping[str, Any], seed: int) -> Suggester:
     study = spec["studySpec"]
-    nodes = read_nodes(study["parameters"])
+    parameters = read_parameter_specs(study["parameters"])
     algorithm = Algorithm(study.get("algorithm", Algorithm.BAYESIAN.value))
     if algorithm is Algorithm.GRID:
-        return GridSuggester(nodes)
-    return OptunaSuggester(nodes, metrics=Limits.of(spec).metrics, algorithm=algorithm, seed=seed)
+        return GridSuggester(parameters)
+    return OptunaSuggester(parameters, metrics=Limits.of(spec).metrics, algorithm=algorithm, seed=seed)

@@ -13,14 +13,13 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
+from vertex_sweeper.endpoint import PLAIN, Endpoint, api_host
 from vertex_sweeper.errors import ServiceError
-from vertex_sweeper.services.vertex.endpoint import PLAIN, Endpoint
 from vertex_sweeper.services.vertex.errors import describe_auth
 from vertex_sweeper.services.vertex.extra import vertex_extra
-from vertex_sweeper.services.vertex.names import api_host
+from vertex_sweeper.services.vertex.login import find_credentials, renew
 from vertex_sweeper.services.waiting import GLANCE
 
-SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 EMULATOR: Final = "VERTEX_EMULATOR_HOST"
 """The variable that names an emulator's address, `127.0.0.1:PORT`."""
 
@@ -73,7 +72,7 @@ class Connection:
                     self._opened = self._open()
                 client, credentials = self._opened
                 if credentials is not None and not credentials.valid:
-                    _renew(credentials)
+                    renew(credentials)
             except GoogleAuthError as error:
                 raise describe_auth(error, impersonate=self._impersonate) from error
         return client
@@ -93,7 +92,7 @@ def connect(location: str, *, endpoint: str | None = None, impersonate: str | No
     if host.plain:
         return _connect_plain(host), None
     # The credentials first: without them there is no need to wait for the client's import.
-    credentials = _find_credentials(impersonate)
+    credentials = find_credentials(impersonate)
     with vertex_extra():
         from google.oauth2 import service_account
 
@@ -175,22 +174,3 @@ class _Details:
         for name in ("method", "timeout", "credentials", "wait_for_ready", "compression"):
             setattr(self, name, getattr(details, name, None))
         self.metadata = metadata
-
-
-def _find_credentials(impersonate: str | None) -> Any:
-    with vertex_extra():
-        import google.auth
-        from google.auth import impersonated_credentials
-
-    credentials, _ = google.auth.default(scopes=[SCOPE])
-    if impersonate is None:
-        return credentials
-    return impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]
-        source_credentials=credentials, target_principal=impersonate, target_scopes=[SCOPE]
-    )
-
-
-def _renew(credentials: Any) -> None:
-    from google.auth.transport.requests import Request
-
-    credentials.refresh(Request())

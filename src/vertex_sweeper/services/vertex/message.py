@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vertex_sweeper.api import Job
 from vertex_sweeper.errors import InvalidJob
-from vertex_sweeper.messages import one_line
-from vertex_sweeper.near import near
+from vertex_sweeper.messages import did_you_mean, one_line
 from vertex_sweeper.services.vertex.extra import vertex_extra
 
 if TYPE_CHECKING:
@@ -104,9 +103,9 @@ def _mistakes(value: Any, descriptor: Any, path: str) -> Iterator[tuple[str, str
         field = known.get(key) or descriptor.fields_by_name.get(key)
         where = f"{path}.{key}" if path else str(key)
         if field is None:
-            yield where, f"not a field of {descriptor.name}{near(str(key), known)}"
+            yield where, f"not a field of {descriptor.name}{did_you_mean(str(key), known)}"
         elif field.enum_type is not None and isinstance(item, str) and item not in field.enum_type.values_by_name:
-            yield where, f"{item!r} is no {field.enum_type.name}{near(item, field.enum_type.values_by_name, most=3)}"
+            yield where, f"{item!r} is no {field.enum_type.name}{did_you_mean(item, field.enum_type.values_by_name, most=3)}"
         elif field.message_type is None or item is None:
             continue
         elif isinstance(item, list) and _is_list(field):

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from vertex_sweeper.results.tables import make_folder, write_text
+from vertex_sweeper.atomic_files import make_folder, write_text
+from vertex_sweeper_runtime.contract import SHIM
 from vertex_sweeper_runtime.trial_environment import OWN_PREFIX, RANKS, SIZES, SWEEP_DIRECTORY
 
 MARK_PREFIX: Final = f"{OWN_PREFIX}MARK_"
 """How the variables begin by which the processes of a trial are found again."""
 
-SHIM: Final = "vertex-trial"
 """The console script of the shim."""
 
 _PROJECT_NUMBER: Final = "100000000000"
@@ -33,7 +33,7 @@ _REFERENCE: Final = re.compile(r"\$?\$\(([^()]*)\)")
 
 
 @dataclass(frozen=True, slots=True)
-class Workplace:
+class JobSetup:
     """What belongs to a job as a whole.
 
     `folder` has its logs, and `directory` is where its trials work; `pool` is its first worker pool, `programs` what its PATH
@@ -56,40 +56,36 @@ class Workplace:
         return self.folder / "logs" / f"{trial}.metrics"
 
 
-def build_environment(
-    inherited: Mapping[str, str], *, workplace: Workplace, trial: int, mark: tuple[str, str]
-) -> dict[str, str]:
+def build_environment(inherited: Mapping[str, str], *, setup: JobSetup, trial: int) -> dict[str, str]:
     """The environment of a trial.
 
     What the caller has, less everything by which a training program could take itself for a part of another run; what the
     container spec sets; what Vertex sets; and, at the front of PATH, the interpreter that runs us.
 
     Args:
-        inherited: The environment to start from.
-        workplace: The job's place.
+        inherited: The environment to start from. Marks in it stay: a job inside a trial, as an emulator runs it there, is a
+            part of that trial.
+        setup: The job's.
         trial: The trial's number.
-        mark: Name and value of the variable by which the trial's processes are found. Marks in `inherited` stay: a job
-            inside a trial, as an emulator runs it there, is a part of that trial.
     """
     environment = {name: value for name, value in inherited.items() if not _is_ours(name)}
-    service = _service_variables(workplace, trial)
-    entries = workplace.pool["containerSpec"].get("env", ())
-    environment |= expand_entries(entries, known=service)
+    service = _service_variables(setup, trial)
+    variables = setup.pool["containerSpec"].get("env", ())
+    environment |= expand_variables(variables, known=service)
     environment |= service
-    environment[SWEEP_DIRECTORY] = str(workplace.folder)
-    environment[mark[0]] = mark[1]
-    environment["PATH"] = os.pathsep.join([*map(str, workplace.programs), environment.get("PATH", os.defpath)])
+    environment[SWEEP_DIRECTORY] = str(setup.folder)
+    environment["PATH"] = os.pathsep.join([*map(str, setup.programs), environment.get("PATH", os.defpath)])
     return environment
 
 
-def expand_entries(entries: Sequence[Mapping[str, str]], *, known: Mapping[str, str]) -> dict[str, str]:
+def expand_variables(variables: Sequence[Mapping[str, str]], *, known: Mapping[str, str]) -> dict[str, str]:
     """The variables of a container spec, with `$(NAME)` replaced and `$$(NAME)` unescaped, as the service documents it.
 
-    A reference sees `known` and the entries before its own; one that names nothing known stays as it is.
+    A reference sees `known` and the variables before its own; one that names nothing known stays as it is.
     """
     seen = dict(known)
     expanded: dict[str, str] = {}
-    for entry in entries:
+    for entry in variables:
 
         def replace(match: re.Match[str]) -> str:
             reference = match.group()
@@ -143,16 +139,16 @@ def _is_ours(name: str) -> bool:
     return name in _OWN_NAMES or name.startswith(_OWN_PREFIXES)
 
 
-def _service_variables(workplace: Workplace, trial: int) -> dict[str, str]:
+def _service_variables(setup: JobSetup, trial: int) -> dict[str, str]:
     variables = {
         "CLOUD_ML_PROJECT_ID": _PROJECT_NUMBER,
-        "CLOUD_ML_JOB_ID": workplace.job_id,
+        "CLOUD_ML_JOB_ID": setup.job_id,
         "CLOUD_ML_TRIAL_ID": str(trial),
-        "CLOUD_ML_HP_METRIC_FILE": str(workplace.metrics(trial)),
-        "CLUSTER_SPEC": json.dumps(_cluster(workplace.pool, trial), separators=(",", ":")),
+        "CLOUD_ML_HP_METRIC_FILE": str(setup.metrics(trial)),
+        "CLUSTER_SPEC": json.dumps(_cluster(setup.pool, trial), separators=(",", ":")),
     }
-    if workplace.base_output:
-        base = f"{workplace.base_output.rstrip('/')}/{trial}"
+    if setup.base_output:
+        base = f"{setup.base_output.rstrip('/')}/{trial}"
         variables["AIP_MODEL_DIR"] = f"{base}/model/"
         variables["AIP_CHECKPOINT_DIR"] = f"{base}/checkpoints/"
         variables["AIP_TENSORBOARD_LOG_DIR"] = f"{base}/logs/"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import secrets
@@ -9,96 +10,73 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from pathlib import Path
 
-from vertex_sweeper.services.local.execute import guard
+from vertex_sweeper.services.local.execute import reaper
 from vertex_sweeper.services.local.execute.environment import MARK_PREFIX
+from vertex_sweeper.services.local.execute.executor import Command
 
 log = logging.getLogger(__name__)
 
 
-class Nursery:
-    """Starts children, and makes sure that none outlives this process: one for a service, with one guardian.
+class ProcessExecutor:
+    """The `Executor` that starts a new process for each command, and has one reaper for all of them.
 
-    A child is marked by an environment variable, which its descendants inherit, so that they are found where they have left
+    A process is marked by an environment variable, which its descendants inherit, so that they are found where they have left
     its process group. A descendant that also throws away its environment is out of reach, and so is every descendant that
     left the group where there is no /proc (macOS).
-
     """
 
     def __init__(self) -> None:
-        self.mark = MARK_PREFIX + secrets.token_hex(8)
+        self._mark = MARK_PREFIX + secrets.token_hex(8)
+        self._numbers = itertools.count(1)
         self._held: list[int] = []
-        self._guardian: subprocess.Popen[bytes] | None = None
+        self._reaper: subprocess.Popen[bytes] | None = None
         self._lock = threading.RLock()  # a signal's handler may close in the midst of closing
         self._closed = False
 
     def hold(self, file: int) -> None:
-        """An open file that the guardian holds, too, until nothing is left. To be said before anything is started."""
+        """Has the reaper hold the open file, too. See `Executor.hold`."""
         self._held.append(file)
 
-    def start(
-        self,
-        command: Sequence[str],
-        *,
-        directory: str,
-        label: str,
-        environment: Mapping[str, str],
-        output: Path,
-        on_exit: Callable[[int], None],
-    ) -> Child:
-        """Starts a command in its own session, without a shell; what it prints goes to `output`.
-
-        Args:
-            command: Its tokens; the first is looked for on the environment's PATH.
-            directory: Where it works.
-            label: The value of the mark that `environment` holds.
-            environment: All of its environment.
-            output: The file for stdout and stderr.
-            on_exit: Called from another thread, once, with the exit code (negative: a signal's number) when the process has
-                ended and everything that it had started is gone.
-
-        Raises:
-            OSError: It cannot be started.
-            ValueError: The command or the environment holds a NUL.
-        """
-        # One at a time, and never while closing: what is started is known to the guardian before anything else happens.
+    def start(self, command: Command, *, on_exit: Callable[[int], None]) -> RunningProcess:
+        """Starts a process. See `Executor.start`."""
+        # One at a time, and never while closing: the reaper knows of each process before anything else happens.
         with self._lock:
             if self._closed:
                 raise OSError("the local service is closed")
-            guardian = self._guardian or self._start_guardian()
-            self._guardian = guardian
-            process = _spawn(command, directory=directory, environment=environment, output=output)
+            self._reaper = self._reaper or self._start_reaper()
+            number = str(next(self._numbers))
+            process = _spawn(command, environment={**command.environment, self._mark: number})
             self._tell(f"start {process.pid}\n")
-        return Child(process, mark=f"{self.mark}={label}\0", forget=self._forget, on_exit=on_exit)
+        return RunningProcess(process, mark=f"{self._mark}={number}\0", forget=self._forget, on_exit=on_exit)
 
     def close(self) -> None:
-        """Kills what still runs, ends the guardian, and starts nothing more. Repeatable."""
+        """Kills what runs, ends the reaper, and starts nothing more. See `Executor.close`."""
         with self._lock:
             self._closed = True
             self._tell("quit\n")
-            guardian, self._guardian = self._guardian, None
-            if guardian is not None:
-                guardian.communicate()
+            reaper, self._reaper = self._reaper, None
+            if reaper is not None:
+                reaper.communicate()
 
     def _forget(self, group: int) -> None:
         with self._lock:
             self._tell(f"end {group}\n")
 
     def _tell(self, line: str) -> None:
-        if self._guardian is None or self._guardian.stdin is None:
+        if self._reaper is None or self._reaper.stdin is None:
             return
         try:
-            self._guardian.stdin.write(line.encode())
+            self._reaper.stdin.write(line.encode())
         except OSError:
-            log.warning("The guardian of the local trials is gone: should this process be killed, they will go on.")
+            log.warning("The reaper of the local trials is gone: should this process be killed, they will go on.")
 
-    def _start_guardian(self) -> subprocess.Popen[bytes]:
+    def _start_reaper(self) -> subprocess.Popen[bytes]:
         # Both ends of the pipe are closed in every other child: Python makes them non-inheritable.
         return subprocess.Popen(  # noqa: S603 - our own file
-            [sys.executable, "-I", "-S", guard.__file__, self.mark],
+            [sys.executable, "-I", "-S", reaper.__file__, self._mark],
             cwd="/",
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
@@ -109,7 +87,7 @@ class Nursery:
         )
 
 
-class Child:
+class RunningProcess:
     """A process that was started, and all of its descendants."""
 
     def __init__(
@@ -138,7 +116,7 @@ class Child:
         """SIGKILL to the process and its group, at once. Descendants elsewhere are killed when the process has ended."""
         with self._lock:
             if not self._reaped:
-                guard.kill_group(self._process.pid)
+                reaper.kill_group(self._process.pid)
 
     def _wait(self) -> None:
         if hasattr(os, "waitid"):
@@ -158,17 +136,17 @@ class Child:
         return code
 
     def _end_descendants(self) -> None:
-        guard.kill_group(self._process.pid)
-        guard.kill_marked(self._mark)
+        reaper.kill_group(self._process.pid)
+        reaper.kill_marked(self._mark)
         self._forget(self._process.pid)
 
 
-def _spawn(command: Sequence[str], *, directory: str, environment: Mapping[str, str], output: Path) -> subprocess.Popen[bytes]:
-    output.unlink(missing_ok=True)  # an earlier attempt's; or a link, which would be written through
-    with output.open("xb") as stream:
+def _spawn(command: Command, *, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    command.output.unlink(missing_ok=True)  # an earlier attempt's; or a link, which would be written through
+    with command.output.open("xb") as stream:
         return subprocess.Popen(  # noqa: S603 - running the user's command is the purpose
-            list(command),
-            cwd=directory,
+            list(command.argv),
+            cwd=command.directory,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=stream,

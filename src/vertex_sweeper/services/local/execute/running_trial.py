@@ -8,27 +8,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vertex_sweeper.services.local.execute.environment import Workplace, build_environment, resolve_command
-from vertex_sweeper.services.local.execute.flag_rendering import Rendering
-from vertex_sweeper.services.local.execute.process import Child, Nursery
-from vertex_sweeper.services.local.study.measurement import Measurement, MetricFile
+from vertex_sweeper.services.local.execute.environment import JobSetup, build_environment, resolve_command
+from vertex_sweeper.services.local.execute.executor import Command, Executor, RunningCommand
+from vertex_sweeper.services.local.execute.flag_rendering import PLAIN, Rendering
+from vertex_sweeper.services.local.execute.metric_file import MetricFile
+from vertex_sweeper.services.local.study.measurement import Measurement
 from vertex_sweeper.services.local.study.study import Limits
-from vertex_sweeper.services.local.study.trial import Outcome, Trial
+from vertex_sweeper.services.local.study.trial import Trial, TrialOutcome
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class RunnerContext:
     """What the jobs of one service share.
 
-    `look` is how often, in seconds, running trials' metrics are looked at. `describe` words an exit code, given the trial's
-    log.
+    `metric_interval` is every how many seconds running trials' metrics are read. `describe` words an exit code, given the
+    trial's log.
     """
 
-    nursery: Nursery
+    executor: Executor
     rendering: Rendering
     environment: Mapping[str, str]
     grace: float
-    look: float
+    metric_interval: float
     clock: Callable[[], float]
     changed: threading.Condition
     notify: Callable[[], None]
@@ -36,23 +37,23 @@ class Bench:
 
 
 @dataclass(slots=True)
-class Slot:
+class RunningTrial:
     """A running trial.
 
     `deadline` is when it is stopped or, once that has `stopped` it, killed (monotonic seconds). `describe` words its exit code.
     """
 
     trial: Trial
-    child: Child
+    command: RunningCommand
     metrics: MetricFile
     deadline: float
     describe: Callable[[int], str]
-    stopped: Outcome | None = None
+    stopped: TrialOutcome | None = None
     _compared: tuple[Sequence[Measurement], int] = ((), 0)
 
-    def news(self, completed: Sequence[object]) -> Sequence[Measurement]:
+    def new_measurements(self, completed: Sequence[object]) -> Sequence[Measurement]:
         """What the trial has measured so far; nothing when that was already compared with so many completed trials."""
-        compared, self._compared = self._compared, (self.metrics.look(), len(completed))
+        compared, self._compared = self._compared, (self.metrics.read_new(), len(completed))
         measurements, others = self._compared
         return () if measurements is compared[0] and others == compared[1] else measurements
 
@@ -72,25 +73,28 @@ class Stop:
     at_once: bool
 
 
-def launch(trial: Trial, *, workplace: Workplace, bench: Bench, limits: Limits, on_exit: Callable[[int], None]) -> Slot:
-    """Starts a trial's process. Raises OSError or ValueError where that is not possible."""
-    container, number = workplace.pool["containerSpec"], trial.number
-    label = f"{workplace.job_id}/{number}"
-    mark = (bench.nursery.mark, label)
-    environment = build_environment(bench.environment, workplace=workplace, trial=number, mark=mark)
-    arguments = bench.rendering.render(trial.choices, container.get("args", ()))
-    command = resolve_command([*container["command"], *arguments], path=environment["PATH"])
-    path, log = workplace.metrics(number), workplace.log(number)
+def launch(
+    trial: Trial, *, setup: JobSetup, context: RunnerContext, limits: Limits, on_exit: Callable[[int], None]
+) -> RunningTrial:
+    """Starts a trial's command. Raises OSError or ValueError where that is not possible."""
+    container, number = setup.pool["containerSpec"], trial.number
+    environment = build_environment(context.environment, setup=setup, trial=number)
+    arguments = context.rendering.render(trial.choices, container.get("args", ()))
+    path, log = setup.metrics(number), setup.log(number)
+    command = Command(
+        argv=resolve_command([*container["command"], *arguments], path=environment["PATH"]),
+        flags=PLAIN.render(trial.choices, ()),
+        directory=setup.directory,
+        environment=environment,
+        output=log,
+    )
     for old in (path, log):  # an earlier run's, or whatever another trial has put there
         old.unlink(missing_ok=True)
-    metrics = MetricFile(path, metrics=tuple(limits.metrics), begun=bench.clock(), clock=bench.clock)
-    child = bench.nursery.start(
-        command, directory=workplace.directory, label=label, environment=environment, output=log, on_exit=on_exit
-    )
-    return Slot(
+    metrics = MetricFile(path, metrics=tuple(limits.metrics), begun=context.clock(), clock=context.clock)
+    return RunningTrial(
         trial,
-        child,
+        context.executor.start(command, on_exit=on_exit),
         metrics,
         deadline=time.monotonic() + limits.seconds,
-        describe=lambda code: bench.describe(code, log),
+        describe=lambda code: context.describe(code, log),
     )

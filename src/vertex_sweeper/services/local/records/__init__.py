@@ -1,1 +1,4 @@
-"""What a local job leaves on disk so that another process can see it or go on with it, and who holds the lock."""
+"""A job's record on disk, whose process has it, and the service for another process that reads it.
+
+It knows `study`, and of `execute` the reaper alone: a reaper holds the record's lock until the last process is gone.
+"""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from vertex_sweeper.errors import ServiceError
-from vertex_sweeper.services.local.execute import guard
+from vertex_sweeper.services.local.execute import reaper
 from vertex_sweeper.stored_json import DamagedDocument, check_complete, parse_json
 
 _PROC: Final = Path("/proc")
@@ -78,7 +78,7 @@ class LockOwner(NamedTuple):
         try:
             os.kill(self.process, 0)
         except ProcessLookupError:
-            return False  # killed a moment ago: its guardian is still busy
+            return False  # killed a moment ago: its reaper is still busy
         except PermissionError:
             return True
         return _started(self.process) in ("", self.started)
@@ -91,14 +91,14 @@ class LockOwner(NamedTuple):
             ProcessLookupError: It is gone.
             PermissionError: It is another user's.
         """
-        opened = guard.open_process(self.process)  # first: what is looked at below is what gets the signal
+        opened = reaper.open_process(self.process)  # first: what is looked at below is what gets the signal
         try:
             if not self.started or _started(self.process) != self.started or not _holds(self.process, lock):
                 raise ServiceError(
                     f"{lock} names process {self.process}, and that is not seen to hold it: it is sent no signal; "
                     "cancel the job where it runs"
                 )
-            guard.send(self.process, signal.SIGTERM, opened)
+            reaper.send(self.process, signal.SIGTERM, opened)
         finally:
             if opened is not None:
                 os.close(opened)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import re
 import shutil
 import stat
 import threading
@@ -15,15 +14,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from vertex_sweeper.api_names import split_job
+from vertex_sweeper.atomic_files import make_folder, write_text
 from vertex_sweeper.errors import JobsTaken, ServiceError
 from vertex_sweeper.job.field_types import check_job_shape
 from vertex_sweeper.messages import printable
-from vertex_sweeper.results.tables import make_folder, write_text
-from vertex_sweeper.services.local.execute import guard
+from vertex_sweeper.services.local.execute import reaper
+from vertex_sweeper.services.local.parameter_tree import ParameterSpec, read_parameter_specs
 from vertex_sweeper.services.local.records.lock_owner import LockOwner
 from vertex_sweeper.services.local.study.study import Study
 from vertex_sweeper.services.local.study.trial import Trial
-from vertex_sweeper.services.local.suggest.parameter_tree import Node, read_nodes
 from vertex_sweeper.services.local.validation import check_job
 from vertex_sweeper.stored_json import DamagedDocument, check_complete, check_shape, read_sealed, sealed
 
@@ -35,13 +35,10 @@ JOB: Final = "job.json"
 LOCK: Final = ".lock"
 """The file in the folder that its service keeps locked, and in which it says who it is."""
 
-_NAME: Final = re.compile(r"projects/[^/\s]+/locations/[^/\s]+/hyperparameterTuningJobs/(\d+)")
-"""As wide as the emulator takes names: projects of tests are called all sorts of things."""
-
-_PATIENCE: Final = guard.PATIENCE + 2
+_PATIENCE: Final = reaper.PATIENCE + 2
 
 
-class Origin(NamedTuple):
+class JobOrigin(NamedTuple):
     """What a job began with and the API has no field for: where its trials work, and the seed of their suggestions."""
 
     directory: str
@@ -51,7 +48,7 @@ class Origin(NamedTuple):
 class Records:
     """A folder with a folder for each job; one service at a time has it.
 
-    Whoever holds `lock`, an open file, has the folder. A service's guardian inherits it: after a service was killed, the next
+    Whoever holds `lock`, an open file, has the folder. A service's reaper inherits it: after a service was killed, the next
     one gets the folder when nothing is left of what the first had started.
 
     Raises:
@@ -77,7 +74,7 @@ class Records:
         (self._folder / job_id / JOB).unlink(missing_ok=True)  # first: without it the others are nothing
         shutil.rmtree(self._folder / job_id, ignore_errors=True)
 
-    def read(self) -> Iterator[tuple[str, Origin, Study]]:
+    def read(self) -> Iterator[tuple[str, JobOrigin, Study]]:
         """All jobs on record, by id, the oldest first. What cannot be read is passed over, and the log says so."""
         found = []
         for job_id in job_ids(self._folder):
@@ -91,7 +88,7 @@ class Records:
                 )
         yield from sorted(found, key=lambda entry: entry[2].created)
 
-    def of(self, job_id: str, origin: Origin) -> JobRecord:
+    def of(self, job_id: str, origin: JobOrigin) -> JobRecord:
         """One job's record."""
         return JobRecord(self._folder / job_id, origin)
 
@@ -117,7 +114,7 @@ class Records:
 class JobRecord:
     """A job's documents. Where they cannot be written the log says so, and the job goes on: it would not survive a restart."""
 
-    def __init__(self, folder: Path, origin: Origin) -> None:
+    def __init__(self, folder: Path, origin: JobOrigin) -> None:
         self._folder = folder
         self._origin = origin
         self._writing = threading.Lock()
@@ -172,7 +169,7 @@ def job_ids(folder: Path) -> list[str]:
         raise ServiceError(f"{folder} cannot be read: {error.strerror}") from error
 
 
-def read_job(folder: Path, job_id: str) -> tuple[Origin, Study]:
+def read_job(folder: Path, job_id: str) -> tuple[JobOrigin, Study]:
     """One job on record. Raises one of UNREADABLE."""
     own = folder / job_id
     if own.is_symlink():
@@ -181,23 +178,23 @@ def read_job(folder: Path, job_id: str) -> tuple[Origin, Study]:
     check_complete(record, _SHAPE)
     check_job_shape(record["spec"], "spec")
     check_shape(record["error"] or {"code": 0, "message": ""}, {"code": int, "message": str}, "error")
-    name = _NAME.fullmatch(record["name"])
-    if name is None or name[1] != job_id or not name[0].isprintable():
+    name = split_job(record["name"])
+    if name is None or name[1] != job_id or not record["name"].isprintable():
         raise DamagedDocument(f"it is of {record['name'][:200]!r}")
-    nodes = read_nodes(record["spec"]["studySpec"]["parameters"])
-    trials = [_read_trial(one, nodes) for one in own.glob("[0-9]*.json")]
-    return Origin(record["directory"], record["seed"]), Study.from_record(record, trials)
+    parameters = read_parameter_specs(record["spec"]["studySpec"]["parameters"])
+    trials = [_read_trial(one, parameters) for one in own.glob("[0-9]*.json")]
+    return JobOrigin(record["directory"], record["seed"]), Study.from_record(record, trials)
 
 
-def _read_trial(path: Path, nodes: Sequence[Node]) -> Trial:
+def _read_trial(path: Path, parameters: Sequence[ParameterSpec]) -> Trial:
     try:
-        return Trial.from_record(read_sealed(path), nodes)
+        return Trial.from_record(read_sealed(path), parameters)
     except (ValueError, LookupError, TypeError) as error:
         raise DamagedDocument(f"{path.name}: {error}") from error
 
 
 def lock_owner(folder: Path) -> LockOwner | None:
-    """Who has the folder; None when nobody has, not even the guardian of one that was killed. Raises ServiceError."""
+    """Who has the folder; None when nobody has, not even the reaper of one that was killed. Raises ServiceError."""
     try:
         import fcntl
     except ImportError:

@@ -12,11 +12,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from vertex_sweeper.api import CANCELLED, Job, JobState
+from vertex_sweeper.api import CANCELLED, Job, JobState, format_time
 from vertex_sweeper.errors import JobNotFound, ServiceError
-from vertex_sweeper.services.local.records.records import LOCK, UNREADABLE, Origin, Records, job_ids, lock_owner, read_job
+from vertex_sweeper.services.local.records.records import LOCK, UNREADABLE, JobOrigin, Records, job_ids, lock_owner, read_job
 from vertex_sweeper.services.local.study.study import CANCELLED_CODE, Study
-from vertex_sweeper.services.local.study.times import format_time
 
 _TRIES: Final = 5
 """A job is several files: read while they change, they may not fit together."""
@@ -28,7 +27,7 @@ _PATIENCE: Final = 10.0
 """For how many seconds at most it is seen what a process makes of a signal."""
 
 
-class Onlooker:
+class Viewer:
     """A `Service` that creates nothing and runs nothing.
 
     Args:
@@ -48,7 +47,7 @@ class Onlooker:
         return [job for job in jobs if job["name"].startswith(f"{parent}/") and _carries(job.get("labels", {}), labels)]
 
     def create(self, parent: str, spec: Mapping[str, Any]) -> NoReturn:
-        """Not for an onlooker. Raises ServiceError."""
+        """Not possible for a viewer. Raises ServiceError."""
         name = spec.get("displayName", "a job")
         raise ServiceError(f"{name} is not created in {parent}: {self._records} is another process's", acted=False)
 
@@ -61,7 +60,7 @@ class Onlooker:
         # Asked in this order, an end between the two questions is seen.
         return not self._runs() and not self._study(self._id(name)).state.ended
 
-    def workplace(self, name: str) -> Path:
+    def trial_directory(self, name: str) -> Path:
         """The working directory of its trials."""
         return Path(self._read(self._id(name))[0].directory)
 
@@ -147,7 +146,7 @@ class Onlooker:
     def _study(self, job_id: str) -> Study:
         return self._read(job_id)[1]
 
-    def _read(self, job_id: str) -> tuple[Origin, Study]:
+    def _read(self, job_id: str) -> tuple[JobOrigin, Study]:
         for last in (*[False] * _TRIES, True):
             try:
                 return read_job(self._records, job_id)

@@ -1,19 +1,18 @@
-"""A job's books: its trials, their states, what counts as failed, and when it is over. No processes, no clock, no locks."""
+"""A job's record: its trials, their states, what counts as failed, and when it is over. No processes, no clock, no locks."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from vertex_sweeper.api import Job, JobState, TrialState
+from vertex_sweeper.api import Job, JobState, TrialState, parse_time
+from vertex_sweeper.services.local.parameter_tree import Choice
 from vertex_sweeper.services.local.study.early_stopping import MedianRule
 from vertex_sweeper.services.local.study.measurement import Selection
 from vertex_sweeper.services.local.study.study_stopping import CONFIG, Progress, interrupts, why_to_stop
-from vertex_sweeper.services.local.study.times import parse_time
-from vertex_sweeper.services.local.study.trial import Outcome, Trial
-from vertex_sweeper.services.local.suggest.parameter_tree import Choice
+from vertex_sweeper.services.local.study.trial import Trial, TrialOutcome
 
 CANCELLED_CODE: Final = 1
 """The error code of a cancelled job, as the service sends it."""
@@ -54,7 +53,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class JobChanges:
     """What has changed in a job since a revision, in the API's JSON form; since 0 everything has.
 
     `job` has its output fields as they stand (since 0: all of it) but not the trials. `revision` is for the next question.
@@ -130,7 +129,7 @@ class Study:
 
     @property
     def wants_trial(self) -> bool:
-        """Whether a slot is free and there is something to fill it with."""
+        """Whether fewer trials run than may, and another one is to be started."""
         if self.ending or self.stopped or self.exhausted or self.state.ended:
             return False
         return len(self.trials) < self.limits.most and self.running < self.limits.parallel
@@ -180,7 +179,7 @@ class Study:
             trial.state = TrialState.STOPPING
             self._touch(now, trial)
 
-    def close_trial(self, trial: Trial, outcome: Outcome, *, now: str) -> None:
+    def close_trial(self, trial: Trial, outcome: TrialOutcome, *, now: str) -> None:
         """The trial has ended. One failure too many makes the job fail: `ending` is then true."""
         trial.outcome = outcome
         trial.state = TrialState.INFEASIBLE if outcome.reason else TrialState.SUCCEEDED
@@ -226,7 +225,7 @@ class Study:
         """The job has ended, and with it (after a mistake of ours, or a restart) trials whose end was not recorded."""
         for trial in [trial for trial in self.trials if not trial.state.ended]:
             trial.state, trial.ended = TrialState.INFEASIBLE, now
-            trial.outcome = Outcome(reason=self._error["message"] if self._error else "The job ended.")
+            trial.outcome = TrialOutcome(reason=self._error["message"] if self._error else "The job ended.")
             self._touch(now, trial)
         if self._error is None:
             self.state = JobState.SUCCEEDED
@@ -240,12 +239,15 @@ class Study:
     def to_json(self) -> Job:
         """The job as it stands, in the API's JSON form. Nothing in it is shared with this record."""
         job = copy.deepcopy(dict(self.spec)) | self._output()
-        return job | {"trials": [trial.to_json() for trial in self.trials]} if self.trials else job
+        trials = {"trials": [trial.to_json() for trial in self.trials]} if self.trials else {}
+        return cast("Job", {**job, **trials})
 
-    def news(self, since: int) -> News:
+    def changes(self, since: int) -> JobChanges:
         """What has changed since that revision. Nothing in it is shared with this record."""
         job = self._output() if since else copy.deepcopy(dict(self.spec)) | self._output()
-        return News(self._revision, job, [trial.to_json() for trial in self.trials if trial.revision > since])
+        return JobChanges(
+            self._revision, cast("Job", job), [trial.to_json() for trial in self.trials if trial.revision > since]
+        )
 
     def _output(self) -> dict[str, Any]:
         output: dict[str, Any] = {

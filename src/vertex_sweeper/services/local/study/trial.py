@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from vertex_sweeper.api import TrialState
+from vertex_sweeper.api import TrialState, parse_time
+from vertex_sweeper.services.local.parameter_tree import Choice, ParameterSpec, choose
 from vertex_sweeper.services.local.study.measurement import Measurement
-from vertex_sweeper.services.local.study.times import parse_time
-from vertex_sweeper.services.local.suggest.parameter_tree import Choice, Node, choose
 from vertex_sweeper.stored_json import check_complete, check_shape
 from vertex_sweeper_runtime.contract import Kind, ServiceValue
 
@@ -34,7 +33,7 @@ _RECORD: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrialOutcome:
     """How a trial ended: without a reason it succeeded. `failed` says whether it counts towards the job's failed trials."""
 
     measurements: Sequence[Measurement] = ()
@@ -52,7 +51,7 @@ class Trial:
     state: TrialState = TrialState.REQUESTED
     started: str = ""
     ended: str = ""
-    outcome: Outcome = field(default_factory=Outcome)
+    outcome: TrialOutcome = field(default_factory=TrialOutcome)
     revision: int = 1
     drawn: Mapping[str, Any] = field(default_factory=dict)
 
@@ -61,7 +60,7 @@ class Trial:
         outcome = self.outcome
         return {
             "number": self.number,
-            "values": {choice.domain.id: choice.value for choice in self.choices},
+            "values": {choice.parameter.id: choice.value for choice in self.choices},
             "drawn": dict(self.drawn),
             "state": self.state.value,
             "started": self.started,
@@ -73,7 +72,7 @@ class Trial:
         }
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any], nodes: Sequence[Node]) -> Trial:
+    def from_record(cls, record: Mapping[str, Any], parameters: Sequence[ParameterSpec]) -> Trial:
         """What `to_record` gave. Raises KeyError, TypeError or ValueError for anything else."""
         check_complete(record, _RECORD)
         values, final = record["values"], record["final"]
@@ -83,12 +82,12 @@ class Trial:
                 parse_time(time)
         return cls(
             number=record["number"],
-            choices=tuple(choose(nodes, value_of=lambda node: _value_of(node, values))),
+            choices=tuple(choose(parameters, value_of=lambda parameter: _value_of(parameter, values))),
             drawn=record["drawn"],
             state=TrialState(record["state"]),
             started=record["started"],
             ended=record["ended"],
-            outcome=Outcome(
+            outcome=TrialOutcome(
                 measurements=[Measurement.from_json(one) for one in record["measurements"]],
                 final=Measurement.from_json(final) if final else None,
                 reason=record["reason"],
@@ -112,8 +111,8 @@ class Trial:
         return {name: value for name, value in entry.items() if value}
 
 
-def _value_of(node: Node, values: Mapping[str, ServiceValue]) -> ServiceValue:
-    value = values[node.id]
-    if isinstance(value, str) is not (node.kind is Kind.CATEGORICAL):
-        raise ValueError(f"{node.id} is {node.kind.name}, and its value is not")
+def _value_of(parameter: ParameterSpec, values: Mapping[str, ServiceValue]) -> ServiceValue:
+    value = values[parameter.id]
+    if isinstance(value, str) is not (parameter.kind is Kind.CATEGORICAL):
+        raise ValueError(f"{parameter.id} is {parameter.kind.name}, and its value is not")
     return value

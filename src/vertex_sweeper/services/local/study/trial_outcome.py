@@ -8,14 +8,14 @@ from collections.abc import Callable
 from typing import Final
 
 from vertex_sweeper.api import NO_MEASUREMENT
-from vertex_sweeper.services.local.study.measurement import MetricFile, select_final, thin_out
+from vertex_sweeper.services.local.study.measurement import Reported, select_final, thin_out
 from vertex_sweeper.services.local.study.study import Limits
-from vertex_sweeper.services.local.study.trial import Outcome
+from vertex_sweeper.services.local.study.trial import TrialOutcome
 from vertex_sweeper_runtime.metric_lines import LONGEST_LINE
 
 log = logging.getLogger(__name__)
 
-EARLY: Final = Outcome()
+EARLY: Final = TrialOutcome()
 """The outcome so far of a trial that is stopped early: it succeeds with what it has measured.
 
 The API calls such a trial STOPPING ("should stop according to the service") until it has ended.
@@ -23,44 +23,46 @@ The API calls such a trial STOPPING ("should stop according to the service") unt
 
 
 def judge(
-    code: int, file: MetricFile, *, limits: Limits, stopped: Outcome | None, describe: Callable[[int], str] | None = None
-) -> Outcome:
+    code: int, reported: Reported, *, limits: Limits, stopped: TrialOutcome | None, describe: Callable[[int], str] | None = None
+) -> TrialOutcome:
     """What a trial's end amounts to. Whatever goes wrong while it is judged is that trial's failure, and nobody else's.
 
     Args:
         code: Its exit code; a negative one is a signal's number.
-        file: What it has reported. What it had measured before stays on record, however it ended.
+        reported: What it has reported. What it had measured before stays on record, however it ended.
         limits: The job's.
         stopped: Why it had been asked to end; None if it had not been. EARLY is no failure, whatever the exit code.
         describe: What is said of an exit code other than 0; by default `describe_exit`.
     """
     try:
-        return _judge(code, file, limits=limits, stopped=stopped, describe=describe or describe_exit)
+        return _judge(code, reported, limits=limits, stopped=stopped, describe=describe or describe_exit)
     except Exception as error:
         log.exception("Judging a trial failed.")
-        return Outcome(reason=f"Judging the trial failed: {error!r}.", failed=True)
+        return TrialOutcome(reason=f"Judging the trial failed: {error!r}.", failed=True)
 
 
-def _judge(code: int, file: MetricFile, *, limits: Limits, stopped: Outcome | None, describe: Callable[[int], str]) -> Outcome:
-    reported = file.read()
-    measurements = thin_out(reported)
+def _judge(
+    code: int, reported: Reported, *, limits: Limits, stopped: TrialOutcome | None, describe: Callable[[int], str]
+) -> TrialOutcome:
+    read = reported.read()
+    measurements = thin_out(read)
     if stopped is not None and stopped is not EARLY:
-        return Outcome(measurements, reason=stopped.reason, failed=stopped.failed)
+        return TrialOutcome(measurements, reason=stopped.reason, failed=stopped.failed)
     if code and stopped is None:
-        return Outcome(measurements, reason=describe(code), failed=True)
-    final = select_final(reported, metrics=limits.metrics, selection=limits.selection)
-    if file.problem and (final is None or stopped is None):
-        return Outcome(measurements, reason=f"The trial's metric file cannot be read: {file.problem}.", failed=True)
+        return TrialOutcome(measurements, reason=describe(code), failed=True)
+    final = select_final(read, metrics=limits.metrics, selection=limits.selection)
+    if reported.problem and (final is None or stopped is None):
+        return TrialOutcome(measurements, reason=f"The trial's metric file cannot be read: {reported.problem}.", failed=True)
     if final is None:
         # The API: a trial that is done but has no final measurement is INFEASIBLE. Whether the service also counts it as
         # failed is not known; it did what it was told and found no number (NaN, say), and a search space with such a corner
         # should not end the sweep.
-        known = {metric for measurement in reported for metric in measurement.values}
+        known = {metric for measurement in read for metric in measurement.values}
         missing = ", ".join(metric for metric in limits.metrics if metric not in known)
-        long = f" (lines of more than {LONGEST_LINE >> 10} KiB are not read)" if file.long_lines else ""
+        long = f" (lines of more than {LONGEST_LINE >> 10} KiB are not read)" if reported.long_lines else ""
         reason = f"{NO_MEASUREMENT}: no finite value of {missing}{long}."
-        return Outcome(measurements, reason=reason)
-    return Outcome(measurements, final)
+        return TrialOutcome(measurements, reason=reason)
+    return TrialOutcome(measurements, final)
 
 
 def describe_exit(code: int) -> str:

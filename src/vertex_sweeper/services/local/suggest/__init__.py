@@ -1,1 +1,1 @@
-"""Where parameters come from: Optuna or a grid. The only place that imports Optuna."""
+"""Where parameters come from: Optuna or a grid. Only this room imports Optuna; it knows none of its neighbours."""

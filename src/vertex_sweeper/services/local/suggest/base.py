@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from vertex_sweeper.services.local.suggest.parameter_tree import Choice
+from vertex_sweeper.services.local.parameter_tree import Choice
 
 
 class Suggester(Protocol):

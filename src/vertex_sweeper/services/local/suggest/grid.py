@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from vertex_sweeper.services.local.suggest.parameter_tree import Choice, Node
+from vertex_sweeper.services.local.parameter_tree import Choice, ParameterSpec
 from vertex_sweeper_runtime.contract import Kind, ServiceValue
 
 
 class GridSuggester:
     """Hands out the grid's points in order, the last parameter varying fastest; then no more."""
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        self._points = iterate_points(nodes)
+    def __init__(self, parameters: Sequence[ParameterSpec]) -> None:
+        self._points = iterate_points(parameters)
 
     def suggest(self, trial: int) -> tuple[Choice, ...] | None:  # noqa: ARG002 - a grid needs no trial's number
         """The next point; None when every point was handed out."""
@@ -31,18 +31,18 @@ class GridSuggester:
         """A grid learns nothing."""
 
 
-def iterate_points(nodes: Sequence[Node]) -> Iterator[tuple[Choice, ...]]:
+def iterate_points(parameters: Sequence[ParameterSpec]) -> Iterator[tuple[Choice, ...]]:
     """Every point of the grid. Lazy: a grid may be far larger than the number of trials."""
-    if not nodes:
+    if not parameters:
         yield ()
         return
-    first, rest = nodes[0], nodes[1:]
+    first, rest = parameters[0], parameters[1:]
     for value in _values(first):
         for others in iterate_points((*first.children(value), *rest)):
             yield (Choice(first, value), *others)
 
 
-def _values(node: Node) -> Iterable[ServiceValue]:
-    if node.kind is Kind.INTEGER:
-        return range(int(node.low), int(node.high) + 1)
-    return node.values
+def _values(parameter: ParameterSpec) -> Iterable[ServiceValue]:
+    if parameter.kind is Kind.INTEGER:
+        return range(int(parameter.low), int(parameter.high) + 1)
+    return parameter.values

@@ -1,6 +1,6 @@
 """Suggestions by Optuna: the only module that imports it, and only when the first suggester is made.
 
-The study's tree is flattened: Optuna is always asked for every node under its path, and only the active ones are handed out.
+The study's tree is flattened: Optuna is asked for every parameter under its path, and the active ones are handed out.
 Models of a whole space find better optima than models of its fragments.
 """
 
@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from vertex_sweeper.errors import MissingExtra
-from vertex_sweeper.services.local.suggest.parameter_tree import Choice, Node, choose, walk
+from vertex_sweeper.services.local.parameter_tree import Choice, ParameterSpec, choose, walk
 from vertex_sweeper_runtime.contract import Kind, Scale, ServiceValue
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class OptunaSuggester:
     """Asks an in-memory Optuna study; repeatable for one seed and one order of completions.
 
     Args:
-        nodes: The study's parameters.
+        parameters: The study's parameters.
         metrics: Metric ids, each with whether it is to be maximised.
         algorithm: BAYESIAN or RANDOM.
         seed: The study's seed.
@@ -45,14 +45,16 @@ class OptunaSuggester:
         MissingExtra: Optuna is not installed.
     """
 
-    def __init__(self, nodes: Sequence[Node], *, metrics: Mapping[str, bool], algorithm: Algorithm, seed: int) -> None:
+    def __init__(
+        self, parameters: Sequence[ParameterSpec], *, metrics: Mapping[str, bool], algorithm: Algorithm, seed: int
+    ) -> None:
         self._optuna = _import_optuna()
-        self._nodes = tuple(nodes)
+        self._parameters = tuple(parameters)
         self._metrics = tuple(metrics)
         self._algorithm = algorithm
         self._seed = seed
         self._lock = threading.Lock()
-        self._distributions = {node.path: self._distribution(node) for node in walk(self._nodes)}
+        self._distributions = {parameter.path: self._distribution(parameter) for parameter in walk(self._parameters)}
         self._pending: dict[int, Any] = {}
         directions = ["maximize" if maximised else "minimize" for maximised in metrics.values()]
         with _quiet():
@@ -67,10 +69,10 @@ class OptunaSuggester:
             asked = self._study.ask(self._distributions)
             self._pending[trial] = asked
         raw: Mapping[str, Any] = asked.params
-        return tuple(choose(self._nodes, value_of=lambda node: _to_service(node, raw[node.path])))
+        return tuple(choose(self._parameters, value_of=lambda parameter: _to_service(parameter, raw[parameter.path])))
 
     def drawn(self, trial: int) -> Mapping[str, Any]:
-        """Optuna's values for every node, by its path: those of inactive ones are learnt from, too."""
+        """Optuna's values for every parameter, by its path: those of inactive ones are learnt from, too."""
         with self._lock:
             return dict(self._pending[trial].params)
 
@@ -94,39 +96,39 @@ class OptunaSuggester:
             return self._optuna.samplers.RandomSampler(seed=seed)
         return self._optuna.samplers.TPESampler(seed=seed)
 
-    def _distribution(self, node: Node) -> Any:
+    def _distribution(self, parameter: ParameterSpec) -> Any:
         distributions = self._optuna.distributions
-        logarithmic = node.scale in (Scale.LOG, Scale.REVERSE_LOG)
-        if _is_extreme(node):
+        logarithmic = parameter.scale in (Scale.LOG, Scale.REVERSE_LOG)
+        if _is_extreme(parameter):
             return distributions.FloatDistribution(0.0, 1.0)
-        if node.kind is Kind.DOUBLE:
-            return distributions.FloatDistribution(node.low, node.high, log=logarithmic)
-        if node.kind is Kind.INTEGER:
-            return distributions.IntDistribution(node.low, node.high, log=logarithmic)
-        if node.kind is Kind.DISCRETE:
-            return distributions.IntDistribution(0, len(node.values) - 1)  # the index keeps the order
-        return distributions.CategoricalDistribution(node.values)
+        if parameter.kind is Kind.DOUBLE:
+            return distributions.FloatDistribution(parameter.low, parameter.high, log=logarithmic)
+        if parameter.kind is Kind.INTEGER:
+            return distributions.IntDistribution(parameter.low, parameter.high, log=logarithmic)
+        if parameter.kind is Kind.DISCRETE:
+            return distributions.IntDistribution(0, len(parameter.values) - 1)  # the index keeps the order
+        return distributions.CategoricalDistribution(parameter.values)
 
 
-def _to_service(node: Node, raw: Any) -> ServiceValue:
-    if node.kind is Kind.CATEGORICAL:
+def _to_service(parameter: ParameterSpec, raw: Any) -> ServiceValue:
+    if parameter.kind is Kind.CATEGORICAL:
         return str(raw)
-    if node.kind is Kind.DISCRETE:
-        return node.values[int(raw)]
-    if _is_extreme(node):
-        raw = node.low * (1 - raw) + node.high * raw
-    elif node.scale is Scale.REVERSE_LOG:
-        raw = node.high - (raw - node.low)  # the log scale's mirror image: dense near the upper bound
-    clamped = min(max(raw, node.low), node.high)  # exp(log(x)) and the mirror may leave the bounds by a rounding
-    return int(clamped) if node.kind is Kind.INTEGER else float(clamped) + 0.0  # as the contract has it: no -0.0
+    if parameter.kind is Kind.DISCRETE:
+        return parameter.values[int(raw)]
+    if _is_extreme(parameter):
+        raw = parameter.low * (1 - raw) + parameter.high * raw
+    elif parameter.scale is Scale.REVERSE_LOG:
+        raw = parameter.high - (raw - parameter.low)  # the log scale reversed: dense at the upper bound
+    clamped = min(max(raw, parameter.low), parameter.high)  # exp(log(x)) and the reversal may leave the bounds by a rounding
+    return int(clamped) if parameter.kind is Kind.INTEGER else float(clamped) + 0.0  # as the contract has it: no -0.0
 
 
-def _is_extreme(node: Node) -> bool:
+def _is_extreme(parameter: ParameterSpec) -> bool:
     """Whether Optuna's models cannot compute with the range itself, because of how wide or narrow it is."""
-    if node.kind is not Kind.DOUBLE or node.low == node.high:
+    if parameter.kind is not Kind.DOUBLE or parameter.low == parameter.high:
         return False
-    width, least = node.high - node.low, 1e-9 * max(abs(node.low), abs(node.high))
-    if node.scale in (Scale.LOG, Scale.REVERSE_LOG):
+    width, least = parameter.high - parameter.low, 1e-9 * max(abs(parameter.low), abs(parameter.high))
+    if parameter.scale in (Scale.LOG, Scale.REVERSE_LOG):
         return width < least  # so narrow, the scale is a linear one
     return not max(least, 1e-100) <= width <= 1e100  # noqa: PLR2004 - the square is still a double
 

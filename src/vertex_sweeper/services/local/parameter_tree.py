@@ -5,31 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
+from vertex_sweeper.api import CLOSEST_DISCRETE_VALUES, PARENT_VALUES, VALUE_SPECS
 from vertex_sweeper_runtime.contract import Kind, Number, Scale, ServiceValue
 
-SPEC_FIELDS: Final = {
-    Kind.DOUBLE: "doubleValueSpec",
-    Kind.INTEGER: "integerValueSpec",
-    Kind.DISCRETE: "discreteValueSpec",
-    Kind.CATEGORICAL: "categoricalValueSpec",
-}
-"""The field of a parameter spec that holds the domain of each kind; exactly one of them is set."""
 
-PARENT_FIELDS: Final = {
-    Kind.INTEGER: "parentIntValues",
-    Kind.DISCRETE: "parentDiscreteValues",
-    Kind.CATEGORICAL: "parentCategoricalValues",
-}
-"""The field of a conditional spec that holds the values of a parent of each kind. A DOUBLE can't be a parent."""
-
-MATCH_TOLERANCE: Final = 1e-10
-"""How far a DISCRETE value may be off a condition's value and still match: the service documents this number."""
-
-
-class Domain(Protocol):
-    """What a rendering must know of a parameter. A `Node` has it, and so has a contract's `Parameter`."""
+class TunedParameter(Protocol):
+    """What a rendering must know of a parameter. A `ParameterSpec` has it, and so has a contract's `Parameter`."""
 
     @property
     def id(self) -> str:
@@ -57,7 +40,7 @@ class Domain(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class ParameterSpec:
     """One parameter spec. `path` is its unique name: two children of one parent may share an id."""
 
     id: str
@@ -67,79 +50,79 @@ class Node:
     high: Number = 0
     values: tuple[ServiceValue, ...] = ()
     scale: Scale | None = None
-    branches: tuple[Branch, ...] = ()
+    conditional: tuple[ConditionalSpec, ...] = ()
 
-    def children(self, value: ServiceValue) -> Iterator[Node]:
+    def children(self, value: ServiceValue) -> Iterator[ParameterSpec]:
         """The children that exist in a trial in which this parameter has this value."""
-        return (branch.node for branch in self.branches if any(matches(value, one) for one in branch.values))
+        return (child.parameter for child in self.conditional if any(matches(value, one) for one in child.values))
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
+class ConditionalSpec:
     """A child, and the values of its parent that bring it into a trial."""
 
     values: tuple[ServiceValue, ...]
-    node: Node
+    parameter: ParameterSpec
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """A parameter and the value that a trial has for it."""
 
-    domain: Domain
+    parameter: TunedParameter
     value: ServiceValue
 
     def to_json(self) -> dict[str, Any]:
         """As a trial shows it: the service answers INTEGER and DISCRETE with floats, too."""
         value = self.value if isinstance(self.value, str) else float(self.value)
-        return {"parameterId": self.domain.id, "value": value}
+        return {"parameterId": self.parameter.id, "value": value}
 
 
 def matches(value: ServiceValue, wanted: ServiceValue) -> bool:
     """Whether a parent's value is the one that a condition names."""
     if isinstance(value, str) or isinstance(wanted, str):
         return value == wanted
-    return math.isclose(value, wanted, rel_tol=0, abs_tol=MATCH_TOLERANCE)
+    return math.isclose(value, wanted, rel_tol=0, abs_tol=CLOSEST_DISCRETE_VALUES)
 
 
 def kind_of(spec: Mapping[str, Any]) -> Kind | None:
     """The kind of a parameter spec; None when it has no value spec, or several."""
-    kinds = [kind for kind, field in SPEC_FIELDS.items() if field in spec]
+    kinds = [kind for kind in Kind if VALUE_SPECS[kind.value] in spec]
     return kinds[0] if len(kinds) == 1 else None
 
 
-def read_nodes(specs: Iterable[Mapping[str, Any]], *, prefix: str = "") -> tuple[Node, ...]:
+def read_parameter_specs(specs: Iterable[Mapping[str, Any]], *, prefix: str = "") -> tuple[ParameterSpec, ...]:
     """The trees of a valid list of parameter specs in the API's JSON form."""
     return tuple(_read(spec, prefix=prefix) for spec in specs)
 
 
-def walk(nodes: Iterable[Node]) -> Iterator[Node]:
-    """Every node of the trees, parents before their children."""
-    for node in nodes:
-        yield node
-        yield from walk(branch.node for branch in node.branches)
+def walk(parameters: Iterable[ParameterSpec]) -> Iterator[ParameterSpec]:
+    """Every parameter of the trees, parents before their children."""
+    for parameter in parameters:
+        yield parameter
+        yield from walk(child.parameter for child in parameter.conditional)
 
 
-def choose(nodes: Sequence[Node], *, value_of: Callable[[Node], ServiceValue]) -> Iterator[Choice]:
+def choose(parameters: Sequence[ParameterSpec], *, value_of: Callable[[ParameterSpec], ServiceValue]) -> Iterator[Choice]:
     """The choices of a trial: every root, and every child whose parent's value brings it in."""
-    for node in nodes:
-        value = value_of(node)
-        yield Choice(node, value)
-        yield from choose(tuple(node.children(value)), value_of=value_of)
+    for parameter in parameters:
+        value = value_of(parameter)
+        yield Choice(parameter, value)
+        yield from choose(tuple(parameter.children(value)), value_of=value_of)
 
 
-def _read(spec: Mapping[str, Any], *, prefix: str) -> Node:
+def _read(spec: Mapping[str, Any], *, prefix: str) -> ParameterSpec:
     kind = kind_of(spec)
     if kind is None:
         raise ValueError(f"{spec.get('parameterId')}: exactly one value spec is needed")
     id = spec["parameterId"]
     path = f"{prefix}{id}"
-    domain = spec[SPEC_FIELDS[kind]]
+    domain = spec[VALUE_SPECS[kind.value]]
     # The JSON form leaves zeros out: a missing bound is 0.
     number: Callable[[Any], Number] = int if kind is Kind.INTEGER else float
     bounded = kind in (Kind.DOUBLE, Kind.INTEGER)
     scale = spec.get("scaleType", "SCALE_TYPE_UNSPECIFIED")
-    return Node(
+    return ParameterSpec(
         id=id,
         path=path,
         kind=kind,
@@ -147,8 +130,10 @@ def _read(spec: Mapping[str, Any], *, prefix: str) -> Node:
         high=number(domain.get("maxValue", 0)) if bounded else 0,
         values=() if bounded else read_values(kind, domain),
         scale=None if scale == "SCALE_TYPE_UNSPECIFIED" else Scale(scale),
-        branches=tuple(
-            Branch(read_values(kind, entry[PARENT_FIELDS[kind]]), _read(entry["parameterSpec"], prefix=f"{path}/{number_}:"))
+        conditional=tuple(
+            ConditionalSpec(
+                read_values(kind, entry[PARENT_VALUES[kind.value]]), _read(entry["parameterSpec"], prefix=f"{path}/{number_}:")
+            )
             for number_, entry in enumerate(spec.get("conditionalParameterSpecs", ()))
         ),
     )

@@ -1,4 +1,4 @@
-"""The guardian: a small process of its own that ends what a service leaves running when it is killed.
+"""The reaper: a small process of its own that ends what a service leaves running when it is killed.
 
 Started as a script by `process.py`, with standard library only and no site packages, in its own session. It reads lines from
 its standard input: `start <group>`, `end <group>`, `quit`. When the pipe closes, because the service's process is gone, it
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 PATIENCE = 2.0
-"""For how many seconds marked processes are hunted; one that is stuck in the kernel outlives any patience."""
+"""For how many seconds marked processes are looked for and killed; one that is stuck in the kernel cannot be."""
 
 
 SETTLING = 0.05
