@@ -13,25 +13,26 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
-from vertex_sweeper import job as spec
+from vertex_sweeper import job
 from vertex_sweeper.api import LONGEST_DISPLAY_NAME, Job
-from vertex_sweeper.credentials import hidden
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.plan import composition
 from vertex_sweeper.plan.config_drift import machine_roots
+from vertex_sweeper.plan.context import SweepContext
 from vertex_sweeper.plan.display_name import display_name
 from vertex_sweeper.plan.exposed_credentials import exposed_credentials
-from vertex_sweeper.plan.hydra_overrides import given_hydra_overrides, left_behind, refuse_absolute_search_paths
+from vertex_sweeper.plan.hydra_overrides import left_behind, refuse_absolute_search_paths
+from vertex_sweeper.plan.mistakes import Mistakes
 from vertex_sweeper.plan.own_settings import read_own_settings
 from vertex_sweeper.plan.process_arguments import refuse_foreign_arguments
-from vertex_sweeper.plan.trial_command import Start, trial_command
+from vertex_sweeper.plan.trial_command import trial_command
 from vertex_sweeper.plan.trial_configs import TrialConfigCheck
 from vertex_sweeper.plan.trial_folders import shared_folder_note
 from vertex_sweeper.plan.written_space import read_space
-from vertex_sweeper.services.opening import Place, find_mistakes, place_of
+from vertex_sweeper.services.address import Address, address_of
+from vertex_sweeper.services.checks import find_mistakes
 from vertex_sweeper.settings import Backend, Reading, Settings
 from vertex_sweeper.space.config_groups import GroupFiles
 from vertex_sweeper.space.hydra_api import overridden_groups
@@ -49,57 +50,75 @@ class Plan:
     settings: Settings
     contract: Contract
     job: Job
-    place: Place
+    address: Address
     directory: Path
     compose: composition.Compose
     notes: tuple[str, ...]
 
 
-def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: ConfigLoader, start: Start) -> Plan:
-    """The sweep of these command-line overrides. Raises InvalidSweep with every mistake found; nothing has been started."""
-    mistakes = Mistakes()
-    section = config.hydra.sweeper
-    with mistakes:
-        _refuse_distributed_run(os.environ)
-    reading = read_own_settings(config)
-    settings = reading.settings
-    mistakes.add(reading.mistakes)
-    space = SearchSpace((), ())
-    files = GroupFiles(config_loader, config.hydra.job.config_name, given_hydra_overrides(config))
-    with mistakes:
-        space = read_space(arguments, config, files, allow_secrets=_may_have_secrets(reading))
-    command: Sequence[str] = ()
-    with mistakes:
-        command = _command_of(reading, config, start, config_loader)
-    with mistakes:
-        _refuse_credentials(reading, space, files)
-    mistakes.raise_if_any()
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the user wrote, read and without a mistake."""
 
-    place = place_of(settings)
-    agree = partial(_agree, settings, command=command, config=config, files=files)
-    name = settings.display_name or display_name(str(config.hydra.job.name), start.directory, longest=LONGEST_DISPLAY_NAME)
-    build = partial(spec.build_job, settings, space, display_name=name, sweep_id=secrets.token_hex(8))
+    reading: Reading
+    space: SearchSpace
+    command: Sequence[str]
+
+
+def make_plan(context: SweepContext) -> Plan:
+    """The plan of a sweep; nothing is started and nothing written.
+
+    Raises:
+        InvalidSweep: Every mistake found.
+    """
+    read = _read_all(context)
+    settings, config, space = read.reading.settings, context.config, read.space
+    address = address_of(settings)
+    agree = partial(_agree, context, settings, read.command)
+    name = settings.display_name or display_name(
+        str(config.hydra.job.name), context.start.directory, longest=LONGEST_DISPLAY_NAME
+    )
+    build = partial(job.build_job, settings, space, display_name=name, sweep_id=secrets.token_hex(8))
     unchecked = _check_fields(settings, build(agree(space)))
-    compose = composition.composer(config_loader, config.hydra.job.config_name)
-    roots = machine_roots(start.directory)
-    checked = TrialConfigCheck(settings, files, compose, roots).check(space, agree, left_behind(config))
-    counts = spec.count_trials(settings, space)
-    outputs = _output_notes(settings, place, checked.folder if counts.most > 1 else None)
+    compose = composition.composer(context.config_loader, context.config_name)
+    check = TrialConfigCheck(settings, context.files, compose, machine_roots(context.start.directory))
+    checked = check.check(space, agree, left_behind(config))
+    counts = job.count_trials(settings, space)
+    outputs = _output_notes(settings, address, checked.folder if counts.most > 1 else None)
     found = [*unchecked, *checked.notes, *counts.notes, *outputs]
     return Plan(
         settings=settings,
         contract=checked.contract,
         job=build(checked.contract),
-        place=place,
-        directory=start.directory / str(config.hydra.sweep.dir),
+        address=address,
+        directory=context.start.directory / str(config.hydra.sweep.dir),
         compose=compose,
-        notes=(*_notes(section, config), *reading.notes, *space.notes, *found),
+        notes=(*_notes(config), *read.reading.notes, *space.notes, *found),
     )
 
 
-def _output_notes(settings: Settings, place: Place, shared: str | None) -> list[str]:
+def _read_all(context: SweepContext) -> _Read:
+    """Settings, search space and command; raises InvalidSweep with the mistakes of all three."""
+    mistakes = Mistakes()
+    with mistakes:
+        _refuse_distributed_run(os.environ)
+    reading = read_own_settings(context.config)
+    mistakes.add(reading.mistakes)
+    space = SearchSpace((), ())
+    with mistakes:
+        space = read_space(context.arguments, context.config, context.files, allow_secrets=_may_have_secrets(reading))
+    command: Sequence[str] = ()
+    with mistakes:
+        command = _command_of(context, reading)
+    with mistakes:
+        _refuse_credentials(reading, space, context.files)
+    mistakes.raise_if_any()
+    return _Read(reading, space, command)
+
+
+def _output_notes(settings: Settings, address: Address, shared: str | None) -> list[str]:
     """What becomes of the trials' output; `shared` is the one folder of several trials."""
-    if place.container and settings.vertex.base_output_directory is None:
+    if address.backend is Backend.VERTEX and settings.vertex.base_output_directory is None:
         return [_LOST]
     return [] if shared is None else [shared_folder_note(shared)]
 
@@ -115,7 +134,7 @@ def _refuse_credentials(reading: Reading, space: SearchSpace, files: GroupFiles)
         raise InvalidSweep(found)
 
 
-def _command_of(reading: Reading, config: DictConfig, start: Start, config_loader: ConfigLoader) -> Sequence[str]:
+def _command_of(context: SweepContext, reading: Reading) -> Sequence[str]:
     mistakes = Mistakes()
     command: Sequence[str] = ()
     # Where the job runs decides what a container would not have.
@@ -123,61 +142,37 @@ def _command_of(reading: Reading, config: DictConfig, start: Start, config_loade
         return command
     given, portable = reading.settings.trial.command, reading.settings.backend is Backend.VERTEX
     with mistakes:
-        refuse_absolute_search_paths(config, portable=portable)
+        refuse_absolute_search_paths(context.config, portable=portable)
     with mistakes:
         if given is None:
-            refuse_foreign_arguments(start.line, start.argv, host=start.host, config=config, config_loader=config_loader)
-        command = trial_command(given, start, portable=portable)
+            start = context.start
+            refuse_foreign_arguments(
+                start.line, start.argv, host=start.host, config=context.config, config_loader=context.config_loader
+            )
+        command = trial_command(given, context.start, portable=portable)
     mistakes.raise_if_any()
     return command
 
 
-def _agree(
-    settings: Settings, space: SearchSpace, *, command: Sequence[str], config: DictConfig, files: GroupFiles
-) -> Contract:
-    return spec.build_contract(
+def _agree(context: SweepContext, settings: Settings, command: Sequence[str], space: SearchSpace) -> Contract:
+    return job.build_contract(
         settings,
         space,
         command=command,
-        groups=[key for key in space.keys if "." not in key and files.has_group(key)],
-        pinned=overridden_groups(files.config_loader, config.hydra.job.config_name),
-        subdir=_as_written(config.hydra.sweep, "subdir"),
+        groups=[key for key in space.keys if "." not in key and context.files.has_group(key)],
+        pinned=overridden_groups(context.config_loader, context.config_name),
+        subdir=_as_written(context.config.hydra.sweep, "subdir"),
     )
 
 
-def _check_fields(settings: Settings, job: Job) -> list[str]:
+def _check_fields(settings: Settings, document: Job) -> list[str]:
     """A line when `spec_overrides` could not be checked. Raises InvalidSweep with every field that the API does not have."""
-    found = find_mistakes(settings, job)
+    found = find_mistakes(settings, document)
     if found:
-        raise InvalidSweep(spec.lines_in_our_words(found, settings))
+        raise InvalidSweep(job.lines_in_our_words(found, settings))
     if found is None and settings.spec_overrides:
         return ["spec_overrides is not checked against the API's fields: pip install 'hydra-vertex-sweeper[vertex]' for that"]
     return []
-
-
-class Mistakes:
-    """Collects InvalidSweep errors of several steps, so that the user sees them together."""
-
-    def __init__(self) -> None:
-        self._lines: list[str] = []
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> bool:
-        if isinstance(error, InvalidSweep):
-            self._lines += error.mistakes
-            return True
-        return False
-
-    def add(self, lines: Sequence[str]) -> None:
-        """Takes lines of a step that went on beyond them."""
-        self._lines += lines
-
-    def raise_if_any(self) -> None:
-        """Raises InvalidSweep with all that was collected."""
-        if self._lines:
-            raise InvalidSweep([hidden(line) for line in self._lines])
 
 
 def _as_written(section: DictConfig, key: str) -> str | None:
@@ -185,9 +180,9 @@ def _as_written(section: DictConfig, key: str) -> str | None:
     return str(value[key]) if isinstance(value, dict) and value.get(key) is not None else None
 
 
-def _notes(section: DictConfig, config: DictConfig) -> list[str]:
+def _notes(config: DictConfig) -> list[str]:
     notes = []
-    if section.get("metrics") is None:
+    if config.hydra.sweeper.get("metrics") is None:
         notes.append("hydra.sweeper.metrics is left out: the task's return value is minimized, as `objective`")
     launcher = config.hydra.runtime.choices.get("hydra/launcher")
     if launcher not in (None, "basic"):
