@@ -58,7 +58,7 @@ def plan_of(folder: Path, configs: dict[str, str], *overrides: str) -> Plan:
         return app.plan(*overrides)
 
 
-PLACES: dict[str, tuple[dict[str, str], list[str], list[str]]] = {
+FIELDS_OF_SETTINGS: dict[str, tuple[dict[str, str], list[str], list[str]]] = {
     "the group's own package": (BASE, ["model=cnn,vit"], ["model", "model.heads if model=vit"]),
     "options found by glob": (BASE, ["model=glob(*)"], ["model", "model.heads if model=vit"]),
     "a nested group": (DB, ["db/mysql=small,large"], ["db/mysql", "db.mysql.size if db/mysql=large"]),
@@ -202,9 +202,9 @@ PLACES: dict[str, tuple[dict[str, str], list[str], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("case", PLACES)
+@pytest.mark.parametrize("case", FIELDS_OF_SETTINGS)
 def test_keys_are_placed_where_hydra_places_the_option(tmp_path: Path, case: str) -> None:
-    configs, overrides, expected = PLACES[case]
+    configs, overrides, expected = FIELDS_OF_SETTINGS[case]
     assert tuned(plan_of(tmp_path, configs, *overrides)) == expected
 
 
