@@ -10,7 +10,7 @@ from typing import Final
 
 from vertex_sweeper.api import CANCELLED, NO_MEASUREMENT, TOO_MANY_FAILURES, JobState, TrialState
 from vertex_sweeper.messages import printable, shell_line
-from vertex_sweeper.results.outcome import Outcome, Trial, seconds_between
+from vertex_sweeper.results.outcome import Outcome, TrialResult, seconds_between
 from vertex_sweeper.results.tables import TRIALS
 
 _LONGEST_VALUE: Final = 60
@@ -19,7 +19,7 @@ _FAILED: Final = "failed"
 _NO_RESULT: Final = "without a result"
 
 
-def trial_line(trial: Trial, outcome: Outcome, *, ended: int) -> str:
+def trial_line(trial: TrialResult, outcome: Outcome, *, ended: int) -> str:
     """One line about a trial, as it ends: number, value, the best so far, seconds, parameters; or why it failed.
 
     `ended` is how many trials have ended with this one.
@@ -114,7 +114,7 @@ def overview_lines(outcome: Outcome, *, waits: bool = False) -> list[str]:
     return list(map(printable, lines))
 
 
-def failure_lines(outcome: Outcome, log_of: Callable[[Trial], str | None]) -> list[str]:
+def failure_lines(outcome: Outcome, log_of: Callable[[TrialResult], str | None]) -> list[str]:
     """A line for each trial that failed or has no result: the reason, and the command that shows its log.
 
     A trial that ended with its job has no reason of its own, and no line.
@@ -146,7 +146,7 @@ def _counts(outcome: Outcome) -> str:
     return f"{total} {noun}: {how}" if how else f"{total} {noun}"
 
 
-def end_of(trial: Trial, outcome: Outcome) -> str:
+def end_of(trial: TrialResult, outcome: Outcome) -> str:
     """How a trial of this sweep ended, in a word or three."""
     if trial.state is TrialState.SUCCEEDED:
         return "succeeded" if outcome.has_result(trial) else _NO_RESULT
