@@ -109,7 +109,12 @@ def _finite(trial: TrialResult, metric: str) -> bool:
 
 
 def read_outcome(job: Mapping[str, Any], contract: Contract) -> Outcome:
-    """The outcome that a job's snapshot stands for. Never raises for what a service may have put into the snapshot."""
+    """The outcome that a job's snapshot stands for. Never raises for what a service may have put into the snapshot.
+
+    Args:
+        job: The job in the API's JSON form, as a service gives it.
+        contract: The contract that its trials were given.
+    """
     return OutcomeReader(contract).read(job)
 
 
@@ -232,7 +237,12 @@ def _trial_number(id: object) -> int:
 
 
 def seconds_between(start: object, now: datetime) -> float | None:
-    """How long ago a time of the service's was; None when it is none."""
+    """How long ago a time of the service's was, in seconds and never below zero; None when it is none.
+
+    Args:
+        start: RFC 3339 text, or whatever stands in its place.
+        now: With a time zone.
+    """
     started = _time(start)
     return max((now - started).total_seconds(), 0.0) if started is not None else None
 

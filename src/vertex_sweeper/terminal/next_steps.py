@@ -36,7 +36,17 @@ def console_address(address: Address, name: str) -> str | None:
 
 
 def log_command(address: Address, name: str, trial: TrialResult, directory: Path) -> str | None:
-    """Shows what a trial printed, or says where an emulator has it; None when it is nowhere to be had."""
+    """Shows what a trial printed, or says where an emulator has it; None when it is nowhere to be had.
+
+    Args:
+        address: Where the job is.
+        name: The job's name.
+        trial: The trial.
+        directory: The sweep directory.
+
+    Returns:
+        A command for a shell, or a sentence.
+    """
     log = log_file(address, name, trial, directory)
     if log is not None or address.backend is Backend.LOCAL:
         return shell_line(["cat", str(log)]) if log is not None and log.exists() else None
