@@ -10,13 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.runtime.trials import FIXED
-from tests.runtime.trials import FLAGS
-from tests.runtime.trials import OVERRIDES
-from tests.runtime.trials import sweep
-from vertex_sweeper_runtime import contract
-from vertex_sweeper_runtime import contract_document
-from tests.runtime.trials import TrialRunner
+from tests.runtime.trials import FIXED, FLAGS, OVERRIDES, TrialRunner, sweep
+from vertex_sweeper_runtime import contract, contract_document
 
 SHOW = """
 hydra_config = HydraConfig.get()

@@ -5,12 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import queue
-import secrets
-from contextlib import ExitStack
-from contextlib import suppress
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
