@@ -23,9 +23,9 @@ import pytest
 for module in ("google.cloud.aiplatform_v1", "optuna", "cryptography"):
     pytest.importorskip(module, reason=f"{module} is not installed: the emulator needs it, and Google's client")
 
+from tests.faults.faulted_sweep import FaultedSweep, comparable, settings  # noqa: E402
 from tests.faults.frames import BREAKS, HTTP, FrameFault, FrameProxy  # noqa: E402
 from tests.faults.injection import DROPPED, HIDDEN, LATE, Fault, Faults, Wire  # noqa: E402
-from tests.faults.ways import FaultedSweep, comparable, settings  # noqa: E402
 from tests.support import app_in  # noqa: E402
 from vertex_sweeper.emulator import Emulator  # noqa: E402
 from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError, SweepError  # noqa: E402

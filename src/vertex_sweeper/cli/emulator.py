@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import queue
-import secrets
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
+from vertex_sweeper.atomic_files import write_text
 from vertex_sweeper.emulator.emulator import HOST, Emulator
 from vertex_sweeper.errors import SweepError
 from vertex_sweeper.services.vertex.connection import TOKEN
@@ -62,7 +61,7 @@ def _announce(emulator: Emulator, options: argparse.Namespace) -> None:
         ready["token"] = emulator.token
     if options.ready_file is not None:
         try:
-            _write_private(options.ready_file, json.dumps(ready) + "\n")
+            write_text(options.ready_file, json.dumps(ready) + "\n", private=True)  # it may hold the token
         except OSError as error:
             raise SweepError(f"--ready-file {options.ready_file} cannot be written: {error}") from error
     kept = f"kept in {options.data}" if options.data else "gone with it: --data DIR keeps them"
@@ -80,18 +79,6 @@ def _announce(emulator: Emulator, options: argparse.Namespace) -> None:
 def _say(text: str) -> None:
     with suppress(OSError, ValueError):  # whoever read it may have gone; the jobs go on
         print(text, flush=True)  # noqa: T201 - a command-line entry point
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Writes a file that nobody else may read, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _port(text: str) -> int:

@@ -78,8 +78,13 @@ class Interrupt:
     def call(self, function: Callable[[], T], *, patience: float, what: str) -> T:
         """What the function returns, on a thread of its own; when a signal comes or is pending, within `patience` seconds.
 
-        The signal is acknowledged at once, by a line that says `what` is waited for. Raises Unanswered for a function that has
-        not returned by then: it is left alone.
+        Args:
+            function: Called once.
+            patience: How many seconds it may take from the signal on.
+            what: What is waited for, as the line says it that acknowledges the signal at once.
+
+        Raises:
+            Unanswered: It has not returned by then, and is left alone.
         """
         answer: Future[T] = Future()
         threading.Thread(target=_answer, args=(answer, function), daemon=True).start()
@@ -169,7 +174,12 @@ def _wait_for(answer: Future[T], seconds: float) -> bool:
 def ending(interrupt: Interrupt, kill: Callable[[], None]) -> Iterator[None]:
     """Kills what this process runs when something goes wrong inside; after a signal, an error of the service is the end of it.
 
-    Raises SystemExit(130) then.
+    Args:
+        interrupt: The signal that may have come.
+        kill: Kills what this process runs.
+
+    Raises:
+        SystemExit: 130, after a signal and an error of the service.
     """
     try:
         yield
@@ -184,9 +194,14 @@ def ending(interrupt: Interrupt, kill: Callable[[], None]) -> Iterator[None]:
 def react(interrupt: Interrupt, on_interrupt: OnInterrupt, *, answer: Callable[[], str] | None) -> Reaction:
     """What is to be done about the signal that came, with a job that goes on without this process.
 
-    `answer` asks the person at the terminal, and is None where there is nobody to be asked. Only Ctrl-C comes from a person: a
-    hang-up (the laptop was closed) always lets go of the job, whatever the setting. Asked, only `c` cancels and only `w` goes
-    on; anything else, the end of the input and a second Ctrl-C let go, which costs nobody a result.
+    Only Ctrl-C comes from a person: a hang-up (the laptop was closed) always lets go of the job, whatever the setting. Asked,
+    only `c` cancels and only `w` goes on; anything else, the end of the input and a second Ctrl-C let go, which costs nobody a
+    result.
+
+    Args:
+        interrupt: The signal that has come.
+        on_interrupt: The user's setting.
+        answer: Asks the person at the terminal; None where there is nobody to be asked.
     """
     if interrupt.received is getattr(signal, "SIGHUP", None) or on_interrupt is OnInterrupt.DETACH:
         return Reaction.DETACH
