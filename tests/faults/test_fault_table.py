@@ -13,7 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,15 @@ import pytest
 for module in ("google.cloud.aiplatform_v1", "optuna", "cryptography"):
     pytest.importorskip(module, reason=f"{module} is not installed: the emulator needs it, and Google's client")
 
+from tests.faults.faulted_sweep import FaultedSweep, comparable, settings  # noqa: E402
 from tests.faults.frames import BREAKS, HTTP, FrameFault, FrameProxy  # noqa: E402
 from tests.faults.injection import DROPPED, HIDDEN, LATE, Fault, Faults, Wire  # noqa: E402
-from tests.faults.ways import FaultedSweep, comparable, settings  # noqa: E402
 from tests.support import app_in  # noqa: E402
 from vertex_sweeper.emulator import Emulator  # noqa: E402
 from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError, SweepError  # noqa: E402
 from vertex_sweeper.messages import attach_command  # noqa: E402
 from vertex_sweeper.plan.plan import Plan  # noqa: E402
-from vertex_sweeper.run import submit  # noqa: E402
+from vertex_sweeper.run import submit, watch  # noqa: E402
 from vertex_sweeper.services.vertex import service  # noqa: E402
 from vertex_sweeper.services.vertex.errors import Verb  # noqa: E402
 from vertex_sweeper.services.vertex.service import TIMEOUTS  # noqa: E402
@@ -158,8 +158,10 @@ def test_the_table_has_every_call_with_every_fault() -> None:
 @pytest.fixture(autouse=True)
 def _soon_tired(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call is made three times and a lost job is looked for four times: that it is more is seen elsewhere."""
-    monkeypatch.setattr(service, "PAUSES", service.PAUSES[:2])
-    monkeypatch.setattr(submit, "LOOKS", submit.LOOKS[:3])
+    monkeypatch.setattr(service, "PAUSES", replace(service.PAUSES, times=2, jitter=0.0))
+    monkeypatch.setattr(submit, "LOOKS", replace(submit.LOOKS, times=3, jitter=0.0))
+    monkeypatch.setattr(watch, "LOOKS", replace(watch.LOOKS, jitter=0.0))
+    monkeypatch.setattr(submit, "REPEATS", replace(submit.REPEATS, jitter=0.0))
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from vertex_sweeper.space.overrides import OverrideReader, merge
 from vertex_sweeper.space.search_space import build_space
 from vertex_sweeper.testing import HostileRendering
 from vertex_sweeper_runtime import contract as contracts
+from vertex_sweeper_runtime import contract_document
 from vertex_sweeper_runtime.contract import Contract, Kind, ServiceValue
 from vertex_sweeper_runtime.flags import trial_overrides
 from vertex_sweeper_runtime.hydra_overrides import hydra_overrides
@@ -42,7 +43,7 @@ class Sweep(NamedTuple):
     parameters: tuple[ParameterSpec, ...]
 
 
-class Trial(NamedTuple):
+class DrawnTrial(NamedTuple):
     """The overrides of one trial: those that the shim makes, and those that Hydra would have been given."""
 
     found: list[str]
@@ -61,7 +62,7 @@ def planned(case: Case, loader: ConfigLoader) -> Sweep:
     job = spec.build_job(settings, space, sent, display_name="drawn", sweep_id="0")
     container = job["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"]
     text = next(entry["value"] for entry in container["env"] if entry["name"] == contracts.VARIABLE)
-    return Sweep(case, contracts.decode(text), read_parameter_specs(job["studySpec"]["parameters"]))
+    return Sweep(case, contract_document.decode(text), read_parameter_specs(job["studySpec"]["parameters"]))
 
 
 def is_group(loader: ConfigLoader, key: str) -> bool:
@@ -70,17 +71,17 @@ def is_group(loader: ConfigLoader, key: str) -> bool:
     return bool(loader.repository.group_exists(key))
 
 
-def draw_trial(sweep: Sweep, dice: Random) -> Trial:
+def draw_trial(sweep: Sweep, dice: Random) -> DrawnTrial:
     """A trial that a service might ask for, in a rendering that it might choose."""
     choices = list(choose(sweep.parameters, value_of=lambda parameter: _draw(parameter, dice)))
     fixed = [item for item in sweep.agreed.sequence if isinstance(item, str)]
     arguments = HostileRendering(dice.randint(0, 9999)).render(choices, fixed)
     found = trial_overrides(sweep.agreed, [*COMMAND, *arguments])
     chosen = {choice.parameter.id: choice for choice in choices}
-    return Trial(found, wanted_overrides(sweep, chosen))
+    return DrawnTrial(found, wanted_overrides(sweep, chosen))
 
 
-def differences(trial: Trial) -> list[str]:
+def differences(trial: DrawnTrial) -> list[str]:
     """Where the two ways part, in text, type or value."""
     found = [(line, *_read(line)) for line in trial.found]
     wanted = [(line, *_read(line)) for line in trial.wanted]
@@ -88,11 +89,11 @@ def differences(trial: Trial) -> list[str]:
 
 
 def composed(app: App, overrides: Sequence[str]) -> tuple[str, ...]:
-    """The app's config and Hydra's own record of the overrides; or Hydra's refusal, and of which override."""
+    """The app's config and Hydra's own record of the overrides; or Hydra's error, and of which override."""
     try:
         config = app.run(overrides)
-    except HydraException as refusal:
-        return (str(refusal),)
+    except HydraException as error:
+        return (str(error),)
     plain = OmegaConf.to_container(config)
     assert isinstance(plain, dict)
     hydra = plain.pop("hydra")

@@ -1,7 +1,7 @@
 """For whoever writes another service or executor: the behaviour that a sweep relies on, as tests to subclass.
 
-It knows services and executors by their protocols, and nothing else of this package imports it. `ServiceSuite` and `ExecutorSuite`
-need pytest, which is imported at their first use; `Gate` and `HostileRendering` do not.
+It knows services and executors by their protocols, and nothing else of this package imports it. `ServiceSuite` and
+`ExecutorSuite` need pytest, which is imported at their first use; `Gate` and `HostileRendering` do not.
 
     from vertex_sweeper.testing import ExecutorSuite
 
