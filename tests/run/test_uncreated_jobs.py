@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import multiprocessing
 import os
@@ -24,6 +23,7 @@ from vertex_sweeper.job import lines_in_our_words
 from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.run.submit import submit
+from vertex_sweeper.services import checks
 from vertex_sweeper.services.address import Address
 from vertex_sweeper.services.checks import check_acceptable
 from vertex_sweeper.services.opening import open_service
@@ -43,12 +43,6 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 @pytest.fixture(scope="module")
 def plan(app: App) -> Plan:
     return app.plan("batch=8,16")
-
-
-@pytest.fixture
-def no_google_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name.startswith("google") else find(name))
 
 
 def as_file(path: Path) -> None:
@@ -252,8 +246,11 @@ WRONG = [
 
 
 @pytest.mark.parametrize("overrides", WRONG)
-@pytest.mark.usefixtures("no_google_client")
-def test_a_field_of_a_wrong_type_is_named_without_googles_client(overrides: str, app: App) -> None:
+def test_a_field_of_a_wrong_type_is_named_without_googles_client(
+    overrides: str, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "installed", lambda module: not module.startswith("google"))
+
     with pytest.raises((InvalidSweep, ServiceError)) as caught:
         check_acceptable(Backend.LOCAL, app.plan("batch=8,16", f"hydra.sweeper.spec_overrides={overrides}").job)
     text = str(caught.value)
@@ -265,8 +262,9 @@ def test_a_field_of_a_wrong_type_is_named_without_googles_client(overrides: str,
 @pytest.mark.parametrize(
     "overrides", ["{maxTrialCount: '4'}", "{labels: {a: b}}", "{studySpec: {foo: {bar: [1]}}}", "{x: 2.5}"]
 )
-@pytest.mark.usefixtures("no_google_client")
-def test_a_field_that_may_be_right_is_left_to_the_service(overrides: str, app: App) -> None:
+def test_a_field_that_may_be_right_is_left_to_the_service(overrides: str, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "installed", lambda module: not module.startswith("google"))
+
     plan = app.plan("batch=8,16", f"hydra.sweeper.spec_overrides={overrides}")
     check_acceptable(Backend.LOCAL, plan.job)
     assert any("is not checked against the API's fields" in note for note in plan.notes)

@@ -12,7 +12,7 @@ from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.job.fields import MACHINE, POOL_PLACES, put
 from vertex_sweeper.settings import Settings, TrialSettings, WorkerPoolSettings
 from vertex_sweeper.space.search_space import SearchSpace
-from vertex_sweeper_runtime import contract
+from vertex_sweeper_runtime import contract, contract_document
 from vertex_sweeper_runtime.contract import SHIM, Contract, Kind
 
 LONGEST_CONTRACT = 96 * 1024
@@ -45,7 +45,7 @@ def build_contract(
         pinned=tuple(pinned),
         subdir=subdir,
     )
-    size = len(contract.encode(agreed))
+    size = len(contract_document.encode(agreed))
     if size > LONGEST_CONTRACT:
         what, most = max(_parts(agreed).items(), key=lambda part: part[1])
         rule = f"the contract with the container has {size} characters and must have at most {LONGEST_CONTRACT}"
@@ -97,7 +97,7 @@ def _container(pool: WorkerPoolSettings, agreed: Contract) -> dict[str, Any]:
     if pool.command != ():
         # The contract repeats the command's words: each pool gets the one that names its own.
         own = agreed._replace(command=tuple(pool.command)) if pool.command else agreed
-        environment[contract.VARIABLE] = contract.encode(own)
+        environment[contract.VARIABLE] = contract_document.encode(own)
         container = {"command": [SHIM, *own.command], "args": [item for item in own.sequence if isinstance(item, str)]}
     container["env"] = [{"name": name, "value": value} for name, value in environment.items()]
     return {name: value for name, value in container.items() if value}  # the API's JSON form leaves empty lists out
