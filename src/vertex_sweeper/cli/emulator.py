@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import queue
-import signal
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +13,8 @@ from vertex_sweeper.atomic_files import write_text
 from vertex_sweeper.emulator.emulator import HOST, Emulator
 from vertex_sweeper.errors import SweepError
 from vertex_sweeper.services.vertex.connection import TOKEN
+from vertex_sweeper.services.waiting import ending_signals
 
-_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MOST_PORT: Final = 65535
 
 
@@ -41,8 +39,9 @@ def run(options: argparse.Namespace) -> int:
             options.ready_file.unlink()  # an earlier emulator's would be taken for ours
     from vertex_sweeper.emulator.announcer import Announcer
 
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()  # safe to fill from a handler
     with (
-        _ending_signals() as signals,
+        ending_signals(lambda number, _: signals.put(number)),
         ExitStack() as stack,
         Emulator(host=options.host, port=options.port, tls=options.tls, data=options.data) as emulator,
     ):
@@ -53,21 +52,6 @@ def run(options: argparse.Namespace) -> int:
             stack.callback(announcer.join)  # once the service is closed
         signals.get()
     return 0
-
-
-@contextmanager
-def _ending_signals() -> Iterator[queue.SimpleQueue[int]]:
-    """The signals that ask a program to end, as they come, instead of what they do by themselves."""
-    signals: queue.SimpleQueue[int] = queue.SimpleQueue()  # safe to fill from a handler
-    before = {number: signal.getsignal(number) for number in _ENDING}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as nohup leaves it
-            signal.signal(number, lambda received, _: signals.put(received))
-    try:
-        yield signals
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _announce(emulator: Emulator, options: argparse.Namespace) -> None:

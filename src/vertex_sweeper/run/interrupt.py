@@ -21,19 +21,15 @@ from types import FrameType, TracebackType
 from typing import TypeVar
 
 from vertex_sweeper.errors import ServiceError, Unanswered
-from vertex_sweeper.services.waiting import GLANCE
+from vertex_sweeper.services.waiting import GLANCE, ending_signals
 from vertex_sweeper.settings import OnInterrupt
+from vertex_sweeper_runtime.signals import INTERRUPTED
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-EXIT_CODE = 130
-"""What shells report for a program ended by Ctrl-C."""
-
 QUESTION = "\nThe job runs on without this process. (d)etach, (c)ancel it, or (w)ait on? "
-
-_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Reaction(Enum):
@@ -58,7 +54,7 @@ class Interrupt:
         self._asking = False
         self._settled = False
         self._acknowledged = False
-        self._previous: dict[int, object] = {}
+        self._handlers = ending_signals(self._receive)
         self.received: signal.Signals | None = None
         """The first signal, once there was one."""
 
@@ -68,17 +64,11 @@ class Interrupt:
         return self.received is not None and not self._settled
 
     def __enter__(self) -> Interrupt:  # noqa: PYI034 - typing.Self is of Python 3.11
-        # Python allows handlers in the main thread only; started elsewhere, a sweep leaves signals to its host. One that is
-        # ignored (nohup) stays ignored.
-        if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
-                if signal.getsignal(number) is not signal.SIG_IGN:
-                    self._previous[number] = signal.signal(number, self._receive)
+        self._handlers.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        for number, previous in self._previous.items():
-            signal.signal(number, previous)  # type: ignore[arg-type]  # what signal.signal itself gave us
+        self._handlers.__exit__(None, None, None)
 
     def pause(self, wait: Callable[[float], None], seconds: float) -> bool:
         """Calls `wait(seconds)`, and returns at once when a signal comes or is pending; False if one is."""
@@ -151,7 +141,7 @@ class Interrupt:
             killer = threading.Thread(target=self._kill, daemon=True)
             killer.start()
             killer.join(timeout=5)
-            os._exit(EXIT_CODE)
+            os._exit(INTERRUPTED)
         self.received = self.received or signal.Signals(number)
         self._again = self._asking
         self._asking = False
@@ -197,7 +187,7 @@ def ending(interrupt: Interrupt, kill: Callable[[], None]) -> Iterator[None]:
         kill()
         if interrupt.received and isinstance(error, ServiceError):
             log.warning("%s", error)
-            raise SystemExit(EXIT_CODE) from error
+            raise SystemExit(INTERRUPTED) from error
         raise
 
 
