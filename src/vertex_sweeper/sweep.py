@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import hydra
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
@@ -39,6 +38,7 @@ from vertex_sweeper.run.submit import submit
 from vertex_sweeper.run.target import read_target
 from vertex_sweeper.services.checks import check_acceptable
 from vertex_sweeper.services.opening import open_service
+from vertex_sweeper.space.hydra_api import is_hydra_1_3
 from vertex_sweeper.terminal import next_steps
 from vertex_sweeper_runtime.signals import INTERRUPTED
 
@@ -143,6 +143,6 @@ def _multirun(hydra_context: HydraContext, config: DictConfig) -> Iterator[None]
     try:
         yield
     except (SweepError, SystemExit):
-        if hydra.__version__.startswith("1.3."):
+        if is_hydra_1_3():
             hydra_context.callbacks.on_multirun_end(config=config, config_name=config.hydra.job.config_name)
         raise
