@@ -48,15 +48,16 @@ def test_a_plain_run_learns_to_read_digits(arguments: list[str], low: float, hig
     assert low < float(found[1]) < high
 
 
-@pytest.fixture
-def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> App:
-    """Its configs and its schema, without the app itself."""
-    monkeypatch.syspath_prepend(str(APP))
-    importlib.import_module("schema").register_schema()
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> App:
+    """Its configs and its schema, which is registered once, without the app itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(APP))
+        importlib.import_module("schema").register_schema()
     GlobalHydra.instance().clear()
     loader = Hydra.create_main_hydra2("train", create_config_search_path(str(APP / "conf"))).config_loader
     GlobalHydra.instance().clear()
-    return App(loader, tmp_path)
+    return App(loader, tmp_path_factory.mktemp("example"))
 
 
 @pytest.mark.parametrize(
