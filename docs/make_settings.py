@@ -28,7 +28,7 @@ _FIELDS = {
     **{f"trial.{name}": f"{WORKER_POOLS}[0].{field}" for name, field in _POOL.items()},
     **{f"trial.worker_pools[].{name}": f"{WORKER_POOLS}[1…].{field}" for name, field in _POOL.items()},
 }
-_TYPES = {int: "whole number", Seconds: "time", bool: "`true` or `false`", str: "text", Any: "anything"}
+_TYPES = {int: "whole number", Seconds: "time", bool: "`true` or `false`", float: "number", str: "text", Any: "anything"}
 
 
 def render(text: str) -> str:

@@ -9,6 +9,7 @@ Everything before the creation costs nothing and starts nothing; everything afte
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from vertex_sweeper.plan.composition import trial_folder
 from vertex_sweeper.plan.dry_run import dry_run_text
 from vertex_sweeper.plan.own_settings import unused_to_attach, valid_settings
 from vertex_sweeper.plan.plan import Plan, make_plan
+from vertex_sweeper.plan.preflight import DOCTOR, LOGIN_SUBJECT, preflight
 from vertex_sweeper.plan.trial_command import Start
 from vertex_sweeper.plan.whitelist import check_whitelist
 from vertex_sweeper.results import sweep_directory
@@ -35,8 +37,10 @@ from vertex_sweeper.run.follow import Task, folder_in, follow_to_end, output_of
 from vertex_sweeper.run.interrupt import EXIT_CODE, Interrupt, ending
 from vertex_sweeper.run.interruptible import interruptible
 from vertex_sweeper.run.submit import submit
+from vertex_sweeper.services.finding import Found
 from vertex_sweeper.services.opening import check_job, open_service
 from vertex_sweeper.terminal import next_steps
+from vertex_sweeper.terminal.findings import finding_lines
 
 log = logging.getLogger(__name__)
 
@@ -70,9 +74,18 @@ def _check(plan: Plan) -> None:
 
 
 def _show(plan: Plan) -> None:
-    """The end of a dry run: the job passed every check, and is shown."""
-    sys.stdout.write(dry_run_text(plan))  # not logged: it is what was asked for, and may be piped into a file
-    sys.stdout.flush()
+    """The end of a dry run: the job, and what is found of the things that it needs. Raises SweepError where one is missing."""
+    for_doctor = os.environ.get(DOCTOR) == "1"
+    if not for_doctor:
+        sys.stdout.write(dry_run_text(plan))  # not logged: it is what was asked for, and may be piped into a file
+    failures = []
+    for finding in preflight(plan):
+        sys.stdout.write("".join(f"{printable(line)}\n" for line in finding_lines([finding])))
+        sys.stdout.flush()
+        if finding.found is Found.FAILED and (for_doctor or finding.subject != LOGIN_SUBJECT):
+            failures.append(finding.subject)
+    if failures:
+        raise SweepError(f"this sweep would fail on Vertex: {', '.join(dict.fromkeys(failures))}")
 
 
 def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:

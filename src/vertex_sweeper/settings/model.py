@@ -101,6 +101,11 @@ class TrialSettings:
 
     command: Sequence[str] | None = setting("The words that start a trial; left open, how this sweep was started.")
     image: str | None = setting("The training image, with hydra-vertex-sweeper installed. Needed on Vertex.")
+    build: bool = setting(
+        "Build the app's image before the sweep, tagged by the code's hash, and push it to `image`, which then has no tag. "
+        "Nothing is built when that tag is there.",
+        default=False,
+    )
     env: Mapping[str, str] = setting("Environment variables of the container. No secrets: see `allow_secrets`.", factory=dict)
     allow_secrets: bool = setting("Send what looks like a credential all the same.", default=False)
     machine_type: str = setting("The machine type.", "n1-standard-4")
@@ -211,6 +216,11 @@ class Settings:
     )
     spec_overrides: Mapping[str, Any] = setting(
         "Whatever else the API has, in its JSON form, merged last into the job.", factory=dict
+    )
+    prices: Mapping[str, float] = setting(
+        "What an hour of a machine type or of one accelerator costs you, `{n1-standard-8: 0.38}`: a dry run then says what the "
+        "job costs at most.",
+        factory=dict,
     )
     trial: TrialSettings = setting("What runs, and on what.", factory=TrialSettings)
     vertex: VertexSettings = setting("Where it runs on Vertex.", factory=VertexSettings)

@@ -144,6 +144,8 @@ class _Reader:
             return read_seconds(value)
         if hint is str:
             return self.text(value, where)
+        if hint is float and type(value) is int:
+            return float(value)
         if type(value) is not hint:
             raise ValueError(f"{shown(value)} must be {_TYPE_NAMES[hint]}{_type_remedy(value)}")
         return value
@@ -208,7 +210,7 @@ def _member(cls: type[Enum], value: Any) -> Enum:
     raise ValueError(f"{value!r} must be one of {', '.join(spellings)}{did_you_mean(str(value), list(spellings))}")
 
 
-_TYPE_NAMES: Mapping[Any, str] = {int: "a whole number", bool: "true or false"}
+_TYPE_NAMES: Mapping[Any, str] = {int: "a whole number", bool: "true or false", float: "a number"}
 
 
 def _type_remedy(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,7 +14,8 @@ from vertex_sweeper.results.outcome import Goal
 from vertex_sweeper.services.vertex.endpoint import Endpoint
 from vertex_sweeper.services.vertex.names import ACCOUNT, LOCATION, PROJECT
 from vertex_sweeper.settings.durations import as_written
-from vertex_sweeper.settings.model import Backend, Settings, VertexSettings
+from vertex_sweeper.settings.image_name import ImageName
+from vertex_sweeper.settings.model import Backend, Settings, TrialSettings, VertexSettings
 from vertex_sweeper.settings.unread import Unread
 from vertex_sweeper.settings.worker_pools import broken_machines
 
@@ -40,6 +42,8 @@ def broken_rules(settings: Settings, unread: Unread) -> list[str]:
     if not settings.trial.allow_secrets and f"{PATH}.trial.allow_secrets" not in unread:
         mistakes += _exposed_credentials(settings)
     mistakes += _broken_labels(settings.labels)
+    mistakes += _broken_prices(settings.prices)
+    mistakes += _broken_build(settings.trial)
     mistakes += _broken_stopping(settings)
     mistakes += broken_machines(settings.trial, unread)
     mistakes += _broken_names(settings.vertex)
@@ -71,6 +75,28 @@ def _broken_counts(settings: Settings) -> list[str]:
         for key, count in counts.items()
         if count is not None and count < 1
     ]
+
+
+def _broken_prices(prices: Mapping[str, float]) -> list[str]:
+    return [
+        f"{PATH}.prices.{kind}: {price} must be 0 or more: what an hour costs"
+        for kind, price in prices.items()
+        if not 0 <= price < math.inf
+    ]
+
+
+def _broken_build(trial: TrialSettings) -> list[str]:
+    """An image that is built is named without what the build finds out."""
+    if not trial.build or trial.image is None:
+        return []
+    try:
+        image = ImageName.parse(trial.image)
+    except InvalidSweep as error:
+        return [f"{PATH}.trial.image: {error}"]
+    if image.tag or image.digest:
+        rule = f"{trial.image!r} must have no tag and no digest beside build: the code's hash is its tag"
+        return [f"{PATH}.trial.image: {rule}"]
+    return []
 
 
 def _broken_metrics(metrics: Mapping[str, Goal]) -> list[str]:

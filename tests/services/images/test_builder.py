@@ -12,7 +12,7 @@ from vertex_sweeper.errors import InvalidSweep, SweepError
 from vertex_sweeper.services.images.build import image_tag
 from vertex_sweeper.services.images.builder import Builder, Recipe, build_commands, cloud_build_config, find_builder
 from vertex_sweeper.services.images.dockerfile import made_dockerfile
-from vertex_sweeper.services.images.image_name import ImageName
+from vertex_sweeper.settings.image_name import ImageName
 
 NAME = "europe-west4-docker.pkg.dev/my-project/train/app:0123abcd"
 RECIPE = Recipe(ImageName.parse(NAME), Path("/tmp/my tree"), "docker/Dockerfile", project="my-project")  # noqa: S108

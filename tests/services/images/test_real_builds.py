@@ -20,9 +20,9 @@ import pytest
 
 from vertex_sweeper.errors import SweepError
 from vertex_sweeper.services.images.builder import Builder
-from vertex_sweeper.services.images.image_name import ImageName
 from vertex_sweeper.services.images.registry import find_digest
 from vertex_sweeper.services.images.tree_image import Tree, build_tree
+from vertex_sweeper.settings.image_name import ImageName
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("buildah") is None, reason="buildah is not installed"),

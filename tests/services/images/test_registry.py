@@ -8,8 +8,8 @@ import pytest
 
 from tests.services.vertex.fake_google import DIGEST, FakeGoogle
 from vertex_sweeper.services.finding import Found
-from vertex_sweeper.services.images.image_name import ImageName
 from vertex_sweeper.services.images.registry import RegistryError, check_image, find_digest
+from vertex_sweeper.settings.image_name import ImageName
 
 
 def test_an_image_that_is_there_has_a_digest_and_nothing_is_pulled() -> None:

@@ -20,8 +20,8 @@ from vertex_sweeper.services.images.builder import (
     cloud_build_config,
     find_builder,
 )
-from vertex_sweeper.services.images.image_name import ImageName
 from vertex_sweeper.services.images.registry import RegistryError, find_digest, login_command
+from vertex_sweeper.settings.image_name import ImageName
 
 log = logging.getLogger(__name__)
 

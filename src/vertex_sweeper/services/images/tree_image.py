@@ -13,7 +13,7 @@ from typing import Final
 from vertex_sweeper.services.images.build import build_image, find_image, image_tag
 from vertex_sweeper.services.images.builder import Builder, Recipe
 from vertex_sweeper.services.images.dockerfile import made_dockerfile
-from vertex_sweeper.services.images.image_name import ImageName
+from vertex_sweeper.settings.image_name import ImageName
 
 _PACKAGES: Final = ".vertex-sweeper"
 """Where in the folder that is built from this package's wheel lies."""
