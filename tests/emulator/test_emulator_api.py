@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.emulator.jobs import ENDLESS, QUICK, run_job, to_request
-from tests.services.local.gate import PARENT, double, make_job, wait_for_end
+from vertex_sweeper.testing.gate import PARENT, double, make_job, wait_for_end
 
 if TYPE_CHECKING:
     from vertex_sweeper.emulator import Emulator

@@ -16,8 +16,8 @@ from vertex_sweeper.job.counts import count_trials
 from vertex_sweeper.job.study import build_study, grid_size
 from vertex_sweeper.services.local.parameter_tree import read_parameter_specs
 from vertex_sweeper.services.local.suggest.grid import iterate_points
-from vertex_sweeper.settings import Algorithm, Settings
-from vertex_sweeper.space.overrides import EntryReader, merge
+from vertex_sweeper.settings import SearchAlgorithm, Settings
+from vertex_sweeper.space.overrides import OverrideReader, merge
 from vertex_sweeper.space.search_space import SearchSpace, build_space
 
 KEYS = "abcdefghi"
@@ -99,7 +99,7 @@ def test_counts_follow_from_what_is_said_and_from_the_points(app: App, case: str
 
 
 def test_one_point_is_one_trial() -> None:
-    (counts,) = {count_trials(Settings(algorithm=algorithm), SearchSpace((), ())) for algorithm in [Algorithm.GRID]}
+    (counts,) = {count_trials(Settings(algorithm=algorithm), SearchSpace((), ())) for algorithm in [SearchAlgorithm.GRID]}
     assert (counts.most, counts.parallel, counts.failed) == (1, 1, 1)
     assert counts.notes[0].endswith("1 trial, one for each point of the grid")
 
@@ -120,7 +120,7 @@ def spaces(draw: st.DrawFn) -> SearchSpace:
             conditional.setdefault(f"{parent}={value}", {"params": {}})["params"][key] = texts  # type: ignore[index]
         else:
             params[key] = texts
-    reader = EntryReader(None)
+    reader = OverrideReader(None)
     entries, _ = merge(reader.params(params) + reader.conditional(conditional), [])
     assert reader.mistakes == []
     return build_space(entries)

@@ -16,7 +16,6 @@ import pytest
 
 pytest.importorskip("optuna", reason="backend local needs the extra [local]")
 
-from tests.services.local.gate import make_job, wait_for_end
 from vertex_sweeper.cli.main import main
 from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.services.local import LocalService
@@ -25,6 +24,7 @@ from vertex_sweeper.services.local.study.study import Study
 from vertex_sweeper.services.opening import LOCAL_PARENT, RECORDS, Address
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.stored_json import read_sealed, sealed
+from vertex_sweeper.testing.gate import make_job, wait_for_end
 from vertex_sweeper_runtime import contract
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Scale, Slot
 

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -86,6 +87,7 @@ def _trial(sweep: Sequence[str], timeout: float) -> Finding:
 
 def _call(command: Sequence[str], environment: Mapping[str, str], *, timeout: float | None = None) -> int | None:
     """The exit code of a command of the user's; None where it was ended because its time was over. Raises SweepError."""
+    sys.stdout.flush()  # what the command prints comes after it
     try:
         process = subprocess.Popen(command, env={**os.environ, **environment})  # noqa: S603 - what the user asked for
     except OSError as error:

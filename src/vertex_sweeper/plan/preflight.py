@@ -11,7 +11,7 @@ from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper.services.finding import Finding, ok, unchecked
 from vertex_sweeper.services.vertex.names import parse_parent
 
-DOCTOR: Final = "VERTEX_SWEEPER_DOCTOR"
+DOCTOR: Final = "HYDRA_VERTEX_SWEEPER_DOCTOR"
 """The variable by which `vertex-sweeper doctor` asks a sweep for what its checks find, instead of the job."""
 
 LOGIN_SUBJECT: Final = "credentials"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.services.local.gate import PARENT, Gate, make_job, trials_of, wait_for, wait_for_end
 from vertex_sweeper.api import Job
 from vertex_sweeper.services.local import LocalService
+from vertex_sweeper.testing.gate import PARENT, Gate, make_job, trials_of, wait_for, wait_for_end
 
 GOOD = 0.5
 NOTHING = "no finite value of acc"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.services.local.gate import make_job
 from vertex_sweeper.services.local.study.study_stopping import Progress, interrupts, why_to_stop
 from vertex_sweeper.services.local.study.times import format_time, parse_time
 from vertex_sweeper.services.local.validation import find_mistakes
+from vertex_sweeper.testing.gate import make_job
 
 CREATED = 1_000_000.0
 

@@ -18,7 +18,6 @@ import pytest
 
 pytest.importorskip("optuna", reason="the local service needs the extra [local]")
 
-from tests.services.local.gate import PARENT, make_job
 from vertex_sweeper.errors import ServiceError
 from vertex_sweeper.services.local import LocalService
 from vertex_sweeper.services.local.execute import reaper
@@ -28,6 +27,7 @@ from vertex_sweeper.services.local.records.records import LOCK, JobOrigin, Recor
 from vertex_sweeper.services.local.records.viewer import Viewer
 from vertex_sweeper.services.local.study.study import Study
 from vertex_sweeper.stored_json import DamagedDocument
+from vertex_sweeper.testing.gate import PARENT, make_job
 
 EchoLike = TypeVar("EchoLike", bound="Echo")  # `Self` came with Python 3.11
 SRC = Path(__file__).parents[3] / "src"
