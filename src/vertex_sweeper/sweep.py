@@ -22,11 +22,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from vertex_sweeper.errors import InvalidJob, SweepError
 from vertex_sweeper.job import in_our_words
+from vertex_sweeper.job.needs import job_needs
 from vertex_sweeper.messages import attach_command, printable
+from vertex_sweeper.plan.ceiling import ceiling_lines
 from vertex_sweeper.plan.dry_run import dry_run_text
 from vertex_sweeper.plan.own_settings import unused_to_attach, valid_settings
 from vertex_sweeper.plan.plan import Plan, make_plan
-from vertex_sweeper.plan.preflight import DOCTOR, LOGIN_SUBJECT, preflight
+from vertex_sweeper.plan.preflight import DOCTOR, preflight
 from vertex_sweeper.plan.trial_command import Start
 from vertex_sweeper.plan.whitelist import check_whitelist
 from vertex_sweeper.results import sweep_directory
@@ -79,15 +81,20 @@ def _show(plan: Plan) -> None:
     """The end of a dry run: the job, and what is found of the things that it needs. Raises SweepError where one is missing."""
     for_doctor = os.environ.get(DOCTOR) == "1"
     if not for_doctor:
-        sys.stdout.write(dry_run_text(plan))  # not logged: it is what was asked for, and may be piped into a file
+        _write(dry_run_text(plan))
     failures = []
-    for finding in preflight(plan):
-        sys.stdout.write("".join(f"{printable(line)}\n" for line in finding_lines([finding])))
-        sys.stdout.flush()
-        if finding.found is Found.FAILED and (for_doctor or finding.subject != LOGIN_SUBJECT):
-            failures.append(finding.subject)
+    for finding in preflight(plan, login=for_doctor):
+        _write("".join(f"{line}\n" for line in finding_lines([finding])))  # as it comes: some take seconds
+        failures += [finding.subject] if finding.found is Found.FAILED else []
+    if plan.place.container:
+        _write("".join(f"{printable(line)}\n" for line in ceiling_lines(job_needs(plan.job), plan.settings.prices)))
     if failures:
         raise SweepError(f"this sweep would fail on Vertex: {', '.join(dict.fromkeys(failures))}")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)  # not logged: it is what was asked for, and may be piped into a file
+    sys.stdout.flush()
 
 
 def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:

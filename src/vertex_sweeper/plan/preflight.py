@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from vertex_sweeper.job.needs import job_needs
-from vertex_sweeper.plan.ceiling import ceiling_lines
 from vertex_sweeper.plan.plan import Plan
-from vertex_sweeper.services.finding import Finding, ok, unchecked
+from vertex_sweeper.services.finding import Finding, Found, unchecked
+from vertex_sweeper.services.vertex.endpoint import TLS, Endpoint
 from vertex_sweeper.services.vertex.names import parse_parent
 
 DOCTOR: Final = "HYDRA_VERTEX_SWEEPER_DOCTOR"
 """The variable by which `vertex-sweeper doctor` asks a sweep for what its checks find, instead of the job."""
 
-LOGIN_SUBJECT: Final = "credentials"
-"""The check that a dry run passes without: it is asked for on machines that never submit, too."""
 
-
-def preflight(plan: Plan) -> Iterator[Finding]:
+def preflight(plan: Plan, *, login: bool) -> Iterator[Finding]:
     """Looks at what the planned job needs, in order; for backend local there is nothing to look at.
 
     Args:
         plan: The sweep, which passed every check that needs no network.
+        login: Whether it is a failure that nobody is logged in. A dry run is also asked for where nothing is ever submitted.
     """
-    from vertex_sweeper.services.vertex.endpoint import Endpoint
-    from vertex_sweeper.services.vertex.preflight import Project, check_project
-
-    address, needs = plan.place.address, job_needs(plan.job)
+    address = plan.place.address
     if not plan.place.container:
         return
     host = Endpoint.parse(address.endpoint) if address.endpoint else None
     if host is not None and host.plain:
         yield unchecked("project", f"jobs run on the emulator at {host}, which has no projects, buckets or quotas")
-    else:
-        id, location = parse_parent(address.parent)
-        where = None if host is None else str(host).removeprefix("https://")
-        yield from check_project(Project(id, location, where, address.impersonate), needs)
-    for line in ceiling_lines(needs, plan.settings.prices):
-        yield ok("ceiling", line)
+        return
+    from vertex_sweeper.services.vertex.preflight import LOGIN, Project, check_project
+
+    id, location = parse_parent(address.parent)
+    where = None if host is None else str(host).removeprefix(TLS)
+    for finding in check_project(Project(id, location, where, address.impersonate), job_needs(plan.job)):
+        excused = not login and finding.subject == LOGIN and finding.found is Found.FAILED
+        yield replace(finding, found=Found.UNCHECKED) if excused else finding

@@ -24,6 +24,9 @@ from vertex_sweeper.services.vertex.names import api_host
 JOB_PERMISSIONS: Final = tuple(f"aiplatform.hyperparameterTuningJobs.{verb}" for verb in ("create", "get", "list", "cancel"))
 """What a sweep asks the API for."""
 
+LOGIN: Final = "credentials"
+"""What is looked at first, and without which nothing can be."""
+
 _API: Final = "aiplatform.googleapis.com"
 _NOT_FOUND: Final = 404
 
@@ -59,10 +62,10 @@ def check_project(project: Project, needs: JobNeeds) -> Iterator[Finding]:
     try:
         credentials = _login(project)
     except ServiceError as error:
-        yield failed("credentials", str(error))
+        yield failed(LOGIN, str(error))
         yield unchecked("project", "nothing can be asked of Google without credentials")
         return
-    yield ok("credentials", _whose(credentials, project))
+    yield ok(LOGIN, _whose(credentials, project))
     api = CloudApi(credentials)
     yield _project(api, project)
     yield _job_service(api, project)
