@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from vertex_sweeper.api_names import parse_parent
+from vertex_sweeper.endpoint import TLS, Endpoint
 from vertex_sweeper.job.needs import job_needs
 from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper.services.finding import Finding, Found, unchecked
-from vertex_sweeper.services.vertex.endpoint import TLS, Endpoint
-from vertex_sweeper.services.vertex.names import parse_parent
 
 DOCTOR: Final = "HYDRA_VERTEX_SWEEPER_DOCTOR"
 """The variable by which `vertex-sweeper doctor` asks a sweep for what its checks find, instead of the job."""

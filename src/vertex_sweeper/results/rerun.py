@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vertex_sweeper.job.rerun import GROUP
+from vertex_sweeper.job.rerun import GROUP, has_flag
 from vertex_sweeper.messages import shell_line
 from vertex_sweeper.results.best_config import best_config, left_out
 from vertex_sweeper.results.outcome import Trial
