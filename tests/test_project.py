@@ -189,6 +189,7 @@ GROUND = {
     "endpoint",
     "errors",
     "extras",
+    "finding",
     "log_tail",
     "messages",
     "stored_json",

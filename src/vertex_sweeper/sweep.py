@@ -21,6 +21,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 from vertex_sweeper.errors import InvalidJob, SweepError
+from vertex_sweeper.finding import Found
 from vertex_sweeper.job import in_our_words
 from vertex_sweeper.job.needs import job_needs
 from vertex_sweeper.messages import attach_command, printable
@@ -28,7 +29,6 @@ from vertex_sweeper.plan.ceiling import ceiling_lines
 from vertex_sweeper.plan.dry_run import dry_run_text
 from vertex_sweeper.plan.own_settings import unused_to_attach, valid_settings
 from vertex_sweeper.plan.plan import Plan, make_plan
-from vertex_sweeper.plan.preflight import DOCTOR, preflight
 from vertex_sweeper.plan.trial_command import Start
 from vertex_sweeper.plan.whitelist import check_whitelist
 from vertex_sweeper.results import sweep_directory
@@ -38,10 +38,10 @@ from vertex_sweeper.run.attach import go_on
 from vertex_sweeper.run.follow import follow_to_end
 from vertex_sweeper.run.interrupt import EXIT_CODE, Interrupt, ending
 from vertex_sweeper.run.interruptible import interruptible
+from vertex_sweeper.run.preflight import DOCTOR, preflight
 from vertex_sweeper.run.reporter import FollowedJob
 from vertex_sweeper.run.submit import submit
 from vertex_sweeper.run.target import read_target
-from vertex_sweeper.services.finding import Found
 from vertex_sweeper.services.opening import check_job, open_service
 from vertex_sweeper.terminal import next_steps
 from vertex_sweeper.terminal.findings import finding_lines
@@ -83,7 +83,7 @@ def _show(plan: Plan) -> None:
     if not for_doctor:
         _write(dry_run_text(plan))
     failures = []
-    for finding in preflight(plan, login=for_doctor):
+    for finding in preflight(plan.place.address, plan.job, login=for_doctor) if plan.place.container else ():
         _write("".join(f"{line}\n" for line in finding_lines([finding])))  # as it comes: some take seconds
         failures += [finding.subject] if finding.found is Found.FAILED else []
     if plan.place.container:

@@ -15,9 +15,9 @@ from typing import Final
 
 from vertex_sweeper.cli.common import write_lines
 from vertex_sweeper.errors import SweepError
+from vertex_sweeper.finding import Finding, Found, failed, ok, unchecked
 from vertex_sweeper.messages import shell_line
-from vertex_sweeper.plan.preflight import DOCTOR
-from vertex_sweeper.services.finding import Finding, Found, failed, ok, unchecked
+from vertex_sweeper.run.preflight import DOCTOR
 from vertex_sweeper.terminal.findings import finding_lines
 
 _GRACE: Final = 60.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from vertex_sweeper.finding import Finding, Found
 from vertex_sweeper.messages import printable
-from vertex_sweeper.services.finding import Finding, Found
 
 _WIDTH = max(len(found.value) for found in Found)
 

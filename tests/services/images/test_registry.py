@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from tests.services.vertex.fake_google import DIGEST, FakeGoogle
-from vertex_sweeper.services.finding import Found
+from vertex_sweeper.finding import Found
 from vertex_sweeper.services.images.registry import RegistryError, check_image, find_digest
 from vertex_sweeper.settings.image_name import ImageName
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from vertex_sweeper.finding import Finding, Found
 from vertex_sweeper.job.needs import JobNeeds, Machines
-from vertex_sweeper.services.finding import Finding, Found
 
 pytest.importorskip("google.cloud.storage", reason="google-cloud-storage is not installed")
 pytest.importorskip("cryptography", reason="cryptography is not installed")

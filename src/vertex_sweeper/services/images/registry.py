@@ -13,8 +13,8 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from vertex_sweeper.errors import InvalidSweep, ServiceError
+from vertex_sweeper.finding import Finding, failed, ok, unchecked
 from vertex_sweeper.messages import one_line
-from vertex_sweeper.services.finding import Finding, failed, ok, unchecked
 from vertex_sweeper.settings.image_name import ImageName
 
 _PATIENCE: Final = 20.0

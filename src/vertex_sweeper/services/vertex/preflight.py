@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from vertex_sweeper.endpoint import api_host
 from vertex_sweeper.errors import ServiceError
+from vertex_sweeper.finding import Finding, failed, ok, unchecked
 from vertex_sweeper.job.needs import JobNeeds
-from vertex_sweeper.services.finding import Finding, failed, ok, unchecked
 from vertex_sweeper.services.images.registry import check_image
 from vertex_sweeper.services.vertex import preflight_machines, preflight_storage
 from vertex_sweeper.services.vertex.cloud_api import CloudApi, CloudError, unasked
@@ -160,8 +160,8 @@ def _acting_as(api: CloudApi, account: str) -> Finding:
         answer = api.ask("iam", f"v1/projects/-/serviceAccounts/{account}:testIamPermissions", {"permissions": [wanted]})
     except CloudError as error:
         if error.status == _NOT_FOUND:
-            name, _, home = account.partition("@")
-            command = f"gcloud iam service-accounts create {name} --project={home.partition('.')[0]}"
+            name, home = account.split("@", 1)
+            command = f"gcloud iam service-accounts create {name} --project={home.split('.')[0]}"
             return failed(subject, f"there is no service account {account}", command)
         return unasked(subject, f"whether jobs may run as {account}", error)
     if wanted in (answer.get("permissions") or ()):

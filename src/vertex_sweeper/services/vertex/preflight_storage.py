@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from vertex_sweeper.services.finding import Finding, failed, ok, unchecked
+from vertex_sweeper.finding import Finding, failed, ok, unchecked
 from vertex_sweeper.services.vertex.extra import vertex_extra
 
 _PATIENCE: Final = 20.0

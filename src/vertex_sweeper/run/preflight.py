@@ -6,26 +6,25 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from vertex_sweeper.api import Job
 from vertex_sweeper.api_names import parse_parent
 from vertex_sweeper.endpoint import TLS, Endpoint
+from vertex_sweeper.finding import Finding, Found, unchecked
 from vertex_sweeper.job.needs import job_needs
-from vertex_sweeper.plan.plan import Plan
-from vertex_sweeper.services.finding import Finding, Found, unchecked
+from vertex_sweeper.services.opening import Address
 
 DOCTOR: Final = "HYDRA_VERTEX_SWEEPER_DOCTOR"
 """The variable by which `vertex-sweeper doctor` asks a sweep for what its checks find, instead of the job."""
 
 
-def preflight(plan: Plan, *, login: bool) -> Iterator[Finding]:
-    """Looks at what the planned job needs, in order; for backend local there is nothing to look at.
+def preflight(address: Address, job: Job, *, login: bool) -> Iterator[Finding]:
+    """Looks at what a job needs on Vertex, in order.
 
     Args:
-        plan: The sweep, which passed every check that needs no network.
+        address: Where the job would be created.
+        job: The job, which passed every check that needs no network.
         login: Whether it is a failure that nobody is logged in. A dry run is also asked for where nothing is ever submitted.
     """
-    address = plan.place.address
-    if not plan.place.container:
-        return
     host = Endpoint.parse(address.endpoint) if address.endpoint else None
     if host is not None and host.plain:
         yield unchecked("project", f"jobs run on the emulator at {host}, which has no projects, buckets or quotas")
@@ -34,6 +33,6 @@ def preflight(plan: Plan, *, login: bool) -> Iterator[Finding]:
 
     id, location = parse_parent(address.parent)
     where = None if host is None else str(host).removeprefix(TLS)
-    for finding in check_project(Project(id, location, where, address.impersonate), job_needs(plan.job)):
+    for finding in check_project(Project(id, location, where, address.impersonate), job_needs(job)):
         excused = not login and finding.subject == LOGIN and finding.found is Found.FAILED
         yield replace(finding, found=Found.UNCHECKED) if excused else finding
