@@ -9,7 +9,7 @@ SEED ?=
 
 PIP := -m pip install --quiet --disable-pip-version-check
 LINTED := src hydra_plugins tests bench docs example_app setup.py noxfile.py
-TYPED := src hydra_plugins bench docs example_app
+TYPED := src hydra_plugins tests bench docs example_app noxfile.py
 
 # An editable install is a tree of links, one for each module, so it is made again when the list of modules changes. The list's
 # checksum is part of the stamps' names.
@@ -35,7 +35,7 @@ help:
 	@echo 'make test-lowest  the tests of all that uses Google'"'"'s client, with the lowest versions that setup.py admits'
 	@echo 'make check   lint, format, strict types, the tests, then those with the lowest versions'
 	@echo 'make coverage  which lines the tests run, those of child processes too; fails below the floor in pyproject.toml'
-	@echo 'make docs    write the tables of docs/settings.md anew'
+	@echo 'make docs    write anew what docs/settings.md and docs/structure.md have from the code'
 	@echo 'make record  write the recorded requests under tests/ anew; read what changed'
 	@echo 'make fuzz    new examples for every property test, and $(PARAMETERS) overrides of drawn sweeps; SEED=… repeats a run'
 	@echo 'make bench   what the plugin costs, beside other plugins of Hydra'
@@ -79,6 +79,7 @@ coverage: $(DEV)
 
 docs: $(DEV)
 	.venv/bin/python docs/make_settings.py
+	.venv/bin/python docs/draw_structure.py
 
 record: $(DEV)
 	.venv/bin/python -m tests.jobs

@@ -10,7 +10,7 @@ import time
 
 from vertex_sweeper import job as spec
 from vertex_sweeper.settings import Backend, Settings, TrialSettings, VertexSettings
-from vertex_sweeper.space.overrides import EntryReader
+from vertex_sweeper.space.overrides import OverrideReader
 from vertex_sweeper.space.search_space import build_space
 
 LIMIT = 50.0
@@ -39,7 +39,7 @@ def main() -> int:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 21
     times: dict[str, list[float]] = {"search space": [], "contract": [], "job": [], "JSON": []}
     for _ in range(rounds):
-        reader = EntryReader(None)
+        reader = OverrideReader(None)
         entries = reader.params(overrides()) + reader.conditional(conditional())
         assert not reader.mistakes
         moments = [time.perf_counter()]

@@ -73,8 +73,8 @@ def watch(address: str, directory: Path, looks: int) -> dict[str, list[float]]:
     """Follows the job; memory after the last trial's end and at the end, and the seconds of each look."""
     from vertex_sweeper.api import Job
     from vertex_sweeper.results import sweep_directory
-    from vertex_sweeper.run.follow import Reporter, Task
     from vertex_sweeper.run.interrupt import Interrupt, Reaction
+    from vertex_sweeper.run.reporter import FollowedJob, Reporter
     from vertex_sweeper.run.watch import Watch
     from vertex_sweeper.services.opening import Address, open_service
     from vertex_sweeper.settings import Backend, OnInterrupt
@@ -85,7 +85,7 @@ def watch(address: str, directory: Path, looks: int) -> dict[str, list[float]]:
     where = Address(Backend.VERTEX, NAME.partition("/hyper")[0], f"http://{address}")
     opened = open_service(where, directory)
     sweep_directory.write_record(directory, sweep_directory.Record(where))
-    task = Task(
+    followed = FollowedJob(
         opened=opened,
         address=where,
         name=NAME,
@@ -94,7 +94,7 @@ def watch(address: str, directory: Path, looks: int) -> dict[str, list[float]]:
         folder=lambda _: None,
         on_interrupt=OnInterrupt.DETACH,
     )
-    reporter = Reporter(task)
+    reporter = Reporter(followed)
     found: dict[str, list[float]] = {"python": [], "resident": [], "look": [], "report": []}
     began = time.perf_counter()
 

@@ -30,12 +30,12 @@ with suppress(ImportError, AttributeError):
     from hypothesis.internal.conjecture import providers
 
     # Hypothesis also draws constants from the modules that happen to be loaded by then, which depends on what ran before.
-    providers._get_local_constants = providers.Constants
+    providers._get_local_constants = providers.Constants  # type: ignore[attr-defined]  # private: see above
 
 # A shell that starts a program in the background, or `nohup`, has signals ignored, and children inherit that: the programs that
 # the tests start would not hear them.
-for each in {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}.items():
-    signal.signal(*each)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 PREFIXES = ("VERTEX_", "CLOUD_ML_", "AIP_", "HYDRA_", "GOOGLE_")
 NAMES = (*RANKS, *SIZES, "CLUSTER_SPEC", "TF_CONFIG")

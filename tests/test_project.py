@@ -12,9 +12,8 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -23,8 +22,6 @@ from omegaconf import AnyNode, DictConfig, ListConfig, OmegaConf
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from vertex_sweeper.cli.main import COMMANDS
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -32,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PLUGIN = ROOT / "hydra_plugins" / "vertex_sweeper"
 ENGINE = ROOT / "src" / "vertex_sweeper"
 RUNTIME = ROOT / "src" / "vertex_sweeper_runtime"
+SOURCES = ("vertex_sweeper", "vertex_sweeper_runtime", "hydra_plugins")
 PACKAGES = {"hydra_plugins.vertex_sweeper": PLUGIN, "vertex_sweeper": ENGINE, "vertex_sweeper_runtime": RUNTIME}
 MODULES = sorted(path for folder in PACKAGES.values() for path in folder.rglob("*.py"))
 
@@ -161,6 +159,14 @@ def test_one_adapter_names_what_is_private_in_hydra_and_omegaconf(path: Path) ->
     assert read <= EXCEPTIONS.get(path, set())
 
 
+@pytest.mark.parametrize("path", sorted(ENGINE.rglob("*.py")), ids=named)
+def test_the_parts_of_a_key_are_read_in_one_module(path: Path) -> None:
+    """Where `+a@b` ends and begins is decided once: two readings of a key once differed."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    read = [ast.unparse(call) for call in calls if re.search(r"\.(lstrip\('\+~?|partition\('@)", ast.unparse(call))]
+    assert path == ENGINE / "space" / "key_paths.py" or read == []
+
+
 @pytest.mark.parametrize(
     "path",
     [ENGINE / "space" / "search_space.py", ENGINE / "results" / "outcome.py", *sorted((ENGINE / "job").glob("*.py"))],
@@ -172,15 +178,123 @@ def test_a_pure_part_of_the_engine_imports_nothing_that_does_io(path: Path) -> N
     ] == []
 
 
-def test_the_walk_through_the_code_comes_by_every_module() -> None:
-    walk = (ROOT / "docs" / "structure.md").read_text(encoding="utf-8").partition("## Where to change what")[0]
-    known = [
-        path for path in MODULES if not path.name.startswith("__") and not (path.parent.name == "cli" and path.stem in COMMANDS)
-    ]
-    needed = Counter(path.name for path in known)
-    found = Counter(re.findall(r"(?<![\w.])(\w+\.py)\b", walk))
-    assert [name for name, count in needed.items() if found[name] < count] == []
-    assert set(found) - set(needed) <= {"train.py", "test_project.py"}
+# The rooms of the engine: what each may import, which is its `__init__`'s sentence. The ground floor everybody may.
+
+GROUND = {"", "api", "atomic_files", "credentials", "errors", "extras", "messages", "stored_json"}
+ADDRESSES = {"services.address", "services.checks"}
+ROOMS: dict[str, set[str]] = {
+    "space": set(),
+    "settings": set(),
+    "job": {"space", "settings"},
+    "services": {"settings", "job"},
+    "results": {"space", "settings", "job", "services.address"},
+    "plan": {"space", "settings", "job", *ADDRESSES},
+    "terminal": {"settings", "results", "services.address"},
+    "run": {"settings", "job", "services", "results", "terminal"},
+    "emulator": {"services"},
+    "cli": {"settings", "job", "services", "results", "terminal", "run", "emulator"},
+    "testing": {"services"},
+}
+
+
+def ours(path: Path) -> set[str]:
+    """What a module imports of the engine, without the package's name: modules where it says so, else packages."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and belongs(node.module or "", "vertex_sweeper"):
+            package = (node.module or "").removeprefix("vertex_sweeper").removeprefix(".")
+            for alias in node.names:
+                inner = f"{package}.{alias.name}".removeprefix(".")
+                folder = ENGINE / inner.replace(".", "/")
+                found.add(inner if folder.is_dir() or folder.with_suffix(".py").exists() else package)
+        elif isinstance(node, ast.Import):
+            found |= {
+                alias.name.removeprefix("vertex_sweeper.") for alias in node.names if belongs(alias.name, "vertex_sweeper")
+            }
+    return found
+
+
+def test_every_folder_of_the_engine_is_a_room_and_every_module_beside_them_is_on_the_ground_floor() -> None:
+    assert {path.parent.name for path in ENGINE.glob("*/__init__.py")} == set(ROOMS)
+    assert {path.stem for path in ENGINE.glob("*.py")} == {*(GROUND - {""}), "__init__", "sweep"}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_what_its_sentence_admits(room: str) -> None:
+    strangers = {
+        f"{named(path)}: {module}"
+        for path in sorted((ENGINE / room).rglob("*.py"))
+        for module in ours(path)
+        if module not in GROUND and not belongs(module, room, *ROOMS[room])
+    }
+    assert strangers == set()
+
+
+@pytest.mark.parametrize("module", sorted(GROUND - {""}))
+def test_a_module_on_the_ground_floor_imports_no_room(module: str) -> None:
+    assert ours(ENGINE / f"{module}.py") <= GROUND
+
+
+def test_the_words_of_the_api_import_nothing_of_ours_and_do_no_io() -> None:
+    imports = {module for module, _ in list_imports(ENGINE / "api.py")}
+    assert [module for module in imports if belongs(module, *SOURCES, "os", "pathlib", "time", "io", "socket")] == []
+
+
+@pytest.mark.parametrize(
+    ("part", "admitted"),
+    [
+        ("study", {"study"}),
+        ("suggest", {"suggest", "study"}),
+        ("execute", {"execute", "study"}),
+        ("records", {"records", "study", "execute"}),
+    ],
+)
+def test_a_part_of_the_local_service_imports_what_its_sentence_admits(part: str, admitted: set[str]) -> None:
+    local = "services.local"
+    for path in sorted((ENGINE / "services" / "local" / part).rglob("*.py")):
+        others = {module.removeprefix(f"{local}.") for module in ours(path) if belongs(module, local)}
+        assert {other for other in others if other.split(".")[0] not in admitted and "." in other} == set(), named(path)
+
+
+def test_rooms_say_what_they_are() -> None:
+    for room in ROOMS:
+        text = ast.get_docstring(ast.parse((ENGINE / room / "__init__.py").read_text(encoding="utf-8"))) or ""
+        first, _, rest = text.partition("\n\n")
+        assert first.endswith("."), room
+        assert rest, f"{room}/__init__.py does not say what the room knows and what it must not know"
+
+
+def structure() -> Any:
+    spec = importlib.util.spec_from_file_location("draw_structure", ROOT / "docs" / "draw_structure.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_on_the_structure_is_as_the_code_is_now() -> None:
+    """Else `make docs` writes it anew. Rooms that import each other in a circle are an error of that."""
+    page = (ROOT / "docs" / "structure.md").read_text(encoding="utf-8")
+    assert structure().made_anew(page) == page
+
+
+def test_a_sweeps_config_passes_through_few_modules_outside_space_and_plan() -> None:
+    assert len(structure().config_path()) <= 9
+
+
+def test_what_the_page_on_the_structure_names_is_there() -> None:
+    page = (ROOT / "docs" / "structure.md").read_text(encoding="utf-8")
+    names = re.findall(r"`([\w./]+(?:\.py|/))`", page)
+    places = (
+        ROOT,
+        ENGINE,
+        ROOT / "src",
+        ROOT / "hydra_plugins" / "vertex_sweeper",
+        ROOT / "tests",
+        *(ROOT / "tests").iterdir(),
+    )
+    assert [name for name in names if not any((place / name).exists() for place in places)] == []
 
 
 @all_modules()

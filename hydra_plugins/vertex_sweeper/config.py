@@ -36,7 +36,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "params": {},
     "conditional": {},
     "search_space": "search_space",  # the config group where options of swept groups have theirs
-    # The road: only check and show, go on with a job instead of creating one, do not wait for its end, what Ctrl-C does to it.
+    # How it runs: only check and show, go on with a job instead of creating one, do not wait for its end, what Ctrl-C does.
     "dry_run": False,
     "attach": None,
     "wait": True,

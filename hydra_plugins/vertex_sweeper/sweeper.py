@@ -1,4 +1,4 @@
-"""The door through which Hydra enters: it keeps what it is given, and the engine is imported only when a sweep starts.
+"""The sweeper that Hydra makes: it keeps what it is given, and imports the engine only when a sweep starts.
 
 Hydra executes this module at the start of every Hydra app of the environment. An exception other than ImportError here would
 stop all of them, and every import here is paid by all of them.

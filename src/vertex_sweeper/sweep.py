@@ -22,19 +22,21 @@ from omegaconf import DictConfig, OmegaConf
 from vertex_sweeper.errors import InvalidJob, SweepError
 from vertex_sweeper.job import in_our_words
 from vertex_sweeper.messages import attach_command, printable
-from vertex_sweeper.plan.composition import trial_folder
 from vertex_sweeper.plan.dry_run import dry_run_text
 from vertex_sweeper.plan.own_settings import unused_to_attach, valid_settings
 from vertex_sweeper.plan.plan import Plan, make_plan
 from vertex_sweeper.plan.trial_command import Start
 from vertex_sweeper.plan.whitelist import check_whitelist
 from vertex_sweeper.results import sweep_directory
-from vertex_sweeper.results.outcome import Outcome, Trial, read_outcome
-from vertex_sweeper.run import attach
-from vertex_sweeper.run.follow import Task, folder_in, follow_to_end, output_of
+from vertex_sweeper.results.folders import output_of, trial_folder
+from vertex_sweeper.results.outcome import Outcome, read_outcome
+from vertex_sweeper.run.attach import go_on
+from vertex_sweeper.run.follow import follow_to_end
 from vertex_sweeper.run.interrupt import EXIT_CODE, Interrupt, ending
 from vertex_sweeper.run.interruptible import interruptible
+from vertex_sweeper.run.reporter import FollowedJob
 from vertex_sweeper.run.submit import submit
+from vertex_sweeper.run.target import read_target
 from vertex_sweeper.services.opening import check_job, open_service
 from vertex_sweeper.terminal import next_steps
 
@@ -93,23 +95,23 @@ def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
             log.info("not waiting for its end; come back with `%s`", attach_command(directory))
             return read_outcome(job, plan.contract)
         output = output_of(address, plan.job, directory)
-        task = Task(
+        followed = FollowedJob(
             opened=opened,
             address=address,
             name=job["name"],
             contract=plan.contract,
             directory=directory,
-            folder=lambda trial: folder_in(output, plan.contract, trial) or _composed_folder(plan, trial, output),
+            folder=partial(trial_folder, output=output, contract=plan.contract, compose=plan.compose),
             on_interrupt=plan.settings.on_interrupt,
         )
-        return follow_to_end(task, interrupt)
+        return follow_to_end(followed, interrupt)
 
 
 def _go_on(arguments: Sequence[str], config: DictConfig) -> Outcome:
     """Follows a job that exists. `multirun.yaml` is that of the command that created it, and is not written here."""
     settings = valid_settings(config)
     assert settings.attach is not None
-    target = attach.read_target(
+    target = read_target(
         settings.attach,
         endpoint=settings.vertex.endpoint,
         impersonate=settings.vertex.impersonate_service_account,
@@ -118,11 +120,7 @@ def _go_on(arguments: Sequence[str], config: DictConfig) -> Outcome:
     if unused:
         log.info("attach: the job is what it is, and these are not used: %s", printable(", ".join(unused)))
     directory = target.directory or Path.cwd() / str(config.hydra.sweep.dir)
-    return attach.go_on(target, directory, on_interrupt=settings.on_interrupt, wait=settings.wait)
-
-
-def _composed_folder(plan: Plan, trial: Trial, output: str | None) -> str | None:
-    return trial_folder(plan.compose, trial, output) if output else None
+    return go_on(target, directory, on_interrupt=settings.on_interrupt, wait=settings.wait)
 
 
 @contextmanager

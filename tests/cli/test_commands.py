@@ -16,18 +16,18 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.services.local.gate import wait_for, wait_for_end
 from tests.support import app_in
 from vertex_sweeper.cli.main import main
 from vertex_sweeper.errors import SweepDirectoryError
 from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper.results import sweep_directory
-from vertex_sweeper.run import attach
-from vertex_sweeper.run.attach import read_target
+from vertex_sweeper.run.attach import go_on
 from vertex_sweeper.run.submit import submit
+from vertex_sweeper.run.target import read_target
 from vertex_sweeper.services.local import LocalService
 from vertex_sweeper.services.opening import LOCAL_PARENT, Address, open_service, reopen_service
 from vertex_sweeper.settings import Backend, OnInterrupt
+from vertex_sweeper.testing.gate import wait_for, wait_for_end
 
 pytest.importorskip("optuna", reason="backend local needs the extra [local]")
 
@@ -343,8 +343,10 @@ def test_who_comes_second_follows_the_first(killed: Path, monkeypatch: pytest.Mo
     first = LocalService(lambda _: killed, records=killed / ".records")
     first.resume()
     (name,) = first.names()
-    monkeypatch.setattr(attach, "reopen_service", lambda *_, join: late if join else reopen_service(target.address, killed))
-    outcome = attach.go_on(target, None, on_interrupt=OnInterrupt.DETACH)
+    monkeypatch.setattr(
+        "vertex_sweeper.run.target.reopen_service", lambda *_, join: late if join else reopen_service(target.address, killed)
+    )
+    outcome = go_on(target, None, on_interrupt=OnInterrupt.DETACH)
     assert [trial.state.name for trial in outcome.trials if trial.state] == ["SUCCEEDED", "INFEASIBLE", "SUCCEEDED"]
     assert wait_for_end(first, name)["state"] == "JOB_STATE_SUCCEEDED"
     first.close()
@@ -365,8 +367,8 @@ def test_what_others_have_named_is_shown_and_not_obeyed(
     folder = tmp_path / f"a{HOSTILE}b"
     run(folder, {**spec_of(plan, hangs="no"), "displayName": HOSTILE}, wait_for_end)
 
-    for words in (["show"], ["list"], ["attach"], ["export", "--project=p", "--location=europe-west4"]):
-        assert main([*words, str(folder)]) == 0
+    for command in (["show"], ["list"], ["attach"], ["export", "--project=p", "--location=europe-west4"]):
+        assert main([*command, str(folder)]) == 0
     out, err = capsys.readouterr()
     lines = [*out.split("\n"), *err.split("\n"), *(line for record in caplog.messages for line in record.split("\n"))]
     assert [line for line in lines if not line.isprintable()] == []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tests.services.local.gate import PARENT, make_job, wait_for_end
 from vertex_sweeper.services.local import LocalService
+from vertex_sweeper.testing.gate import PARENT, make_job, wait_for_end
 
 REPORT: Final = """echo '{"acc": "0.5", "global_step": "1"}' > "$CLOUD_ML_HP_METRIC_FILE" """
 

@@ -73,7 +73,7 @@ def main() -> None:
     jobs = {name: make_job(name, container, trials=6) for name, container in containers.items()}
     for job in jobs.values():
         job.run(sync=False)
-    seen = {"cancelled": cancel(make_job("endless", endless, trials=2))}
+    seen: dict[str, Any] = {"cancelled": cancel(make_job("endless", endless, trials=2))}
     for job in jobs.values():
         job.wait()
     seen["jobs"] = {name: describe(job) for name, job in jobs.items()}
@@ -82,7 +82,7 @@ def main() -> None:
     first = next(iter(jobs))
     seen["found"] = [job.display_name for job in listing(filter=f"labels.who={first}")]
     again = aiplatform.HyperparameterTuningJob.get(jobs[first].resource_name)
-    seen["got"] = len(again.trials)
+    seen["got"] = len(again.trials)  # type: ignore[attr-defined]  # the SDK says its base class
     again.delete()
     seen["after delete"] = [job.display_name for job in listing(filter=f"labels.who={first}")]
     print(json.dumps(seen))  # noqa: T201 - a program of its own

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.emulator.jobs import ENDLESS, QUICK, run_job, to_request
-from tests.services.local.gate import PARENT, double, make_job, wait_for_end
+from vertex_sweeper.testing.gate import PARENT, double, make_job, wait_for_end
 
 if TYPE_CHECKING:
     from vertex_sweeper.emulator import Emulator
@@ -129,7 +129,11 @@ def test_all_mistakes_of_a_job_come_in_one_answer(client: Any) -> None:
 
 
 def test_what_only_the_service_may_say_is_passed_over(client: Any, emulator: Emulator) -> None:
-    given = {"name": f"{PARENT}/hyperparameterTuningJobs/7", "state": "JOB_STATE_FAILED", "trials": [{"id": "9"}]}
+    given: dict[str, Any] = {
+        "name": f"{PARENT}/hyperparameterTuningJobs/7",
+        "state": "JOB_STATE_FAILED",
+        "trials": [{"id": "9"}],
+    }
     name = run_job(client, emulator.service, **given, createTime="2001-01-01T00:00:00Z", error={"code": 3})
     assert name != given["name"]
     job = client.get_hyperparameter_tuning_job(name=name)

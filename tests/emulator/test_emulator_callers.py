@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.emulator.commands import COMMAND
-from tests.services.local.gate import PARENT
+from vertex_sweeper.testing.gate import PARENT
 
 pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
 

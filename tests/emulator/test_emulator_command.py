@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.emulator.commands import start_emulator
-from tests.services.local.gate import PARENT, Gate, wait_for_death
+from vertex_sweeper.testing.gate import PARENT, Gate, wait_for_death
 
 pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
 

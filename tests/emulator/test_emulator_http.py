@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.emulator.jobs import QUICK, to_request
-from tests.services.local.gate import PARENT, make_job
+from vertex_sweeper.testing.gate import PARENT, make_job
 
 if TYPE_CHECKING:
     from vertex_sweeper.emulator import Emulator

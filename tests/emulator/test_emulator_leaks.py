@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.emulator.jobs import ENDLESS, QUICK, run_job
-from tests.services.local.gate import PARENT, make_job, wait_for
+from vertex_sweeper.testing.gate import PARENT, make_job, wait_for
 
 if TYPE_CHECKING:
     from vertex_sweeper.emulator import Emulator

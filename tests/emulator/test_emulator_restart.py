@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.emulator.commands import start_emulator
-from tests.services.local.gate import ACC, PARENT, PATIENCE, Gate, X, is_alive, trials_of, wait_for_death, wait_for_end
 from vertex_sweeper.errors import ServiceError
 from vertex_sweeper.stored_json import read_sealed, sealed
+from vertex_sweeper.testing.gate import ACC, PARENT, PATIENCE, Gate, X, is_alive, trials_of, wait_for_death, wait_for_end
 
 pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
 

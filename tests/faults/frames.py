@@ -179,7 +179,7 @@ class FrameProxy(PlannedFaults[FrameFault]):
             frame, raw = await _read(reader, decoder)
             stream = frame.stream_id
             if isinstance(frame, HeadersFrame):
-                fault = self._take(dict(frame.headers))
+                fault = self._take(dict(frame.headers))  # type: ignore[attr-defined]  # set in `_read`
                 if fault is not None:
                     connection.faults[stream] = fault
                     if not fault.acted:
@@ -248,8 +248,9 @@ async def _read(reader: asyncio.StreamReader, decoder: Decoder) -> tuple[Frame, 
     if not isinstance(frame, HeadersFrame):
         assert not isinstance(frame, ContinuationFrame), "no call here has so long headers"
         return frame, head + body
-    frame.headers = decoder.decode(frame.data)
-    return frame, headers_frame(frame.stream_id, frame.headers, end="END_STREAM" in frame.flags)
+    headers = [(str(name), str(value)) for name, value in decoder.decode(frame.data)]
+    frame.headers = headers  # type: ignore[attr-defined]
+    return frame, headers_frame(frame.stream_id, headers, end="END_STREAM" in frame.flags)
 
 
 def headers_frame(stream: int, headers: list[tuple[str, str]], *, end: bool) -> bytes:

@@ -103,7 +103,7 @@ def sweep(request: dict[str, Any], log: int, output: int) -> None:
     steps = Steps(Path(request["directory"]), log, request["kill_at"])
     for verb in Verb:
         steps.wrap(verb)
-    os.fsync = steps.sync
+    os.fsync = steps.sync  # type: ignore[assignment]
     time.sleep = lambda _: None
     sys.addaudithook(steps.audit)
     sys.argv = request["argv"]

@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,14 +69,14 @@ def service(api: FakeApi, proxy: FrameProxy, times: Times) -> VertexService:
 
     def pause(seconds: float) -> None:
         times.pauses.append(seconds)
-        service.renew()  # in that time the connection would come back
+        vertex.renew()  # in that time the connection would come back
 
-    service = VertexService("l", endpoint=f"http://{proxy.address}", pause=pause, timeouts=times.timeouts)
-    return service
+    vertex = VertexService("l", endpoint=f"http://{proxy.address}", pause=pause, timeouts=times.timeouts)
+    return vertex
 
 
 def do(service: VertexService, verb: Verb, name: str) -> object:
-    calls = {
+    calls: dict[Verb, Callable[[], object]] = {
         Verb.GET: lambda: service.get(name),
         Verb.LIST: lambda: service.find(PARENT, LABELS),
         Verb.CANCEL: lambda: service.cancel(name),

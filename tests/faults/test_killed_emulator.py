@@ -19,8 +19,9 @@ from tests.faults.ways import GATED, comparable, settings  # noqa: E402
 from tests.support import app_in  # noqa: E402
 from vertex_sweeper.api import JobState  # noqa: E402
 from vertex_sweeper.results.sweep_directory import claim  # noqa: E402
-from vertex_sweeper.run.follow import Task, follow  # noqa: E402
+from vertex_sweeper.run.follow import follow  # noqa: E402
 from vertex_sweeper.run.interrupt import Interrupt  # noqa: E402
+from vertex_sweeper.run.reporter import FollowedJob  # noqa: E402
 from vertex_sweeper.run.submit import submit  # noqa: E402
 from vertex_sweeper.services.opening import Address, Opened  # noqa: E402
 from vertex_sweeper.services.vertex import VertexService  # noqa: E402
@@ -62,7 +63,7 @@ def test_a_sweep_whose_service_is_killed_and_comes_back_goes_on_to_its_end(
         address = Address(Backend.VERTEX, PARENT, f"http://{ready['address']}")
         claim(directory, address, plan.job, config="")
         name = submit(opened, PARENT, plan.job, directory=directory, pause=lambda _: True)["name"]
-        task = Task(
+        followed = FollowedJob(
             opened=opened,
             address=address,
             name=name,
@@ -71,7 +72,7 @@ def test_a_sweep_whose_service_is_killed_and_comes_back_goes_on_to_its_end(
             folder=lambda _: None,
             on_interrupt=OnInterrupt.DETACH,
         )
-        outcome = follow(task, Interrupt(lambda: None))
+        outcome = follow(followed, Interrupt(lambda: None))
         assert [job["name"] for job in service.find(PARENT, plan.job["labels"])] == [name]
     os.close(gate)
     assert outcome.state is JobState.SUCCEEDED

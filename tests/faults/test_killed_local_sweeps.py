@@ -20,7 +20,8 @@ for module in ("google.cloud.aiplatform_v1", "optuna"):
 from tests.faults.programs import Ended, Program  # noqa: E402
 from tests.faults.ways import comparable, settings  # noqa: E402
 from vertex_sweeper.errors import JobNotFound, SweepDirectoryError  # noqa: E402
-from vertex_sweeper.run.attach import go_on, read_target  # noqa: E402
+from vertex_sweeper.run.attach import go_on  # noqa: E402
+from vertex_sweeper.run.target import read_target  # noqa: E402
 from vertex_sweeper.settings import OnInterrupt  # noqa: E402
 
 pytestmark = [

@@ -25,10 +25,10 @@ import grpc  # noqa: E402
 
 from tests.faults.programs import Ended, Program  # noqa: E402
 from tests.faults.ways import GATED, attach_to, comparable, settings  # noqa: E402
-from tests.services.local.gate import wait_for, wait_for_end  # noqa: E402
 from vertex_sweeper.emulator import Emulator  # noqa: E402
 from vertex_sweeper.errors import JobNotFound, SweepDirectoryError  # noqa: E402
 from vertex_sweeper.results.sweep_directory import claim, read_record  # noqa: E402
+from vertex_sweeper.testing.gate import wait_for, wait_for_end  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

@@ -15,22 +15,24 @@ import yaml
 
 from tests.faults.frames import FrameProxy
 from tests.faults.injection import Wire
-from tests.services.local.gate import wait_for, wait_for_end
 from vertex_sweeper.emulator import Emulator
 from vertex_sweeper.job import SWEEP_LABEL
 from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper.results.outcome import Outcome
 from vertex_sweeper.results.sweep_directory import claim
-from vertex_sweeper.run.attach import prepare, read_target
-from vertex_sweeper.run.follow import Task, check_success, follow
+from vertex_sweeper.run.attach import prepare
+from vertex_sweeper.run.follow import check_success, follow
 from vertex_sweeper.run.interrupt import Interrupt
+from vertex_sweeper.run.reporter import FollowedJob
 from vertex_sweeper.run.submit import submit
+from vertex_sweeper.run.target import read_target
 from vertex_sweeper.services.opening import Address, Opened
 from vertex_sweeper.services.vertex import VertexService
 from vertex_sweeper.services.vertex.errors import Verb
 from vertex_sweeper.services.vertex.names import JobName
 from vertex_sweeper.services.vertex.service import TIMEOUTS
 from vertex_sweeper.settings import Backend, OnInterrupt
+from vertex_sweeper.testing.gate import wait_for, wait_for_end
 
 # A trial without an app: it reports a number that follows from its values. Of a job that must be cancelled the last one hangs.
 TRIAL = """
@@ -87,7 +89,7 @@ class Road:
         opened = self._opened(lambda: self._news(interrupt))
         claim(self.directory, self.address, self.spec, config="")
         job = submit(opened, self.parent, self.spec, directory=self.directory, pause=self._pause(interrupt))
-        task = Task(
+        followed = FollowedJob(
             opened=opened,
             address=self.address,
             name=job["name"],
@@ -96,7 +98,7 @@ class Road:
             folder=lambda _: None,
             on_interrupt=OnInterrupt.CANCEL if self.hangs else OnInterrupt.DETACH,
         )
-        outcome = follow(task, interrupt)
+        outcome = follow(followed, interrupt)
         if interrupt.received is None:
             check_success(outcome)
         return outcome
@@ -149,8 +151,8 @@ def attach_to(directory: Path, opened: Opened | None = None) -> Outcome:
     if opened is None:
         service = VertexService("l", endpoint=target.address.endpoint, pause=lambda _: None)
         opened = Opened(service, service.find, lambda _: None)
-    task = prepare(target, opened, None, on_interrupt=OnInterrupt.DETACH, pause=lambda _: True)
-    return follow(task, Interrupt(lambda: None))
+    followed = prepare(target, opened, None, on_interrupt=OnInterrupt.DETACH, pause=lambda _: True)
+    return follow(followed, Interrupt(lambda: None))
 
 
 def settings(*, project: str = "p", endpoint: str = "") -> list[str]:

@@ -14,7 +14,7 @@ import hydra
 from hydra.core.config_loader import ConfigLoader
 
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.space.overrides import EntryReader
+from vertex_sweeper.space.overrides import OverrideReader
 from vertex_sweeper.space.search_space import build_space
 from vertex_sweeper_runtime.contract import Kind, Parameter
 
@@ -37,7 +37,7 @@ _Groups.__abstractmethods__ = frozenset()  # nothing else is asked of it
 
 def outcome(expression: str) -> str:
     """A cell of the table: what `x=EXPRESSION` is in a sweep."""
-    reader = EntryReader(_Groups())
+    reader = OverrideReader(_Groups())  # type: ignore[abstract]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # functions that Hydra will drop
         entries = reader.command_line([f"x={expression}"])

@@ -19,11 +19,11 @@ from omegaconf import OmegaConf
 from tests.fidelity.drawn import Case, When, Written, parsed
 from tests.support import App
 from vertex_sweeper import job as spec
-from vertex_sweeper.services.local.execute.flag_rendering import HostileRendering
 from vertex_sweeper.services.local.parameter_tree import Choice, ParameterSpec, choose, read_parameter_specs
 from vertex_sweeper.settings import Settings
-from vertex_sweeper.space.overrides import EntryReader, merge
+from vertex_sweeper.space.overrides import OverrideReader, merge
 from vertex_sweeper.space.search_space import build_space
+from vertex_sweeper.testing import HostileRendering
 from vertex_sweeper_runtime import contract as contracts
 from vertex_sweeper_runtime.contract import Contract, Kind, ServiceValue
 from vertex_sweeper_runtime.flags import trial_overrides
@@ -51,7 +51,7 @@ class Trial(NamedTuple):
 
 def planned(case: Case, loader: ConfigLoader) -> Sweep:
     """The job of a case, all its texts gone through their wire forms."""
-    reader = EntryReader(loader)
+    reader = OverrideReader(loader)
     given = reader.params(case.params) + reader.conditional(case.conditional)
     entries, repeated = merge(given, reader.command_line(case.command_line))
     assert (reader.mistakes, repeated) == ([], [])

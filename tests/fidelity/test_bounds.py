@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from vertex_sweeper.plan.composition import _candidates
 from vertex_sweeper.results.outcome import read_outcome
-from vertex_sweeper.services.local.execute.flag_rendering import PLAIN, HostileRendering
+from vertex_sweeper.services.local.execute.flag_rendering import PLAIN
 from vertex_sweeper.services.local.parameter_tree import Choice
-from vertex_sweeper.space.overrides import EntryReader
+from vertex_sweeper.space.overrides import OverrideReader
 from vertex_sweeper.space.search_space import build_space
+from vertex_sweeper.testing import HostileRendering
 from vertex_sweeper_runtime import contract as contracts
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Scale
 from vertex_sweeper_runtime.errors import FlagError
@@ -31,7 +32,7 @@ LARGEST, LEAST = sys.float_info.max, math.ulp(0.0)
 
 def agreed(line: str) -> Contract:
     """The contract of a sweep over one key, as the container reads it."""
-    space = build_space(EntryReader(None).command_line([line]))
+    space = build_space(OverrideReader(None).command_line([line]))
     return contracts.decode(contracts.encode(Contract(("app",), space.sequence, space.parameters, ())))
 
 

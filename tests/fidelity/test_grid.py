@@ -17,9 +17,9 @@ from hydra.core.override_parser.types import Override, OverrideType
 
 from tests.fidelity.oracle import composed
 from tests.support import App, app_in
-from vertex_sweeper.services.local.execute.flag_rendering import HostileRendering
 from vertex_sweeper.services.local.parameter_tree import read_parameter_specs
 from vertex_sweeper.services.local.suggest.grid import iterate_points
+from vertex_sweeper.testing import HostileRendering
 from vertex_sweeper_runtime import contract as contracts
 from vertex_sweeper_runtime.flags import trial_overrides
 

@@ -18,10 +18,10 @@ from tests.fidelity.oracle import Sweep, composed, planned, wanted_overrides
 from vertex_sweeper import job as spec
 from vertex_sweeper.api import JobState
 from vertex_sweeper.services.local import LocalService
-from vertex_sweeper.services.local.execute.flag_rendering import HostileRendering
 from vertex_sweeper.services.local.parameter_tree import Choice, walk
-from vertex_sweeper.settings import Algorithm, Settings
+from vertex_sweeper.settings import SearchAlgorithm, Settings
 from vertex_sweeper.space.search_space import SearchSpace
+from vertex_sweeper.testing import HostileRendering
 
 ROOT = Path(__file__).parents[2]
 SWEEPS, TRIALS = 3, 8
@@ -47,7 +47,7 @@ if __name__ == "__main__":
 def job_of(sweep: Sweep, seed: int) -> dict[str, Any]:
     """The drawn sweep as a job that runs this app."""
     space = SearchSpace(sweep.agreed.parameters, sweep.agreed.sequence)
-    how = Settings(algorithm=Algorithm.RANDOM, max_trial_count=TRIALS, parallel_trial_count=2)
+    how = Settings(algorithm=SearchAlgorithm.RANDOM, max_trial_count=TRIALS, parallel_trial_count=2)
     agreed = spec.build_contract(how, space, command=["python", "train.py"])
     return spec.build_job(how, space, agreed, display_name="drawn", sweep_id=str(seed))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vertex_sweeper.space.overrides import EntryReader
+from vertex_sweeper.space.overrides import OverrideReader
 from vertex_sweeper.space.search_space import build_space
 from vertex_sweeper_runtime.contract import Contract
 from vertex_sweeper_runtime.flags import trial_overrides
@@ -21,14 +21,14 @@ CONDITIONS = PAGE.split("```yaml\n")[1].split("```")[0]
 @pytest.mark.parametrize("example", EXAMPLES, ids=[example[0] for example in EXAMPLES])
 def test_a_flag_becomes_the_override_that_the_page_says(example: list[str]) -> None:
     sweep, flag, override = example
-    space = build_space(EntryReader(None).command_line([sweep]))
+    space = build_space(OverrideReader(None).command_line([sweep]))
     agreed = Contract(("app",), space.sequence, space.parameters, ())
     assert trial_overrides(agreed, ["app", flag]) == [override]
 
 
 def test_the_conditions_of_the_page_are_a_tree() -> None:
     written = yaml.safe_load(CONDITIONS)
-    reader = EntryReader(None)
+    reader = OverrideReader(None)
     entries = reader.params(written["params"]) + reader.conditional(written["conditional"])
     assert reader.mistakes == []
     space = build_space(entries)
@@ -40,5 +40,11 @@ def test_the_conditions_of_the_page_are_a_tree() -> None:
         "momentum.adam": "optimizer",
     }
     agreed = Contract(("app",), space.sequence, space.parameters, ())
-    given = {"model": "vit", "optimizer": "adam", "model.heads": 8, "model.dropout": 0.25, "momentum.adam": 0.95}
+    given: dict[str, float | str] = {
+        "model": "vit",
+        "optimizer": "adam",
+        "model.heads": 8,
+        "model.dropout": 0.25,
+        "momentum.adam": 0.95,
+    }
     assert agreed.overrides(given)[-1] == "momentum=0.95"

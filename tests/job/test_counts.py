@@ -16,8 +16,8 @@ from vertex_sweeper.job.counts import count_trials
 from vertex_sweeper.job.study import build_study, grid_size
 from vertex_sweeper.services.local.parameter_tree import read_parameter_specs
 from vertex_sweeper.services.local.suggest.grid import iterate_points
-from vertex_sweeper.settings import Algorithm, Settings
-from vertex_sweeper.space.overrides import EntryReader, merge
+from vertex_sweeper.settings import SearchAlgorithm, Settings
+from vertex_sweeper.space.overrides import OverrideReader, merge
 from vertex_sweeper.space.search_space import SearchSpace, build_space
 
 KEYS = "abcdefghi"
@@ -99,7 +99,7 @@ def test_counts_follow_from_what_is_said_and_from_the_points(app: App, case: str
 
 
 def test_one_point_is_one_trial() -> None:
-    (counts,) = {count_trials(Settings(algorithm=algorithm), SearchSpace((), ())) for algorithm in [Algorithm.GRID]}
+    (counts,) = {count_trials(Settings(algorithm=algorithm), SearchSpace((), ())) for algorithm in [SearchAlgorithm.GRID]}
     assert (counts.most, counts.parallel, counts.failed) == (1, 1, 1)
     assert counts.notes[0].endswith("1 trial, one for each point of the grid")
 
@@ -113,14 +113,14 @@ def spaces(draw: st.DrawFn) -> SearchSpace:
     for key in KEYS[: draw(st.integers(1, len(KEYS)))]:
         texts = draw(st.sampled_from(["1,2", "x,y,z", "range(0,3)", "-0.0,0.5", "true,null", "range(0,1,0.5)", "'a b',[1]"]))
         parents = [name for name in params if params[name] in ("1,2", "x,y,z", "range(0,3)")]
-        if parents and draw(st.booleans()):
+        if draw(st.booleans()) and parents:
             parent = dice.choice(parents)
             value = {"1,2": "1,2", "x,y,z": "x,z", "range(0,3)": "1"}[params[parent]]
             value = dice.choice([value, value.partition(",")[0]])
             conditional.setdefault(f"{parent}={value}", {"params": {}})["params"][key] = texts  # type: ignore[index]
         else:
             params[key] = texts
-    reader = EntryReader(None)
+    reader = OverrideReader(None)
     entries, _ = merge(reader.params(params) + reader.conditional(conditional), [])
     assert reader.mistakes == []
     return build_space(entries)

@@ -13,7 +13,7 @@ from tests.support import App
 from vertex_sweeper.api import Job
 from vertex_sweeper.job import SWEEP_LABEL, identify_anew
 from vertex_sweeper.job.identity import identify
-from vertex_sweeper.run.follow import output_of
+from vertex_sweeper.results.folders import output_of
 from vertex_sweeper_runtime.trial_environment import describe
 
 ID = "0123456789abcdef"

@@ -184,6 +184,7 @@ UNKNOWN = {
 def test_a_field_that_the_api_does_not_have_is_refused_by_name(case: str) -> None:
     pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
     overrides, (field, hint) = UNKNOWN[case]
+    assert isinstance(overrides, dict)
     ((found, mistake),) = find_mistakes(apply_overrides(job(), overrides))
     assert found == field
     assert hint in mistake

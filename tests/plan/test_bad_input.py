@@ -17,7 +17,7 @@ from vertex_sweeper.errors import InvalidSweep, MissingExtra
 from vertex_sweeper.plan.composition import check_compositions
 from vertex_sweeper.services.opening import open_service, place_of
 from vertex_sweeper.settings import Backend, Settings, VertexSettings
-from vertex_sweeper.space.overrides import EntryReader
+from vertex_sweeper.space.overrides import OverrideReader
 from vertex_sweeper.space.search_space import build_space
 from vertex_sweeper_runtime.contract import Condition
 
@@ -535,8 +535,8 @@ def test_a_missing_extra_is_named_by_the_command_that_installs_it(
     ["{'1': a}", "{'true': a}", "{x: {'1.0': a}}", "[{'null': a}]", "{'': a}", "{é: a}", '{"it\'s": a}', "!!binary aGVsbG8="],
 )
 def test_a_yaml_value_that_no_override_can_say_is_refused(value: str) -> None:
-    reader = EntryReader(None)
-    assert reader.params(OmegaConf.to_container(OmegaConf.create(f"name: {value}"))) == []  # type: ignore[arg-type]
+    reader = OverrideReader(None)
+    assert reader.params(OmegaConf.to_container(OmegaConf.create(f"name: {value}"))) == []
     (mistake,) = reader.mistakes
     assert "params.name" in mistake
     assert "cannot be said" in mistake
@@ -547,7 +547,7 @@ def test_a_yaml_value_that_no_override_can_say_is_refused(value: str) -> None:
     ["{1: a}", "{true: [null, 'null', '']}", "[[], {}, '1', 1, 1.0, -0.0, .nan, 'a''b\\']", "{a b: 1, 'c,d': {e: ' '}}"],
 )
 def test_a_yaml_value_that_an_override_can_say_is_that_value(value: str) -> None:
-    (entry,) = EntryReader(None).params(OmegaConf.to_container(OmegaConf.create(f"name: {value}")))  # type: ignore[arg-type]
+    (entry,) = OverrideReader(None).params(OmegaConf.to_container(OmegaConf.create(f"name: {value}")))
     assert repr(entry.override.value()) == repr(OmegaConf.to_container(OmegaConf.create(f"x: {value}"))["x"])  # type: ignore[index,call-overload]
 
 
@@ -557,7 +557,7 @@ def test_a_condition_on_a_parent_of_one_element_is_decided_at_once(app: App) -> 
 
 
 def test_a_fixed_list_that_is_shuffled_is_the_same_in_every_trial() -> None:
-    reader = EntryReader(None)
+    reader = OverrideReader(None)
     shuffled = "shuffle([1,2,3,4,5,6,7,8])"
     conditional = {"lr=1": {"params": {"n": shuffled}}}
     space = build_space(reader.params({"lr": "1,2", "name": shuffled}) + reader.conditional(conditional))
@@ -569,7 +569,7 @@ def test_a_fixed_list_that_is_shuffled_is_the_same_in_every_trial() -> None:
 @pytest.mark.parametrize("fixed", ["true", "[1, 2]", " '1'", "1e-3"])
 def test_a_condition_on_a_fixed_override_under_a_condition_is_compared_as_hydra_prints_it(fixed: str) -> None:
     inner = {f"name={fixed}": {"params": {"n": "1,2"}}}
-    reader = EntryReader(None)
+    reader = OverrideReader(None)
     entries = reader.params({"lr": "1,2"}) + reader.conditional({"lr=1": {"params": {"name": fixed}, "conditional": inner}})
     parameters = {parameter.id: parameter for parameter in build_space(entries).parameters}
     assert parameters["name"].literals == (fixed,)

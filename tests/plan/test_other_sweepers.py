@@ -21,7 +21,7 @@ from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.plan.other_sweepers import API, WORDS
 from vertex_sweeper.settings import Backend, read_settings, read_what_is_right
 from vertex_sweeper.space.other_spaces import as_choice, as_expression, quoted
-from vertex_sweeper.space.overrides import EntryReader
+from vertex_sweeper.space.overrides import OverrideReader
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "coming-from.md").read_text(encoding="utf-8")
@@ -118,13 +118,13 @@ def test_every_word_of_ours_exists(word: str) -> None:
 def test_a_search_space_of_another_tool_is_the_expression_that_the_page_shows(there: str, here: str) -> None:
     value = yaml.safe_load(there)
     assert (as_choice(value) if isinstance(value, list) else as_expression(value)) == here
-    reader = EntryReader(None)
+    reader = OverrideReader(None)
     reader.params({"lr": value})
     if "value:" not in there:
         assert reader.mistakes == []
         (note,) = reader.notes
         assert note.endswith(f"to sweep, write `{here}`")
-    assert EntryReader(None).params({"lr": here})[0].override.is_sweep_override() == (here != "3")
+    assert OverrideReader(None).params({"lr": here})[0].override.is_sweep_override() == (here != "3")
 
 
 @pytest.mark.parametrize(
@@ -164,14 +164,14 @@ def test_other_forms_are_read_too(value: dict[str, Any], expression: str) -> Non
     ],
 )
 def test_any_other_mapping_is_a_value_without_a_word(value: dict[Any, Any]) -> None:
-    reader = EntryReader(None)
+    reader = OverrideReader(None)
     (entry,) = reader.params({"opt": value})
     assert reader.mistakes == reader.notes == []
     assert repr(entry.override.value()) == repr(value)
 
 
 def test_a_mapping_within_a_mapping_is_named_by_its_dotted_key() -> None:
-    reader = EntryReader(None)
+    reader = OverrideReader(None)
     reader.params({"optim": {"name": "adam", "lr": {"min": 0.1, "max": 1}}})
     assert reader.notes == ["hydra.sweeper.params.optim.lr: a fixed mapping; to sweep, write `interval(0.1, 1)`"]
 
@@ -253,7 +253,7 @@ def test_the_yaml_for_gcloud_is_the_job_that_the_settings_make(app: App) -> None
         OmegaConf.update(section, path, value)
     plain = OmegaConf.to_container(section)
     assert isinstance(plain, dict)
-    overrides = [f"hydra.sweeper.{key}={Transformer.str(quoted(value))}" for key, value in plain.items()]
+    overrides = [f"hydra.sweeper.{key!s}={Transformer.str(quoted(value))}" for key, value in plain.items()]
     plan = app.plan("lr=0.1,0.2", "hydra.sweeper.vertex={project: p, location: l}", *overrides)
 
     for there, _ in FIELDS:

@@ -16,7 +16,7 @@ import pytest
 
 from vertex_sweeper.cli.main import main
 from vertex_sweeper.errors import InvalidSweep, JobNotFound, ServiceError, SweepDirectoryError
-from vertex_sweeper.run.attach import read_target
+from vertex_sweeper.run.target import read_target
 from vertex_sweeper.services.opening import LOCAL_PARENT, Address, existing_address, vertex_address
 from vertex_sweeper.services.vertex import names
 from vertex_sweeper.services.vertex.endpoint import Endpoint

@@ -16,15 +16,15 @@ import pytest
 
 pytest.importorskip("optuna", reason="backend local needs the extra [local]")
 
-from tests.services.local.gate import make_job, wait_for_end
 from vertex_sweeper.cli.main import main
 from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.services.local import LocalService
-from vertex_sweeper.services.local.records.records import LOCK, Origin, Records
+from vertex_sweeper.services.local.records.records import LOCK, JobOrigin, Records
 from vertex_sweeper.services.local.study.study import Study
 from vertex_sweeper.services.opening import LOCAL_PARENT, RECORDS, Address
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.stored_json import read_sealed, sealed
+from vertex_sweeper.testing.gate import make_job, wait_for_end
 from vertex_sweeper_runtime import contract
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Scale, Slot
 
@@ -57,7 +57,7 @@ def abandoned(folder: Path, spec: dict[str, Any]) -> Path:
     sweep_directory.write_job(folder, job(), NAME)
     records = Records(folder / RECORDS)
     study = Study(spec, name=NAME, now=NOW)
-    records.of("7", Origin(str(folder.parent), 1)).write_job(study, lock=nullcontext())
+    records.of("7", JobOrigin(str(folder.parent), 1)).write_job(study, lock=nullcontext())
     records.close()
     return folder / RECORDS / "7" / "job.json"
 

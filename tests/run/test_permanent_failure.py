@@ -18,8 +18,9 @@ from vertex_sweeper.api import JobState, TrialState
 from vertex_sweeper.errors import SweepFailed
 from vertex_sweeper.results.exit_codes import exit_code
 from vertex_sweeper.results.outcome import Goal, Outcome, Trial
-from vertex_sweeper.run.attach import go_on, read_target
+from vertex_sweeper.run.attach import go_on
 from vertex_sweeper.run.permanent_failure import permanent_failure
+from vertex_sweeper.run.target import read_target
 from vertex_sweeper.settings import OnInterrupt
 from vertex_sweeper.sweep import _create_and_follow
 from vertex_sweeper_runtime import trial as shim

@@ -186,7 +186,7 @@ def test_a_hostile_word_is_one_line(text: str, said: str) -> None:
 
 def test_a_parameter_without_a_place_is_not_left_at_its_default() -> None:
     agreed = sweep("python", "train.py")
-    values = {"lr": 0.01, "layers": 3, "batch": 16, "optimizer": "adam"}
+    values: dict[str, float | str] = {"lr": 0.01, "layers": 3, "batch": 16, "optimizer": "adam"}
     assert agreed.overrides(values)
     for items in (agreed.sequence[:1] + agreed.sequence[2:], (*agreed.sequence, Slot("other"))):
         with pytest.raises(ValueError, match=r"(lr|other): a p"):

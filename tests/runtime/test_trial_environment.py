@@ -78,7 +78,7 @@ DEEP = 100_000 * "[" + 100_000 * "]"
         ),
         *(
             pytest.param(cluster(type=pool), id=f"type {pool!r}")
-            for pool in (0, None, True, "", "../x", "a b", "a\n", "w/0", "ä", ["workerpool0"], {})
+            for pool in (0, None, True, "", "../x", "a b", "a\n", "w/0", "ä", ["workerpool0"], dict[str, str]())
         ),
         *(pytest.param(cluster(trial=trial), id=f"trial {trial!r}") for trial in (1.5, True, ["1"], {"id": 1})),
         pytest.param(f'{{"task": {{"index": {HUGE}}}}}', id="an index of many digits"),

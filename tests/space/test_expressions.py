@@ -5,28 +5,28 @@ from __future__ import annotations
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from vertex_sweeper.space.expressions import Domain, Element, categorical, domain_of, unique_aliases
+from vertex_sweeper.space.expressions import Element, ParameterDomain, categorical, domain_of, unique_aliases
 from vertex_sweeper_runtime.contract import Kind, Scale
 
 
-def read(expression: str) -> Domain | Element:
+def read(expression: str) -> ParameterDomain | Element:
     return domain_of(OverridesParser.create().parse_override(f"x={expression}"))
 
 
-def double(low: float, high: float, scale: Scale | None = None) -> Domain:
-    return Domain(Kind.DOUBLE, low=low, high=high, scale=scale)
+def double(low: float, high: float, scale: Scale | None = None) -> ParameterDomain:
+    return ParameterDomain(Kind.DOUBLE, low=low, high=high, scale=scale)
 
 
-def integer(low: int, high: int, scale: Scale | None = None) -> Domain:
-    return Domain(Kind.INTEGER, low=low, high=high, scale=scale)
+def integer(low: int, high: int, scale: Scale | None = None) -> ParameterDomain:
+    return ParameterDomain(Kind.INTEGER, low=low, high=high, scale=scale)
 
 
-def discrete(values: list[float], literals: list[str], scale: Scale | None = None) -> Domain:
-    return Domain(Kind.DISCRETE, values=tuple(values), literals=tuple(literals), scale=scale)
+def discrete(values: list[float], literals: list[str], scale: Scale | None = None) -> ParameterDomain:
+    return ParameterDomain(Kind.DISCRETE, values=tuple(values), literals=tuple(literals), scale=scale)
 
 
-def labelled(**literals: str) -> Domain:
-    return Domain(Kind.CATEGORICAL, values=tuple(literals), literals=tuple(literals.values()))
+def labelled(**literals: str) -> ParameterDomain:
+    return ParameterDomain(Kind.CATEGORICAL, values=tuple(literals), literals=tuple(literals.values()))
 
 
 CASES = {
@@ -73,10 +73,10 @@ CASES = {
 @pytest.mark.parametrize("expression", CASES)
 def test_an_expression_becomes_the_kind_of_parameter_that_loses_nothing(expression: str) -> None:
     found, expected = read(expression), CASES[expression]
-    if isinstance(expected, Domain) and expected.kind is Kind.CATEGORICAL:
+    if isinstance(expected, ParameterDomain) and expected.kind is Kind.CATEGORICAL:
         expected = categorical(expected.literals)
     assert found == expected
-    if isinstance(found, Domain) and isinstance(expected, Domain):
+    if isinstance(found, ParameterDomain) and isinstance(expected, ParameterDomain):
         assert [type(value) for value in found.values] == [type(value) for value in expected.values]
         assert (type(found.low), type(found.high)) == (type(expected.low), type(expected.high))
 
@@ -84,7 +84,7 @@ def test_an_expression_becomes_the_kind_of_parameter_that_loses_nothing(expressi
 def test_hydra_iterates_a_range_and_not_we() -> None:
     override = OverridesParser.create().parse_override("x=range(1e-4, 1e-3, 3e-4)")
     found = domain_of(override)
-    assert isinstance(found, Domain)
+    assert isinstance(found, ParameterDomain)
     assert list(found.literals) == list(
         OverridesParser.create().parse_override("x=range(1e-4, 1e-3, 3e-4)").sweep_string_iterator()
     )

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from vertex_sweeper.space.overrides import EntryReader
+from vertex_sweeper.space.overrides import OverrideReader
 
 EXPRESSIONS = [
     "1,2",
@@ -73,8 +73,8 @@ TEXTS = [
 ]
 
 
-def read(params: dict[str, Any]) -> tuple[list[str], EntryReader]:
-    reader = EntryReader(None)
+def read(params: dict[str, Any]) -> tuple[list[str], OverrideReader]:
+    reader = OverrideReader(None)
     return [entry.line for entry in reader.params(params)], reader
 
 
@@ -102,21 +102,21 @@ def test_an_expression_inside_a_fixed_value_is_refused_and_both_remedies_work(te
         assert swept is not None
         assert yaml.safe_load(swept[1]) == {key: text}
     # What a text is quoted with stands at the end, ready to be copied into a config.
-    (again,) = EntryReader(None).params(yaml.safe_load(mistake.partition("say so: ")[2]))
+    (again,) = OverrideReader(None).params(yaml.safe_load(mistake.partition("say so: ")[2]))
     assert repr(again.override.value()) == repr(value)
 
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_text_inside_a_fixed_value_stays_that_text(text: str) -> None:
     value = {"prompt": text, "all": [text, {"x": text}]}
-    reader = EntryReader(None)
+    reader = OverrideReader(None)
     (entry,) = reader.params({"opt": value})
     assert reader.mistakes == reader.notes == []
     assert repr(entry.override.value()) == repr(value)
 
 
 def test_conditions_and_long_values_are_refused_alike() -> None:
-    reader = EntryReader(None)
+    reader = OverrideReader(None)
     reader.conditional({"model=vit": {"params": {"opt": {"n": "1,2", "text": 200 * "x"}}}})
     (mistake,) = reader.mistakes
     assert mistake.startswith("hydra.sweeper.conditional.model=vit.opt: '1,2' stands inside")
@@ -137,7 +137,7 @@ def test_conditions_and_long_values_are_refused_alike() -> None:
 def test_a_fixed_list_gets_a_line_with_a_choice_of_its_elements(value: list[Any], expression: str) -> None:
     _, reader = read({"n": value})
     assert reader.notes == [f"hydra.sweeper.params.n: a fixed list; to sweep, write `{expression}`"]
-    (entry,) = EntryReader(None).params({"n": expression})
+    (entry,) = OverrideReader(None).params({"n": expression})
     parser = OverridesParser.create()
     chosen = [parser.parse_override(f"n={text}").value() for text in entry.override.sweep_string_iterator()]
     assert repr(chosen) == repr(value)

@@ -421,9 +421,9 @@ def test_a_group_that_would_bring_itself_ends(tmp_path: Path) -> None:
 def test_the_documented_example_does_what_the_docs_say(tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "docs" / "search-space-groups.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
-    files = dict(
-        re.fullmatch(r"# conf/(.*?)\.yaml\n(.*)", block, re.DOTALL).groups() for kind, block in blocks if kind == "yaml"
-    )
+    shown = [re.fullmatch(r"# conf/(.*?)\.yaml\n(.*)", block, re.DOTALL) for kind, block in blocks if kind == "yaml"]
+    files = {found[1]: found[2] for found in shown if found}
+    assert len(files) == len(shown)
     [command] = [block for kind, block in blocks if kind == "bash"]
     _, trials, log = [block for kind, block in blocks if not kind]
     plan = plan_of(tmp_path, files, *[word for word in command.split() if word.startswith("model=")])

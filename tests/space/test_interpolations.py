@@ -96,7 +96,7 @@ def calls() -> Iterator[list[int]]:
     def space() -> dict[str, str]:
         return {"n": "1,2", "x": "${top}"}
 
-    register = OmegaConf.register_new_resolver if hydra.__version__.startswith("1.3.") else OmegaConf.register_resolver
+    register: Any = OmegaConf.register_new_resolver if hydra.__version__.startswith("1.3.") else OmegaConf.register_resolver
     own = {"double": double, "space": space, "count": count, "look": look}
     for name, resolver in own.items():
         register(name, resolver)

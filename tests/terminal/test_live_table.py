@@ -12,11 +12,11 @@ import pytest
 from vertex_sweeper.api import JobState, TrialState
 from vertex_sweeper.results.outcome import Goal, Outcome, Trial
 from vertex_sweeper.terminal.lines import table_lines
-from vertex_sweeper.terminal.live_table import Screen, screen_of_terminal
+from vertex_sweeper.terminal.live_table import LiveTable, table_of_terminal
 
 
 class Terminal(io.StringIO):
-    """Keeps what a terminal would show: it knows the two sequences that the screen uses."""
+    """Keeps what a terminal would show: it knows the two sequences that the table uses."""
 
     def lines(self) -> list[str]:
         shown: list[str] = []
@@ -36,33 +36,33 @@ def size() -> tuple[int, int]:
 
 def test_new_lines_take_the_place_of_the_last_ones() -> None:
     terminal = Terminal()
-    screen = Screen(terminal, size=size)
+    table = LiveTable(terminal, size=size)
     terminal.write("before\n")
-    screen.draw(["one", "two"])
-    screen.draw(["three"])
+    table.draw(["one", "two"])
+    table.draw(["three"])
     assert terminal.lines() == ["before", "three"]
-    screen.clear()
-    screen.clear()
+    table.clear()
+    table.clear()
     assert terminal.lines() == ["before"]
 
 
 def test_lines_are_cut_so_that_none_is_wrapped_and_none_scrolls_away() -> None:
     terminal = Terminal()
-    screen = Screen(terminal, size=size)
-    screen.draw(["a" * 30, "漢字" * 10, "c", "d", "e"])
+    table = LiveTable(terminal, size=size)
+    table.draw(["a" * 30, "漢字" * 10, "c", "d", "e"])
     assert terminal.lines() == ["a" * 18 + "…", "漢字漢字漢字漢字漢…", "c"]
 
 
 def test_a_line_of_the_log_stands_above_the_table() -> None:
     terminal = Terminal()
-    screen = Screen(terminal, size=size)
+    table = LiveTable(terminal, size=size)
     printer = logging.StreamHandler(terminal)
     logging.getLogger().addHandler(printer)
     try:
-        with screen.below_the_log():
-            screen.draw(["table"])
+        with table.below_the_log():
+            table.draw(["table"])
             logging.getLogger("vertex_sweeper.services.local.job").warning("trial 1")
-            screen.draw(["table again"])
+            table.draw(["table again"])
             assert terminal.lines() == ["trial 1", "table again"]
     finally:
         logging.getLogger().removeHandler(printer)
@@ -78,7 +78,7 @@ def test_nothing_is_drawn_where_lines_cannot_be_drawn_over(
     monkeypatch.setattr(stream, "isatty", lambda: terminal)
     monkeypatch.setattr("sys.stderr", stream)
     monkeypatch.setenv("TERM", term)
-    assert (screen_of_terminal() is not None) is drawn
+    assert (table_of_terminal() is not None) is drawn
 
 
 def test_the_table_says_how_far_the_sweep_is_and_what_runs() -> None:

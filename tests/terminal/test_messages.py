@@ -19,6 +19,7 @@ from tests.support import app_in
 from vertex_sweeper import errors
 from vertex_sweeper.api import JobState, TrialState
 from vertex_sweeper.cli.common import aligned, write_lines
+from vertex_sweeper.log_tail import log_tail
 from vertex_sweeper.messages import attach_command, cancel_command, one_line, printable, shell_line
 from vertex_sweeper.plan.dry_run import dry_run_text
 from vertex_sweeper.results.outcome import Goal, Outcome, Trial, read_outcome
@@ -74,7 +75,7 @@ SHOWN = (
 )
 
 
-@pytest.fixture(params=HOSTILE.values(), ids=HOSTILE)
+@pytest.fixture(params=list(HOSTILE.values()), ids=list(HOSTILE))
 def hostile(request: pytest.FixtureRequest) -> str:
     return f"x{request.param}y"
 
@@ -180,7 +181,7 @@ def test_the_end_of_a_log_is_harmless(hostile: str, tmp_path: Path) -> None:
     log = tmp_path / "1.log"
     log.write_bytes(hostile.encode("utf-8", "surrogatepass"))
 
-    assert all(map(harmless, lines.log_tail(log)))
+    assert all(map(harmless, log_tail(log)))
 
 
 def test_a_reason_is_one_harmless_line(hostile: str) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from vertex_sweeper.cli.common import add_target, pause, state_text, target_of, write_lines
 from vertex_sweeper.errors import ServiceError
 from vertex_sweeper.messages import attach_command
-from vertex_sweeper.run.attach import locate, open_target
+from vertex_sweeper.run.target import locate, open_target
 from vertex_sweeper.run.watch import ended
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from vertex_sweeper.messages import printable
-from vertex_sweeper.run.attach import Target, read_target
+from vertex_sweeper.run.target import Target, read_target
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from vertex_sweeper.job import identify_anew
 from vertex_sweeper.messages import shell_line
 from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.results.yaml_text import yaml_text
-from vertex_sweeper.run.attach import Target, locate, open_target
+from vertex_sweeper.run.target import Target, locate, open_target
 from vertex_sweeper.services.vertex.names import parse_parent
 from vertex_sweeper.settings import Backend
 

@@ -12,7 +12,7 @@ from vertex_sweeper.cli.common import add_access, aligned, state_text, target_of
 from vertex_sweeper.errors import JobNotFound, SweepDirectoryError, SweepError
 from vertex_sweeper.job import SWEEP_LABEL
 from vertex_sweeper.results import sweep_directory
-from vertex_sweeper.run.attach import open_target
+from vertex_sweeper.run.target import open_target
 from vertex_sweeper.services.opening import SWEEP, reopen_service, vertex_address
 from vertex_sweeper.services.vertex.names import JobName, format_parent
 from vertex_sweeper.settings import Backend

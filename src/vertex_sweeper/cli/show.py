@@ -11,7 +11,7 @@ from vertex_sweeper.cli.common import add_target, aligned, pause, state_text, ta
 from vertex_sweeper.messages import attach_command
 from vertex_sweeper.results import tables
 from vertex_sweeper.results.outcome import Outcome, read_outcome
-from vertex_sweeper.run.attach import Target, contract_of, locate, open_target
+from vertex_sweeper.run.target import Target, contract_of, locate, open_target
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.terminal import lines, next_steps
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.job.study import continuous_keys, grid_size
-from vertex_sweeper.settings import DEFAULT_PARALLEL, DEFAULT_TRIALS, Algorithm, Settings
+from vertex_sweeper.settings import DEFAULT_PARALLEL, DEFAULT_TRIALS, SearchAlgorithm, Settings
 from vertex_sweeper.space.search_space import SearchSpace
 
 MOST_UNASKED = 1000
@@ -25,7 +25,7 @@ class Counts:
 
 def count_trials(settings: Settings, space: SearchSpace) -> Counts:
     """The counts of a sweep. Raises InvalidSweep where they and the search space do not fit together."""
-    grid, given = settings.algorithm is Algorithm.GRID, _given(settings)
+    grid, given = settings.algorithm is SearchAlgorithm.GRID, _given(settings)
     continuous = continuous_keys(space)
     if grid and continuous:  # the API allows no DOUBLE in a grid
         raise InvalidSweep(

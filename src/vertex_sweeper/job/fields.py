@@ -7,7 +7,7 @@ from enum import Enum
 from functools import reduce
 from typing import Any, Final, NamedTuple
 
-from vertex_sweeper.settings import Measurement, MedianStopping, Settings, Strategy
+from vertex_sweeper.settings import MeasurementSelection, MedianStopping, Settings, Strategy
 
 
 class Place(NamedTuple):
@@ -30,7 +30,7 @@ def _table(words: Mapping[Enum, str]) -> Callable[[Any], str | None]:
     return words.get
 
 
-_SELECTIONS = _table({Measurement.LAST: "LAST_MEASUREMENT", Measurement.BEST: "BEST_MEASUREMENT"})
+_SELECTIONS = _table({MeasurementSelection.LAST: "LAST_MEASUREMENT", MeasurementSelection.BEST: "BEST_MEASUREMENT"})
 _STRATEGIES = _table({Strategy.SPOT: "SPOT", Strategy.FLEX_START: "FLEX_START"})  # standard is what the API has unspecified
 
 

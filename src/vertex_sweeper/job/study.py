@@ -6,11 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vertex_sweeper.settings import Algorithm, Settings
+from vertex_sweeper.settings import SearchAlgorithm, Settings
 from vertex_sweeper.space.search_space import SearchSpace
 from vertex_sweeper_runtime.contract import Condition, Kind, Parameter, Scale
 
-_ALGORITHMS = {Algorithm.RANDOM: "RANDOM_SEARCH", Algorithm.GRID: "GRID_SEARCH"}  # Bayesian is what the API has unspecified
+_ALGORITHMS = {
+    SearchAlgorithm.RANDOM: "RANDOM_SEARCH",
+    SearchAlgorithm.GRID: "GRID_SEARCH",
+}  # Bayesian is what the API has unspecified
 _VALUE_SPECS = {
     Kind.DOUBLE: "doubleValueSpec",
     Kind.INTEGER: "integerValueSpec",

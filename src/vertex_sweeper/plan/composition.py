@@ -12,15 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from vertex_sweeper.messages import one_line
-from vertex_sweeper.results.outcome import Trial
 from vertex_sweeper.space.alike_values import AlikeValues
-from vertex_sweeper.space.overrides import COMMAND_LINE, place
+from vertex_sweeper.space.overrides import COMMAND_LINE, source_note
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Scale, ServiceValue
 
 log = logging.getLogger(__name__)
@@ -73,7 +71,7 @@ def check_compositions(
     """
     wanted = _wanted(contract)
     alike = AlikeValues(contract, wanted, each)
-    refusals: list[Refusal] = []
+    rejections: list[Rejection] = []
     composed: list[Mapping[str, ServiceValue]] = []
     count = 0
     while count < most and (count == 0 or any(wanted.values())):
@@ -84,15 +82,15 @@ def check_compositions(
         if config is not None:
             record(sample, config)
             composed.append(sample)
-            more = alike.look_at(sample, config)
+            more = alike.record(sample, config)
         else:
             found, extra = _blame(contract, sample, compose, error)
             count += extra
-            refusals += found
+            rejections += found
         if first or more:
             log.info("checking the sweep: %s", _configs(contract, wanted, count=count, most=most))
-    remedies = {refusal.id: _condition(contract, refusal, refusals, composed) for refusal in refusals if refusal.id}
-    lines = _lines(refusals, sources or {}, remedies)
+    remedies = {rejection.id: _condition(contract, rejection, rejections, composed) for rejection in rejections if rejection.id}
+    lines = _lines(rejections, sources or {}, remedies)
     return Checked(tuple(lines), count, unchecked=sum(map(len, wanted.values())))
 
 
@@ -114,7 +112,7 @@ def samples(contract: Contract) -> Iterator[dict[str, ServiceValue]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """What Hydra said, and of which override: its parameter's id, key and literal, all empty where it cannot be told."""
 
     id: str
@@ -125,32 +123,32 @@ class Refusal:
 
 
 def _condition(
-    contract: Contract, refusal: Refusal, refusals: Sequence[Refusal], composed: Sequence[Mapping[str, ServiceValue]]
+    contract: Contract, rejection: Rejection, rejections: Sequence[Rejection], composed: Sequence[Mapping[str, ServiceValue]]
 ) -> str:
     """The remedy for a key that only some options have; empty where what was composed does not show that."""
-    refused = [other.sample for other in refusals if other.id == refusal.id]
-    accepted = [sample for sample in composed if refusal.id in sample]
+    refused = [other.sample for other in rejections if other.id == rejection.id]
+    accepted = [sample for sample in composed if rejection.id in sample]
     for parameter in contract.parameters:
         without = {sample.get(parameter.id) for sample in refused}
         with_it = {sample.get(parameter.id) for sample in accepted}
-        if parameter.kind is Kind.CATEGORICAL and parameter.id != refusal.id and with_it and not without & with_it:
+        if parameter.kind is Kind.CATEGORICAL and parameter.id != rejection.id and with_it and not without & with_it:
             values = ",".join(parameter.literal(value) for value in parameter.values if value in with_it)
             where = f"{parameter.key}={values}"
             return f"; with {where} it composes: under hydra.sweeper.conditional, {where}, it is tuned there only"
     return ""
 
 
-def _lines(refusals: Sequence[Refusal], sources: Mapping[str, str], remedies: Mapping[str, str]) -> list[str]:
+def _lines(rejections: Sequence[Rejection], sources: Mapping[str, str], remedies: Mapping[str, str]) -> list[str]:
     """A line for each refused parameter: Hydra's message for its first value, and the other values it was refused for."""
     lines: list[str] = []
-    for id in dict.fromkeys(refusal.id for refusal in refusals):
-        first, *others = [refusal for refusal in refusals if refusal.id == id]
+    for id in dict.fromkeys(rejection.id for rejection in rejections):
+        first, *others = [rejection for rejection in rejections if rejection.id == id]
         if not id:
-            lines += dict.fromkeys(refusal.error for refusal in (first, *others))
+            lines += dict.fromkeys(rejection.error for rejection in (first, *others))
             continue
-        also = [refusal.literal for refusal in others if refusal.literal != first.literal]
+        also = [rejection.literal for rejection in others if rejection.literal != first.literal]
         so_for = f" (and so for {', '.join(dict.fromkeys(also))})" if also else ""
-        source = place(sources.get(id, COMMAND_LINE))
+        source = source_note(sources.get(id, COMMAND_LINE))
         lines.append(f"{first.key}={first.literal}: {first.error}{so_for}{source}{remedies[id]}")
     return lines
 
@@ -201,7 +199,7 @@ def _next(parameter: Parameter, contract: Contract, wanted: Mapping[str, list[Se
     return None
 
 
-def _blame(contract: Contract, sample: Mapping[str, ServiceValue], compose: Compose, whole: str) -> tuple[list[Refusal], int]:
+def _blame(contract: Contract, sample: Mapping[str, ServiceValue], compose: Compose, whole: str) -> tuple[list[Rejection], int]:
     """The parameters of a failing sample that Hydra refuses, with its message for each; and how many compositions it took.
 
     Parameters are added one by one to what composes, in the sample's order; one that fails is tried once more at the end, since
@@ -225,10 +223,10 @@ def _blame(contract: Contract, sample: Mapping[str, ServiceValue], compose: Comp
     # What Hydra says without the parameter too, or of several alike, is not about that parameter.
     common = {without, *(error for error in errors.values() if list(errors.values()).count(error) > 1)}
     named = [(contract.parameter(id), sample[id], error) for id, error in errors.items() if error not in common]
-    refusals = [
-        Refusal(parameter.id, parameter.key, parameter.literal(value), error, sample) for parameter, value, error in named
+    rejections = [
+        Rejection(parameter.id, parameter.key, parameter.literal(value), error, sample) for parameter, value, error in named
     ]
-    return refusals or [Refusal("", "", "", whole, sample)], count
+    return rejections or [Rejection("", "", "", whole, sample)], count
 
 
 def _error(compose: Compose, overrides: Sequence[str]) -> str:
@@ -244,12 +242,3 @@ def compose_or_say(compose: Compose, overrides: Sequence[str]) -> tuple[DictConf
         message = str(error).partition("\nConfig search path")[0]
         cause = str(error.__cause__).partition("\n")[0] if isinstance(error.__cause__, OmegaConfBaseException) else ""
         return None, one_line(f"{message} {cause}") or type(error).__name__
-
-
-def trial_folder(compose: Compose, trial: Trial, output: str) -> str | None:
-    """Where under `output` a trial's Hydra output is, or None where the app makes that depend on what only the trial knew."""
-    try:
-        config = compose([*trial.overrides, f"hydra.job.num={trial.number}"])
-        return f"{output.rstrip('/')}/{config.hydra.sweep.subdir}"
-    except (HydraException, OmegaConfBaseException):
-        return None

@@ -21,10 +21,9 @@ from omegaconf import DictConfig
 
 from vertex_sweeper.job import LONGEST_CONTRACT
 from vertex_sweeper.plan.composition import Compose, compose_with
-from vertex_sweeper.settings import Drift
+from vertex_sweeper.settings import DriftPolicy
 from vertex_sweeper.space.hydra_api import Override, OverridesParser
-from vertex_sweeper.space.key_paths import Path as KeyPath
-from vertex_sweeper.space.key_paths import key_path, paths_set
+from vertex_sweeper.space.key_paths import KeyPath, key_path, paths_set
 from vertex_sweeper_runtime import contract, fingerprint
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, ServiceValue
 from vertex_sweeper_runtime.fingerprint import Fingerprint, Leaf, Snapshot
@@ -89,7 +88,10 @@ class Recorder:
         found = list(fingerprint.leaves(config))
         if before is None:
             touched = [
-                path for entry in self._agreed.parameters if self._possible(entry, sample) for path in self._touched[entry.id]
+                path
+                for parameter in self._agreed.parameters
+                if self._possible(parameter, sample)
+                for path in self._touched[parameter.id]
             ]
             local = [leaf.path for leaf in found if any(map(self._is_local, _texts(leaf.value)))]
             self._recorded[options] = _Recorded(found, dict.fromkeys([*touched, *local]))
@@ -116,11 +118,14 @@ class Recorder:
         ids = [parameter.id for parameter in self._choices]
         if all(parameter.when is None or parameter.when.parent in ids for parameter in self._choices):
             for chosen in self._combinations(self._choices, {}):
-                options = tuple(entry.values.index(chosen[entry.id]) if entry.id in chosen else None for entry in self._choices)
+                options = tuple(
+                    parameter.values.index(chosen[parameter.id]) if parameter.id in chosen else None
+                    for parameter in self._choices
+                )
                 if options not in self._recorded:
                     yield chosen
 
-    def fingerprint(self, policy: Drift, *, depth: int = 0) -> Fingerprint:
+    def fingerprint(self, policy: DriftPolicy, *, depth: int = 0) -> Fingerprint:
         """Everything that was recorded; with a depth above 0, deeper keys are hashed together."""
         snapshots = [
             Snapshot(options, tuple(recorded.ignored), fingerprint.hashes(recorded.leaves, recorded.ignored, depth=depth))
@@ -152,7 +157,7 @@ class Recorder:
         return self._rooted.search(text.replace("\\", "/")) is not None
 
 
-def with_drift(agreed: Contract, recorder: Recorder, compose: Compose, policy: Drift) -> tuple[Contract, list[str]]:
+def with_drift(agreed: Contract, recorder: Recorder, compose: Compose, policy: DriftPolicy) -> tuple[Contract, list[str]]:
     """The contract with what was recorded in it, as exact as there is room for; and a line about what is not compared, if any.
 
     Combinations of options that nobody has composed yet are composed here, as long as they are few.

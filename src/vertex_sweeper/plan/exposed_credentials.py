@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 
 from vertex_sweeper.credentials import credential_at, credential_in, credentials_among, exposed_line
 from vertex_sweeper.space.hydra_api import Override, OverridesParser
-from vertex_sweeper.space.key_paths import key_path, leaves
+from vertex_sweeper.space.key_paths import is_within, key_path, leaves
 from vertex_sweeper.space.search_space import SearchSpace
 
 _ENVIRONMENT: Final = ("hydra", "job", "env_set")
@@ -52,7 +52,7 @@ def _in_override(parser: OverridesParser, line: str, is_group: Callable[[Overrid
 
 
 def _looks_like(path: tuple[str | int, ...], value: Any) -> str | None:
-    if path[: len(_ENVIRONMENT)] == _ENVIRONMENT and len(path) > len(_ENVIRONMENT):
+    if is_within(path, _ENVIRONMENT) and len(path) > len(_ENVIRONMENT):
         return credential_in(str(path[len(_ENVIRONMENT)]), str(value))
     # An element of a list has the list's name.
     name = next((part for part in map(str, reversed(path)) if not part.isdigit()), "")

@@ -1,4 +1,4 @@
-"""Which overrides of Hydra's own settings go with a trial, as they were given on the submitting side."""
+"""The overrides of Hydra's own settings that a trial is given, as they were written for the sweep."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.space.hydra_api import OverridesParser, alias_expander
 from vertex_sweeper.space.key_paths import key_path
-from vertex_sweeper.space.overrides import Entry
+from vertex_sweeper.space.overrides import WrittenOverride
 
 _STAYS_HERE = (
     "hydra.sweeper",
@@ -32,7 +32,7 @@ def given_hydra_overrides(config: DictConfig) -> list[str]:
     return [str(line) for line in lines]
 
 
-def travelling_overrides(config: DictConfig) -> list[str]:
+def trial_hydra_overrides(config: DictConfig) -> list[str]:
     """Those that a trial needs too (`hydra.job.chdir=true`)."""
     parser = OverridesParser.create()
     lines = given_hydra_overrides(config)
@@ -67,13 +67,13 @@ def refuse_absolute_search_paths(config: DictConfig, *, portable: bool) -> None:
         raise InvalidSweep([f"hydra.searchpath: {path} {rule}: {remedy}" for path in absolute])
 
 
-def aliased(own: Sequence[Entry], config: DictConfig, config_loader: ConfigLoader) -> list[str]:
+def aliased(own: Sequence[WrittenOverride], config: DictConfig, config_loader: ConfigLoader) -> list[str]:
     """A mistake for each key that a trial would take for an alias. Hydra 1.4 has replaced those of the command line already."""
     expand = alias_expander(config_loader, config.hydra.job.config_name)
-    read = [(entry, expand(entry.line)) for entry in own]
+    read = [(written, expand(written.line)) for written in own]
     return [
-        f"{entry.key} is a key here and an alias in hydra.aliases, and a trial would read {line}: write the key that is meant, "
-        f"or rename the alias ({entry.source})"
-        for entry, line in read
-        if line != entry.line
+        f"{written.key} is a key here and an alias in hydra.aliases, and a trial would read {line}: write the key that is "
+        f"meant, or rename the alias ({written.source})"
+        for written, line in read
+        if line != written.line
     ]

@@ -19,9 +19,9 @@ from omegaconf.errors import OmegaConfBaseException
 from vertex_sweeper.credentials import credential_in, exposed_line
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.space.omegaconf_api import as_written, children, dereferenced, is_interpolation, is_open, raw_value
-from vertex_sweeper.space.overrides import EntryReader
+from vertex_sweeper.space.overrides import OverrideReader
 from vertex_sweeper.space.watched_config import WatchedConfig
-from vertex_sweeper.space.written_values import Names
+from vertex_sweeper.space.written_values import NodePath
 
 Compose = Callable[[Sequence[str]], DictConfig]
 
@@ -47,12 +47,12 @@ class HydraReferences:
 
     def __init__(self, compose_job: Compose) -> None:
         self._compose_job = compose_job
-        self._wanted: dict[Names, Any] = {}
-        self._by: dict[Names, str] = {}
-        self._differing: set[Names] = set()
+        self._wanted: dict[NodePath, Any] = {}
+        self._by: dict[NodePath, str] = {}
+        self._differing: set[NodePath] = set()
 
     @property
-    def wanted(self) -> list[Names]:
+    def wanted(self) -> list[NodePath]:
         """The keys that trials have to be given."""
         return list(self._wanted)
 
@@ -80,7 +80,7 @@ class HydraReferences:
                 self._differing.add(path)
         return len(self._wanted) > before
 
-    def missing(self, config: DictConfig) -> list[Names]:
+    def missing(self, config: DictConfig) -> list[NodePath]:
         """What a trial with this config would still not have as it is in a job."""
         return [path for path, value in self._wanted.items() if repr(_value(config, path)) != repr(value)]
 
@@ -89,7 +89,7 @@ class HydraReferences:
 
         Raises InvalidSweep with what none can say.
         """
-        reader = EntryReader(None)
+        reader = OverrideReader(None)
         mistakes = [self.mistake(path, "it is not the same in every trial") for path in self._wanted if path in self._differing]
         lines = []
         for path, value in self._wanted.items():
@@ -106,24 +106,24 @@ class HydraReferences:
             raise InvalidSweep(mistakes)
         return lines
 
-    def mistake(self, path: Names, why: str) -> str:
+    def mistake(self, path: NodePath, why: str) -> str:
         """The line for something that trials cannot be given."""
         rule = "and a trial would not have it as a job of this multirun has"
         remedy = "take it from a key of your own, or set it in the app's config"
         return f"{_name(path)}: {self._by[path]} asks for it, {rule} ({why}): {remedy}"
 
 
-def _asked(config: DictConfig) -> dict[Names, str]:
+def _asked(config: DictConfig) -> dict[NodePath, str]:
     """Each value of the two nodes that the config asks for, and the first key that does. Leaves the config as it is."""
     config = copy.deepcopy(config)
     with open_dict(config.hydra):
         # What a trial will have; without it, what asks for it first would not come to ask for more.
         config.hydra.job.num, config.hydra.job.id, config.hydra.runtime.output_dir = 1, "trial_1", "."
     watched = WatchedConfig(config)
-    paths: dict[str, Names] = {}
+    paths: dict[str, NodePath] = {}
     for node in _NODES:
         paths |= {mark.name: path for mark, path in watched.mark_leaves(node, _Kind.ASKED)}
-    asked: dict[Names, str] = {}
+    asked: dict[NodePath, str] = {}
     for key, node in list(_candidates(config)):
         text = str(raw_value(node))
         with watched.asking() as marks:
@@ -139,7 +139,7 @@ def _asked(config: DictConfig) -> dict[Names, str]:
     return asked
 
 
-def _candidates(node: Any, path: Names = ()) -> Iterator[tuple[str, Any]]:
+def _candidates(node: Any, path: NodePath = ()) -> Iterator[tuple[str, Any]]:
     """The config's interpolations that may lead to the two nodes, directly or by what they are put together from."""
     if path in _TEXTS:
         return
@@ -152,7 +152,7 @@ def _candidates(node: Any, path: Names = ()) -> Iterator[tuple[str, Any]]:
             yield from _candidates(child, (*path, key))
 
 
-def _value(config: DictConfig, path: Names) -> Any:
+def _value(config: DictConfig, path: NodePath) -> Any:
     """What is written there, as plain data."""
     node: Any = config
     for key in path:
@@ -162,7 +162,7 @@ def _value(config: DictConfig, path: Names) -> Any:
     return as_written(node)
 
 
-def _sayable(path: Names, value: Any) -> tuple[str, Any]:
+def _sayable(path: NodePath, value: Any) -> tuple[str, Any]:
     """The path as an override's key, and what is to be set there: a dict from where on the names are not plain."""
     names = list(path)
     plain = 0
@@ -173,5 +173,5 @@ def _sayable(path: Names, value: Any) -> tuple[str, Any]:
     return ".".join(map(str, names[:plain])), value
 
 
-def _name(path: Names) -> str:
+def _name(path: NodePath) -> str:
     return ".".join(map(str, path))

@@ -1,4 +1,4 @@
-"""Whether what is tuned changes anything: a parameter whose key another override decides is tuned in vain, and paid for.
+"""Whether what is tuned changes anything: a parameter whose key another override decides has no effect, but costs trials.
 
 Hydra takes such overrides without a word (`lr=0.1,0.2 ++lr=0.5`), and which of them counts is for Hydra to say: so the configs
 are looked at that are composed anyway to check the sweep.
@@ -12,15 +12,15 @@ from typing import Any, Final, NamedTuple
 from omegaconf import DictConfig
 
 from vertex_sweeper.space.hydra_api import Override, OverridesParser
-from vertex_sweeper.space.key_paths import Path, key_path
+from vertex_sweeper.space.key_paths import KeyPath, key_path, overlap
 from vertex_sweeper.space.omegaconf_api import as_written, node_at
-from vertex_sweeper.space.overrides import COMMAND_LINE, place
+from vertex_sweeper.space.overrides import COMMAND_LINE, source_note
 from vertex_sweeper_runtime.contract import Contract, Parameter, ServiceValue, Slot
 
 _NOTHING: Final = "nothing"
 
 
-class Effects:
+class EffectCheck:
     """What trials find at the keys of parameters, for each of their literals.
 
     Args:
@@ -57,30 +57,30 @@ class Effects:
                 why = self._winner(id, path)
                 if value == _NOTHING and not why:
                     continue  # some keys are not found the way they are written, such as an enum's
-                because = f": {why} comes after it, keep one of them" if why else ", whatever it is given: do not sweep it"
-                where = place(sources.get(id, COMMAND_LINE))
-                yield f"{parameter.key}: would be tuned in vain, every trial has {value} there{because}{where}"
+                because = (
+                    f", because {why} comes after it: keep one of them" if why else ", whatever it is given: do not sweep it"
+                )
+                where = source_note(sources.get(id, COMMAND_LINE))
+                yield f"{parameter.key}: has no effect: every trial has {value} there{because}{where}"
 
-    def _winner(self, id: str, path: Path) -> str:
+    def _winner(self, id: str, path: KeyPath) -> str:
         """The last override behind the parameter that reaches the same place, as it was written."""
         slot = next(index for index, item in enumerate(self._agreed.sequence) if isinstance(item, Slot) and item.id == id)
         behind = [item for item in self._agreed.sequence[slot:] if isinstance(item, str)]
         return next((item for item in reversed(behind) if self._reaches(item, path)), "")
 
-    def _reaches(self, text: str, path: Path) -> bool:
+    def _reaches(self, text: str, path: KeyPath) -> bool:
         override = self._parser.parse_override(text)
         if self._is_group(override) and not isinstance(override.value(), dict):
             return False  # it chooses an option, and options come before all values
-        other = key_path(override)
-        shared = min(len(path), len(other))
-        return path[:shared] == other[:shared]
+        return overlap(path, key_path(override))
 
 
 class _Watched(NamedTuple):
     """A parameter, where its value stands, and what was found there for each literal."""
 
     parameter: Parameter
-    path: Path
+    path: KeyPath
     found: dict[str, str]
 
 
@@ -90,7 +90,7 @@ def _plain(config: DictConfig, name: str) -> Any:
     return _Nothing if node is None else as_written(node)
 
 
-def _value_at(value: Any, path: Path) -> str | None:
+def _value_at(value: Any, path: KeyPath) -> str | None:
     """What stands there in a branch; None where that cannot be told."""
     for name in path:
         if isinstance(value, Mapping):

@@ -21,7 +21,7 @@ from vertex_sweeper.api import Job
 from vertex_sweeper.credentials import hidden
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.plan import composition
-from vertex_sweeper.plan import config_drift as drift
+from vertex_sweeper.plan.config_drift import machine_roots
 from vertex_sweeper.plan.display_name import display_name
 from vertex_sweeper.plan.exposed_credentials import exposed_credentials
 from vertex_sweeper.plan.hydra_overrides import given_hydra_overrides, left_behind, refuse_absolute_search_paths
@@ -81,7 +81,7 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     build = partial(spec.build_job, settings, space, display_name=name, sweep_id=secrets.token_hex(8))
     unchecked = _check_fields(settings, build(agree(space)))
     compose = composition.composer(config_loader, config.hydra.job.config_name)
-    roots = drift.machine_roots(start.directory)
+    roots = machine_roots(start.directory)
     checked = TrialConfigCheck(settings, files, compose, roots).check(space, agree, left_behind(config))
     counts = spec.count_trials(settings, space)
     outputs = _output_notes(settings, place, checked.folder if counts.most > 1 else None)

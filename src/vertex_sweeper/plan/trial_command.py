@@ -1,7 +1,7 @@
 """The trial's command, derived from how the sweep itself was started.
 
 A script, a module (`python -m pkg.train`) and a console entry point are told apart; interpreter options and Hydra's flags that
-choose the config travel along. The result is a list of words: nothing ever goes through a shell.
+choose the config are kept. The result is a list of words: nothing ever goes through a shell.
 """
 
 from __future__ import annotations

@@ -10,14 +10,14 @@ from omegaconf import DictConfig
 
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.plan import composition
-from vertex_sweeper.plan import config_drift as drift
 from vertex_sweeper.plan.composition import Compose
+from vertex_sweeper.plan.config_drift import Recorder, with_drift
 from vertex_sweeper.plan.hydra_references import HydraReferences
-from vertex_sweeper.plan.no_effect import Effects
+from vertex_sweeper.plan.no_effect import EffectCheck
 from vertex_sweeper.plan.trial_folders import TrialFolders
 from vertex_sweeper.results.best_config import GROUP
 from vertex_sweeper.results.rerun import RerunNeeds
-from vertex_sweeper.settings import Backend, Drift, Settings
+from vertex_sweeper.settings import Backend, DriftPolicy, Settings
 from vertex_sweeper.space.config_groups import GroupFiles
 from vertex_sweeper.space.search_space import SearchSpace
 from vertex_sweeper_runtime.contract import Contract, ServiceValue
@@ -44,7 +44,7 @@ class _Examined:
     """What was found in the configs of a contract."""
 
     checked: composition.Checked
-    recorder: drift.Recorder
+    recorder: Recorder
     references: HydraReferences
     rerun: RerunNeeds
     folders: TrialFolders
@@ -85,24 +85,24 @@ class TrialConfigCheck:
             notes.append(
                 f"{found.checked.unchecked} values were not composed beforehand: {found.checked.compositions} configs were"
             )
-        if self._settings.trial.drift is not Drift.OFF:
-            contract, uncompared = drift.with_drift(contract, found.recorder, self._compose, self._settings.trial.drift)
+        if self._settings.trial.drift is not DriftPolicy.OFF:
+            contract, uncompared = with_drift(contract, found.recorder, self._compose, self._settings.trial.drift)
             notes += uncompared
         return TrialConfigs(space, contract, tuple(notes), found.folders.shared)
 
     def _examine(self, contract: Contract, space: SearchSpace) -> _Examined:
-        recorder = drift.Recorder(contract, self._files.is_group, self._roots)
-        effects = Effects(contract, self._files.is_group)
+        recorder = Recorder(contract, self._files.is_group, self._roots)
+        effect = EffectCheck(contract, self._files.is_group)
         references = HydraReferences(self._files.compose_job)
         rerun = RerunNeeds(taken=self._files.has_group(GROUP))
         folders = TrialFolders(container=self._settings.backend is Backend.VERTEX)
         samples: list[Mapping[str, ServiceValue]] = []
 
         def record(sample: Mapping[str, ServiceValue], config: DictConfig) -> None:
-            effects.record(sample, config)
+            effect.record(sample, config)
             rerun.record(config)
             folders.record(config)
-            if self._settings.trial.drift is not Drift.OFF:
+            if self._settings.trial.drift is not DriftPolicy.OFF:
                 recorder.record(sample, config)
             if references.record(contract.overrides(sample), config):
                 samples.append(sample)
@@ -110,7 +110,7 @@ class TrialConfigCheck:
         checked = composition.check_compositions(
             contract, self._compose, sources=space.sources, record=record, each=HydraReferences.asks
         )
-        mistakes = [*checked.mistakes, *effects.mistakes(space.sources)]
+        mistakes = [*checked.mistakes, *effect.mistakes(space.sources)]
         return _Examined(checked, recorder, references, rerun, folders, mistakes, samples)
 
     def _needed(self, space: SearchSpace, left_behind: Sequence[Sequence[str]]) -> Sequence[str]:

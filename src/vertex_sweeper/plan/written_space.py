@@ -9,12 +9,11 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.plan.hydra_overrides import aliased, travelling_overrides
+from vertex_sweeper.plan.hydra_overrides import aliased, trial_hydra_overrides
 from vertex_sweeper.plan.other_sweepers import space_of_others
-from vertex_sweeper.space import overrides as entries
 from vertex_sweeper.space.config_groups import GroupFiles
 from vertex_sweeper.space.group_spaces import DEFAULT_GROUP, add_group_spaces
-from vertex_sweeper.space.overrides import Entry, EntryReader
+from vertex_sweeper.space.overrides import OverrideReader, WrittenOverride, merge, rivals
 from vertex_sweeper.space.resolution import Resolution
 from vertex_sweeper.space.search_space import SearchSpace, build_space, misread, nothing_to_tune
 from vertex_sweeper.space.written_values import Interpolated, Shape, mark_interpolated
@@ -24,7 +23,7 @@ def read_space(arguments: Sequence[str], config: DictConfig, files: GroupFiles, 
     """The search space of these command-line overrides and this config. Raises InvalidSweep with every mistake."""
     resolution = Resolution(config, files, allow_secrets=allow_secrets)
     while True:
-        reader = EntryReader(files.config_loader, resolution)
+        reader = OverrideReader(files.config_loader, resolution)
         own, notes, mistakes = _read_own(reader, arguments, config, files)
         if resolution.is_over(own):
             break
@@ -33,27 +32,29 @@ def read_space(arguments: Sequence[str], config: DictConfig, files: GroupFiles, 
     mistakes += aliased(own, config, files.config_loader)
     if reader.mistakes or mistakes:
         raise InvalidSweep([*reader.mistakes, *mistakes, *misread(own)])
-    travelling = reader.command_line(travelling_overrides(config))
-    space = build_space([*travelling, *own])
+    given_to_trials = reader.command_line(trial_hydra_overrides(config))
+    space = build_space([*given_to_trials, *own])
     if not space.parameters:
         raise InvalidSweep([nothing_to_tune(build_space(own)), *reader.notes])
     return replace(space, notes=(*resolution.notes, *reader.notes, *notes, *space.notes))
 
 
 def _read_own(
-    reader: EntryReader, arguments: Sequence[str], config: DictConfig, files: GroupFiles
-) -> tuple[list[Entry], list[str], list[str]]:
-    """The sweep's own entries with those of search-space files, notes, and mistakes that are not the reader's."""
+    reader: OverrideReader, arguments: Sequence[str], config: DictConfig, files: GroupFiles
+) -> tuple[list[WrittenOverride], list[str], list[str]]:
+    """The sweep's own overrides with those of search-space files, notes, and mistakes that are not the reader's."""
     section = config.hydra.sweeper
-    written = reader.params(_as_written(section, Shape.PARAMS)) + reader.conditional(_as_written(section, Shape.CONDITIONAL))
+    in_yaml = reader.params(_as_written(section, Shape.PARAMS)) + reader.conditional(_as_written(section, Shape.CONDITIONAL))
     given = reader.command_line(arguments)
-    merged, repeated = entries.merge(written, given)
+    merged, repeated = merge(in_yaml, given)
     own, notes = _with_group_spaces(merged, reader, section.get("search_space"), files)
-    return own, notes, [*repeated, *entries.rivals(own, files.has_group)]
+    return own, notes, [*repeated, *rivals(own, files.has_group)]
 
 
-def _with_group_spaces(own: list[Entry], reader: EntryReader, group: Any, files: GroupFiles) -> tuple[list[Entry], list[str]]:
-    """The entries with those that options of swept groups bring, and a line for each file that was used."""
+def _with_group_spaces(
+    own: list[WrittenOverride], reader: OverrideReader, group: Any, files: GroupFiles
+) -> tuple[list[WrittenOverride], list[str]]:
+    """The overrides with those that options of swept groups bring, and a line for each file that was used."""
     key = "hydra.sweeper.search_space"
     if group is None:
         return own, []

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vertex_sweeper.messages import printable
 from vertex_sweeper.results.yaml_text import yaml_text
 from vertex_sweeper.space.hydra_api import Override, OverridesParser, is_value_path
-from vertex_sweeper.space.key_paths import Path, key_path
+from vertex_sweeper.space.key_paths import KeyPath, group_key, key_path, overlap
 
 GROUP: Final = "best"
 """The config group that `best/best.yaml` makes of a sweep directory, and its one option."""
@@ -82,7 +82,7 @@ class _Parts:
     chosen: dict[str, Any] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
-    _blocked: list[Path] = field(default_factory=list)
+    _blocked: list[KeyPath] = field(default_factory=list)
 
     @classmethod
     def of(cls, overrides: Sequence[str], is_group: Callable[[Override], bool], pinned: Collection[str]) -> _Parts:
@@ -98,22 +98,22 @@ class _Parts:
                 parts.left_out.append(override.input_line or "")
             elif override.is_add():
                 parts.appended.append({f"/{_appended_key(override)}": override.value()})
-            elif _group_key(override) in pinned or (not override.is_delete() and _in_folder(override)):
+            elif group_key(override) in pinned or (not override.is_delete() and _in_folder(override)):
                 parts.left_out.append(override.input_line or "")
             elif override.is_delete():
-                deleted[_group_key(override)] = None
+                deleted[group_key(override)] = None
             else:
-                parts.chosen[_group_key(override)] = override.value()
+                parts.chosen[group_key(override)] = override.value()
         parts.chosen |= deleted  # to Hydra a deletion of a group is stronger than a choice, whatever their order
         return parts
 
     def _add_value(self, override: Override) -> None:
         path = key_path(override)
-        if any(_overlap(path, blocked) for blocked in self._blocked) or not self._merge(override, path):
+        if any(overlap(path, blocked) for blocked in self._blocked) or not self._merge(override, path):
             self._blocked.append(path)
             self.left_out.append(override.input_line or "")
 
-    def _merge(self, override: Override, path: Path) -> bool:
+    def _merge(self, override: Override, path: KeyPath) -> bool:
         """Adds the override's value to the values as the command line would; False, and no change, if a config can't say it."""
         change = override.is_add() or override.is_force_add() or override.type.name == "CHANGE"  # else a deletion, or 1.4's own
         if not change or override.is_sweep_override() or override.package is not None:
@@ -135,7 +135,7 @@ def _names_group(override: Override, is_group: Callable[[Override], bool]) -> bo
     return not is_value_path(override) and not isinstance(override.value(), dict) and is_group(override)
 
 
-def _fits_hydra(path: Path, value: Mapping[str, Any]) -> bool:
+def _fits_hydra(path: KeyPath, value: Mapping[str, Any]) -> bool:
     """Whether an appended config may say this of Hydra's own settings: only the command line extends their schema."""
     if path == ("hydra",):
         return False
@@ -146,14 +146,10 @@ def _fits_hydra(path: Path, value: Mapping[str, Any]) -> bool:
     return True
 
 
-def _group_key(override: Override) -> str:
-    return override.key_or_group if override.package is None else f"{override.key_or_group}@{override.package}"
-
-
 def _appended_key(override: Override) -> str:
     if _in_folder(override) and override.package is None:
         return f"{override.key_or_group}@{override.key_or_group.replace('/', '.')}"
-    return _group_key(override)
+    return group_key(override)
 
 
 def _in_folder(override: Override) -> bool:
@@ -161,11 +157,6 @@ def _in_folder(override: Override) -> bool:
     value: Any = override.value()
     options = value if isinstance(value, list) else [value]
     return any("/" in str(option) for option in options)
-
-
-def _overlap(one: Path, other: Path) -> bool:
-    shorter = min(len(one), len(other))
-    return one[:shorter] == other[:shorter]
 
 
 def _mergeable(into: dict[Any, Any], value: dict[Any, Any]) -> bool:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 from vertex_sweeper.api import Job, Service
 from vertex_sweeper.errors import InvalidSweep, JobNotFound, MissingExtra, SweepDirectoryError
 from vertex_sweeper.job.field_types import find_not_json, find_wrong_types
-from vertex_sweeper.results.failure_reason import explain_exit
 from vertex_sweeper.services.vertex.connection import EMULATOR
 from vertex_sweeper.services.vertex.endpoint import PLAIN, Endpoint
 from vertex_sweeper.services.vertex.names import format_parent, parse_parent
@@ -207,6 +206,7 @@ def _make_local(directory: Path, *, seed: int | None = None) -> LocalService:
     require("optuna", extra="local", purpose="backend local")
     from vertex_sweeper.services.local import LocalService
     from vertex_sweeper.services.local.execute.process import ProcessExecutor
+    from vertex_sweeper.services.local.failure_reason import explain_exit
 
     executor = ProcessExecutor()  # here no thread of ours has begun: an executor may fork
     return LocalService(lambda _: directory, seed=seed, executor=executor, records=directory / RECORDS, describe=explain_exit)

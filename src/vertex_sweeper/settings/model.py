@@ -39,7 +39,7 @@ class Backend(Enum):
     LOCAL = "local"
 
 
-class Algorithm(Enum):
+class SearchAlgorithm(Enum):
     """The study's search algorithm; `bayesian` is what the API calls unspecified."""
 
     BAYESIAN = "bayesian"
@@ -47,7 +47,7 @@ class Algorithm(Enum):
     GRID = "grid"
 
 
-class Measurement(Enum):
+class MeasurementSelection(Enum):
     """Which of a trial's measurements counts as its result."""
 
     LAST = "last"
@@ -62,7 +62,7 @@ class OnInterrupt(Enum):
     CANCEL = "cancel"
 
 
-class Drift(Enum):
+class DriftPolicy(Enum):
     """What a trial does whose config is not the one that was composed where the sweep was started."""
 
     WARN = "warn"
@@ -121,10 +121,10 @@ class TrialSettings:
     )
     persistent_resource_id: str | None = setting("The persistent resource whose machines are used instead of new ones.")
     keep_alive: Seconds | None = setting("How long a failed container stays up for a look inside.")
-    drift: Drift = setting(
+    drift: DriftPolicy = setting(
         "What a trial does that composes another config than was composed here, as an older image may: "
         "`warn` in its log, stop with an `error`, or nothing (`off`).",
-        Drift.WARN,
+        DriftPolicy.WARN,
     )
     enable_web_access: bool = setting("Allow an interactive shell in the containers.", default=False)
 
@@ -191,8 +191,10 @@ class Settings:
     max_failed_trial_count: int | None = setting(
         "After how many failures the job is given up: three more than run at a time, or when all have failed."
     )
-    algorithm: Algorithm = setting("How the study searches.", Algorithm.BAYESIAN)
-    measurement_selection: Measurement = setting("Which of a trial's measurements is its result.", Measurement.LAST)
+    algorithm: SearchAlgorithm = setting("How the study searches.", SearchAlgorithm.BAYESIAN)
+    measurement_selection: MeasurementSelection = setting(
+        "Which of a trial's measurements is its result.", MeasurementSelection.LAST
+    )
     median_automated_stopping_spec: MedianStopping | None = setting(
         "End a trial that falls behind the median of the others; `{}` switches it on. For apps that report while they train."
     )
@@ -223,9 +225,9 @@ def set_settings(settings: Settings) -> list[str]:
 
 
 def _differing(given: Any, default: Any, path: str) -> Iterator[str]:
-    for entry in fields(given):
-        one, other = getattr(given, entry.name), getattr(default, entry.name)
+    for each in fields(given):
+        one, other = getattr(given, each.name), getattr(default, each.name)
         if is_dataclass(one) and is_dataclass(other):
-            yield from _differing(one, other, f"{path}{entry.name}.")
+            yield from _differing(one, other, f"{path}{each.name}.")
         elif one != other:
-            yield f"{path}{entry.name}"
+            yield f"{path}{each.name}"

@@ -78,7 +78,7 @@ class _Reader:
     def read(self, cls: type[Any], section: Mapping[str, Any], path: str, *, extra: Sequence[str] = ()) -> Any:
         """An instance of a settings class; what is wrong stays at its default."""
         hints = get_type_hints(cls)
-        names = [entry.name for entry in fields(cls)]
+        names = [each.name for each in fields(cls)]
         values: dict[str, Any] = {}
         for key, value in section.items():
             where = f"{path}.{key}"

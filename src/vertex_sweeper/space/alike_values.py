@@ -44,7 +44,7 @@ class AlikeValues:
         self._spared: dict[str, list[ServiceValue]] = {}
         self._kept: set[str] = set()
 
-    def look_at(self, sample: Mapping[str, ServiceValue], config: DictConfig) -> bool:
+    def record(self, sample: Mapping[str, ServiceValue], config: DictConfig) -> bool:
         """Looks at the config that was composed for these values; returns whether values have come back."""
         ids = [id for id in sample if id not in self._kept and (id in self._spared or self._many(id))]
         if not ids:

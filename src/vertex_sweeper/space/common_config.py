@@ -18,11 +18,11 @@ from vertex_sweeper.space.conditions import excludes, fixed_values, only_value
 from vertex_sweeper.space.config_groups import GroupFiles
 from vertex_sweeper.space.expressions import elements_of, merged
 from vertex_sweeper.space.key_paths import key_path
-from vertex_sweeper.space.overrides import Entry, When
+from vertex_sweeper.space.overrides import When, WrittenOverride
 from vertex_sweeper.space.watched_config import Mark, WatchedConfig
 
 
-class Kind(Enum):
+class Reached(Enum):
     """What an interpolation has come to."""
 
     FIXED = "a fixed override"
@@ -62,58 +62,64 @@ class CommonConfigs:
         self._watched: dict[tuple[When, ...], WatchedConfig] = {}
 
     def forget(self) -> None:
-        """For entries that are not those of before."""
+        """For overrides that are not those of before."""
         self._watched.clear()
 
-    def of(self, entries: Sequence[Entry], when: tuple[When, ...], is_pending: Callable[[Entry], bool]) -> WatchedConfig:
+    def of(
+        self, overrides: Sequence[WrittenOverride], when: tuple[When, ...], is_pending: Callable[[WrittenOverride], bool]
+    ) -> WatchedConfig:
         """The config of trials that meet these conditions. Raises ValueError with what Hydra says when it does not compose."""
         if when not in self._watched:
-            self._watched[when] = self._watch(entries, when, is_pending)
+            self._watched[when] = self._watch(overrides, when, is_pending)
         return self._watched[when]
 
-    def _watch(self, entries: Sequence[Entry], when: tuple[When, ...], is_pending: Callable[[Entry], bool]) -> WatchedConfig:
-        known = fixed_values(entries)
+    def _watch(
+        self, overrides: Sequence[WrittenOverride], when: tuple[When, ...], is_pending: Callable[[WrittenOverride], bool]
+    ) -> WatchedConfig:
+        known = fixed_values(overrides)
         conditions = [condition for condition in when if condition.key not in known]
         chosen = {condition.key: condition.texts for condition in conditions}
         lines: list[str] = []
-        marks: list[tuple[Entry, Mark]] = []
-        swept: list[tuple[Entry, Sequence[str]]] = []
-        for entry in entries:
-            if any(excludes(one, other) for one in entry.when for other in conditions):
+        marks: list[tuple[WrittenOverride, Mark]] = []
+        swept: list[tuple[WrittenOverride, Sequence[str]]] = []
+        for written in overrides:
+            if any(excludes(one, other) for one in written.when for other in conditions):
                 continue
-            line = _only_line(entry) if set(entry.when) <= set(conditions) else None
-            if is_pending(entry):
-                marks.append((entry, Mark(Kind.PENDING, entry.key)))
+            line = _only_line(written) if set(written.when) <= set(conditions) else None
+            if is_pending(written):
+                marks.append((written, Mark(Reached.PENDING, written.key)))
             elif line is not None:
                 lines.append(line)
-                marks.append((entry, Mark(Kind.FIXED, line, answers=True)))
+                marks.append((written, Mark(Reached.FIXED, line, answers=True)))
             else:
-                texts: Sequence[str] = chosen.get(entry.key, ())
-                lines += [f"{entry.key}={text}" for text in texts[:1]]
-                swept.append((entry, texts))
+                texts: Sequence[str] = chosen.get(written.key, ())
+                lines += [f"{written.key}={text}" for text in texts[:1]]
+                swept.append((written, texts))
         watched = WatchedConfig(copy.deepcopy(self._compose(lines)), self._guard)
         self._mark_what_is_of_a_trial(watched)
-        for entry, options in swept:
-            self._mark_options(watched, entry, options or _texts(entry), lines)
-        marks += [(entry, Mark(Kind.SWEPT, entry.key)) for entry, options in swept if len(options) != 1]
-        for entry, mark in marks:
-            if not self._files.is_group(entry.override) or mark.kind is Kind.PENDING:
-                watched.mark(key_path(entry.override), mark)
+        for written, options in swept:
+            self._mark_options(watched, written, options or _texts(written), lines)
+        marks += [(written, Mark(Reached.SWEPT, written.key)) for written, options in swept if len(options) != 1]
+        for written, mark in marks:
+            if not self._files.is_group(written.override) or mark.kind is Reached.PENDING:
+                watched.mark(key_path(written.override), mark)
         return watched
 
-    def _mark_options(self, watched: WatchedConfig, entry: Entry, texts: Sequence[str], lines: Sequence[str]) -> None:
+    def _mark_options(
+        self, watched: WatchedConfig, written: WrittenOverride, texts: Sequence[str], lines: Sequence[str]
+    ) -> None:
         """Marks what the options of a group decide."""
-        for text in texts if self._files.is_group(entry.override) else ():
-            others = [line for line in lines if not line.startswith(f"{entry.key}=")]
+        for text in texts if self._files.is_group(written.override) else ():
+            others = [line for line in lines if not line.startswith(f"{written.key}=")]
             try:
-                other = self._compose([*others, f"{entry.key}={text}"])
+                other = self._compose([*others, f"{written.key}={text}"])
             except ValueError:
                 continue  # which is told when all options are composed
-            watched.mark_differences(other, Mark(Kind.SWEPT, entry.key))
+            watched.mark_differences(other, Mark(Reached.SWEPT, written.key))
 
     def _mark_what_is_of_a_trial(self, watched: WatchedConfig) -> None:
         for key in _OF_A_TRIAL:
-            watched.mark(tuple(key.split(".")), Mark(Kind.TRIAL, key))
+            watched.mark(tuple(key.split(".")), Mark(Reached.TRIAL, key))
         for name in self._config.hydra.job.env_set:
             mark = self._guard(str(name))
             if mark is not None:
@@ -121,7 +127,7 @@ class CommonConfigs:
 
     def _guard(self, name: str) -> Mark | None:
         secret = not self._allow_secrets and holds_credential(name, os.environ.get(name, ""))
-        return Mark(Kind.SECRET, name) if secret else None
+        return Mark(Reached.SECRET, name) if secret else None
 
     def _compose(self, lines: Sequence[str]) -> DictConfig:
         if tuple(lines) in self._composed:
@@ -135,19 +141,19 @@ class CommonConfigs:
         return self._composed.setdefault(tuple(lines), config)
 
 
-def _only_line(entry: Entry) -> str | None:
-    """The one override that the entry is in every trial; None where it is swept."""
-    if entry.override.is_delete() or not entry.override.is_sweep_override():
-        return entry.line
-    text = only_value(entry)
-    return None if text is None else f"{entry.key}={text}"
+def _only_line(written: WrittenOverride) -> str | None:
+    """The one line that the override is in every trial; None where it is swept."""
+    if written.override.is_delete() or not written.override.is_sweep_override():
+        return written.line
+    text = only_value(written)
+    return None if text is None else f"{written.key}={text}"
 
 
-def _texts(entry: Entry) -> list[str]:
-    """The values that the entry may have, as Hydra prints them; none where there are too many, or no end of them."""
-    if not entry.override.is_discrete_sweep():
-        return [text] if (text := only_value(entry)) is not None else []
+def _texts(written: WrittenOverride) -> list[str]:
+    """The values that the override may give its key, as Hydra prints them; none where there are too many, or no end of them."""
+    if not written.override.is_discrete_sweep():
+        return [text] if (text := only_value(written)) is not None else []
     try:
-        return [element.text for element in merged(elements_of(entry.override))]
+        return [element.text for element in merged(elements_of(written.override))]
     except ValueError:
         return []

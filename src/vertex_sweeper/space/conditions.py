@@ -12,40 +12,40 @@ from dataclasses import dataclass, replace
 
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.messages import did_you_mean
-from vertex_sweeper.space.expressions import Domain, Element, domain_of, holds_sweep
-from vertex_sweeper.space.overrides import CONDITIONAL, Entry, When
+from vertex_sweeper.space.expressions import Element, ParameterDomain, domain_of, holds_sweep
+from vertex_sweeper.space.overrides import CONDITIONAL, When, WrittenOverride
 from vertex_sweeper_runtime.contract import Condition, Kind, ServiceValue
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
-    """A swept entry with its parameter id."""
+class UnlinkedParameter:
+    """A swept override with its parameter id, before its condition is known."""
 
     id: str
-    entry: Entry
-    domain: Domain
+    written: WrittenOverride
+    domain: ParameterDomain
 
 
-def decide(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
-    """Entries whose conditions can still go either way, and a note for each that was dropped.
+def decide(overrides: Sequence[WrittenOverride]) -> tuple[list[WrittenOverride], list[str]]:
+    """Overrides whose conditions can still go either way, and a note for each that was dropped.
 
     Where a condition's parent is not swept but fixed (`model=vit` on the command line), the condition is decided here and now:
-    its entries become unconditional, or leave the sweep.
+    its overrides become unconditional, or leave the sweep.
     """
-    fixed = fixed_values(entries)
+    fixed = fixed_values(overrides)
     decided, notes = [], []
-    for entry in entries:
-        false = next((when for when in entry.when if when.key in fixed and fixed[when.key] not in when.texts), None)
+    for written in overrides:
+        false = next((when for when in written.when if when.key in fixed and fixed[when.key] not in when.texts), None)
         if false is not None:
-            notes.append(f"{entry.key}: not tuned, because {false.key}={fixed[false.key]} is fixed and it needs {false}")
+            notes.append(f"{written.key}: not tuned, because {false.key}={fixed[false.key]} is fixed and it needs {false}")
             continue
-        decided.append(replace(entry, when=tuple(when for when in entry.when if when.key not in fixed)))
+        decided.append(replace(written, when=tuple(when for when in written.when if when.key not in fixed)))
     return decided, notes
 
 
-def fixed_values(entries: Sequence[Entry]) -> dict[str, str]:
+def fixed_values(overrides: Sequence[WrittenOverride]) -> dict[str, str]:
     """The keys that have one value in every trial, with that value as Hydra prints it."""
-    return {entry.key: text for entry in entries if not entry.when and (text := only_value(entry)) is not None}
+    return {written.key: text for written in overrides if not written.when and (text := only_value(written)) is not None}
 
 
 def excludes(one: When, other: When) -> bool:
@@ -53,65 +53,67 @@ def excludes(one: When, other: When) -> bool:
     return one.key == other.key and not set(one.texts) & set(other.texts)
 
 
-def only_value(entry: Entry) -> str | None:
-    """The one value that the entry gives its key; None where there are several, or a mistake that is told elsewhere."""
-    if entry.override.is_delete():
+def only_value(written: WrittenOverride) -> str | None:
+    """The one value that the override gives its key; None where there are several, or a mistake that is told elsewhere."""
+    if written.override.is_delete():
         return None
-    if not entry.override.is_sweep_override():
-        return None if holds_sweep(entry.override.value()) else entry.override.get_value_element_as_str()
+    if not written.override.is_sweep_override():
+        return None if holds_sweep(written.override.value()) else written.override.get_value_element_as_str()
     try:
-        domain = domain_of(entry.override)
+        domain = domain_of(written.override)
     except ValueError:
         return None
     return domain.text if isinstance(domain, Element) else None
 
 
-def link(nodes: Sequence[Node]) -> dict[str, Condition]:
-    """The condition of each node that has one, by its id. Raises InvalidSweep with every mistake, by name."""
+def link(parameters: Sequence[UnlinkedParameter]) -> dict[str, Condition]:
+    """The condition of each parameter that has one, by its id. Raises InvalidSweep with every mistake, by name."""
     mistakes: list[str] = []
     conditions: dict[str, Condition] = {}
-    by_key: dict[str, list[Node]] = {}
-    for node in nodes:
-        by_key.setdefault(node.entry.key, []).append(node)
-    for node in nodes:
-        if node.entry.when:
+    by_key: dict[str, list[UnlinkedParameter]] = {}
+    for parameter in parameters:
+        by_key.setdefault(parameter.written.key, []).append(parameter)
+    for parameter in parameters:
+        if parameter.written.when:
             try:
-                parent = _parent(node, by_key)
-                conditions[node.id] = Condition(parent.id, _values(parent, node.entry.when[-1]))
+                parent = _parent(parameter, by_key)
+                conditions[parameter.id] = Condition(parent.id, _values(parent, parameter.written.when[-1]))
             except ValueError as error:
-                mistakes.append(f"{node.entry.source}: {error}")
-    mistakes = list(dict.fromkeys(mistakes))  # one for each condition, however many entries it has
+                mistakes.append(f"{parameter.written.source}: {error}")
+    mistakes = list(dict.fromkeys(mistakes))  # one for each condition, however many overrides it has
     mistakes = mistakes or _cycles(conditions) or _overlaps(by_key, conditions)
     if mistakes:
         raise InvalidSweep(mistakes)
     return conditions
 
 
-def _parent(child: Node, by_key: Mapping[str, Sequence[Node]]) -> Node:
-    *outer, innermost = child.entry.when
+def _parent(child: UnlinkedParameter, by_key: Mapping[str, Sequence[UnlinkedParameter]]) -> UnlinkedParameter:
+    *outer, innermost = child.written.when
     candidates = list(by_key.get(innermost.key, ()))
     if not candidates:
         known = did_you_mean(innermost.key, by_key)
         raise ValueError(f"{innermost.key} is not swept{known}: a condition needs a parent among the parameters")
     if outer:
         # Conditions form a tree: two parents that do not stand one under the other cannot both be asked.
-        candidates = [node for node in candidates if node.entry.when == tuple(outer)]
+        candidates = [parameter for parameter in candidates if parameter.written.when == tuple(outer)]
         if not candidates:
             path = " and ".join(map(str, outer))
             raise ValueError(f"{innermost.key} is not tuned under {path}: conditions nest only along one branch")
     if len(candidates) > 1:
-        places = " and ".join(str(node.entry.when[-1]) if node.entry.when else node.entry.source for node in candidates)
+        places = " and ".join(
+            str(parameter.written.when[-1]) if parameter.written.when else parameter.written.source for parameter in candidates
+        )
         raise ValueError(f"{innermost.key} is tuned under {places}: nest this condition inside the one that is meant")
     return candidates[0]
 
 
-def _values(parent: Node, when: When) -> tuple[ServiceValue, ...]:
+def _values(parent: UnlinkedParameter, when: When) -> tuple[ServiceValue, ...]:
     """The parent's values, as the service writes them, that the condition's texts stand for."""
     domain = parent.domain
     if domain.kind is Kind.DOUBLE:
         raise ValueError(f"{when.key} is a DOUBLE, and no condition can hang on one: make it a choice or a range of ints")
     # A fixed override under a condition keeps its own spelling (`true`, `[1, 2]`), and texts of conditions are Hydra's.
-    only = only_value(parent.entry)
+    only = only_value(parent.written)
     texts = domain.literals if only is None else (only,)
     values: list[ServiceValue] = []
     for text in when.texts:
@@ -138,13 +140,13 @@ def _cycles(conditions: Mapping[str, Condition]) -> list[str]:
     return mistakes
 
 
-def _overlaps(by_key: Mapping[str, Sequence[Node]], conditions: Mapping[str, Condition]) -> list[str]:
+def _overlaps(by_key: Mapping[str, Sequence[UnlinkedParameter]], conditions: Mapping[str, Condition]) -> list[str]:
     """Pairs of parameters that would set the same key in the same trial."""
     mistakes = []
-    for key, nodes in by_key.items():
-        for one, other in itertools.combinations(nodes, 2):
+    for key, parameters in by_key.items():
+        for one, other in itertools.combinations(parameters, 2):
             if not _exclusive(one.id, other.id, conditions):
-                places = [_place(node.entry) for node in (one, other)]
+                places = [_where(parameter.written) for parameter in (one, other)]
                 mistakes.append(
                     f"{key}: tuned under {places[0]} and under {places[1]}, which can hold together: "
                     "keep one, or give them disjoint values of one parent"
@@ -152,12 +154,12 @@ def _overlaps(by_key: Mapping[str, Sequence[Node]], conditions: Mapping[str, Con
     return mistakes
 
 
-def _place(entry: Entry) -> str:
-    """Under which conditions an entry stands, and in which file where it is not the sweep's own."""
-    if not entry.when:
-        return entry.source
-    under = " under ".join(map(str, reversed(entry.when)))
-    return under if entry.source.startswith(CONDITIONAL) else f"{under} ({entry.source})"
+def _where(written: WrittenOverride) -> str:
+    """Under which conditions an override stands, and in which file where it is not the sweep's own."""
+    if not written.when:
+        return written.source
+    under = " under ".join(map(str, reversed(written.when)))
+    return under if written.source.startswith(CONDITIONAL) else f"{under} ({written.source})"
 
 
 def _exclusive(one: str, other: str, conditions: Mapping[str, Condition]) -> bool:

@@ -19,6 +19,7 @@ from yaml import YAMLError
 
 from vertex_sweeper.messages import one_line
 from vertex_sweeper.space.hydra_api import Override, chosen_options, config_repository, is_value_path, read_config
+from vertex_sweeper.space.key_paths import group_and_package, without_prefix
 
 GLOBAL = "_global_"
 
@@ -37,7 +38,7 @@ class SpaceFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlacedOption:
     """Where an option's config goes: its package, and the override key of every group that is chosen beside it, by package."""
 
     package: str
@@ -98,7 +99,7 @@ class GroupFiles:
         source = "" if found.provider == "main" else found.path
         return SpaceFile(name, source, None if found.package == "_group_" else found.package, params)
 
-    def place(self, key: str, option: str, overrides: Sequence[str]) -> Placed:
+    def place_option(self, key: str, option: str, overrides: Sequence[str]) -> PlacedOption:
         """Where Hydra puts `option` of the group that `key` chooses, when it composes with these overrides.
 
         Raises ValueError with what Hydra says when it does not compose so.
@@ -107,19 +108,19 @@ class GroupFiles:
             options, known = chosen_options(self.config_loader, self._config_name, [*self._hydra_overrides, *overrides])
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise ValueError(_one_line(error).partition(" Config search path")[0]) from error
-        key = key.lstrip("+")
-        path = f"{key.partition('@')[0]}/{option}"
+        key = without_prefix(key)
+        path = f"{group_and_package(key)[0]}/{option}"
         found = [option for option in options if option.path == path]
         packages = {option.package for option in [one for one in found if one.override_key == key] or found}
         if len(packages) != 1:
             told = f"to {' and '.join(sorted(packages))}" if packages else "nowhere"
             raise ValueError(f"Hydra puts it {told}: say which with a `# @package` header")
         groups = {_package(chosen): chosen for chosen in known}
-        return Placed(packages.pop(), groups)
+        return PlacedOption(packages.pop(), groups)
 
 
 def _package(override_key: str) -> str:
-    group, _, package = override_key.partition("@")
+    group, package = group_and_package(override_key)
     return group.replace("/", ".") if not package else package.removeprefix(GLOBAL)
 
 

@@ -44,7 +44,7 @@ CATEGORICAL_TAG = "categorical"
 
 
 @dataclass(frozen=True, slots=True)
-class Domain:
+class ParameterDomain:
     """The kind and range of a parameter, not yet named: fields as in `vertex_sweeper_runtime.contract.Parameter`."""
 
     kind: Kind
@@ -63,7 +63,7 @@ class Element:
     text: str
 
 
-def domain_of(override: Override) -> Domain | Element:
+def domain_of(override: Override) -> ParameterDomain | Element:
     """What a swept override ranges over; a lone Element when there is nothing to choose.
 
     Raises ValueError with the rule that the expression breaks, and the remedy, but without the key.
@@ -137,13 +137,13 @@ def merged(elements: Sequence[Element]) -> list[Element]:
     return list(first.values())
 
 
-def categorical(texts: Sequence[str]) -> Domain:
+def categorical(texts: Sequence[str]) -> ParameterDomain:
     """A CATEGORICAL over override texts, each behind a readable label that survives any service.
 
     How Vertex passes spaces, quotes, commas or an empty text to a container is not known, so labels are plain.
     """
     labels = unique_aliases(texts, fallback="value")
-    return Domain(Kind.CATEGORICAL, values=tuple(labels), literals=tuple(texts))
+    return ParameterDomain(Kind.CATEGORICAL, values=tuple(labels), literals=tuple(texts))
 
 
 def unique_aliases(texts: Sequence[str], *, fallback: str) -> list[str]:
@@ -176,7 +176,7 @@ def _scale(tags: set[str]) -> Scale | None:
     return scales[0] if scales else None
 
 
-def _interval(sweep: IntervalSweep, scale: Scale | None) -> Domain:
+def _interval(sweep: IntervalSweep, scale: Scale | None) -> ParameterDomain:
     low, high = sweep.start, sweep.end
     assert low is not None
     assert high is not None
@@ -187,9 +187,9 @@ def _interval(sweep: IntervalSweep, scale: Scale | None) -> Domain:
     _check_scale(scale, low)
     if isinstance(low, int) and isinstance(high, int):
         _check_exact(low, high)
-        return Domain(Kind.INTEGER, low=low, high=high, scale=scale)
+        return ParameterDomain(Kind.INTEGER, low=low, high=high, scale=scale)
     # Adding zero takes its sign off: an interval has no literals, and of the two zeros trials get one only.
-    return Domain(Kind.DOUBLE, low=float(low) + 0.0, high=float(high) + 0.0, scale=scale)
+    return ParameterDomain(Kind.DOUBLE, low=float(low) + 0.0, high=float(high) + 0.0, scale=scale)
 
 
 def _is_whole(sweep: RangeSweep) -> bool:
@@ -197,7 +197,7 @@ def _is_whole(sweep: RangeSweep) -> bool:
     return all(type(end) is int for end in ends) and sweep.step == 1 and not range_casts(sweep)
 
 
-def _whole_range(sweep: RangeSweep, scale: Scale | None) -> Domain | Element:
+def _whole_range(sweep: RangeSweep, scale: Scale | None) -> ParameterDomain | Element:
     whole = sweep.range()
     assert isinstance(whole, range)
     if not whole:
@@ -206,7 +206,7 @@ def _whole_range(sweep: RangeSweep, scale: Scale | None) -> Domain | Element:
         return Element(whole[0], str(whole[0]))
     _check_scale(scale, whole[0])
     _check_exact(whole[0], whole[-1])
-    return Domain(Kind.INTEGER, low=whole[0], high=whole[-1], scale=scale)
+    return ParameterDomain(Kind.INTEGER, low=whole[0], high=whole[-1], scale=scale)
 
 
 def _is_exact_number(value: Any) -> bool:
@@ -216,14 +216,16 @@ def _is_exact_number(value: Any) -> bool:
     return type(value) is int and abs(value) < 2**1000 and int(float(value)) == value
 
 
-def _discrete(elements: Sequence[Element], scale: Scale | None) -> Domain | None:
+def _discrete(elements: Sequence[Element], scale: Scale | None) -> ParameterDomain | None:
     """A DISCRETE over these numbers, or None when two are too close for it (`1` and `1.0` are equal)."""
     ascending = sorted(elements, key=lambda element: float(element.value))
     values = [element.value for element in ascending]
     if any(high - low < CLOSEST_DISCRETE_VALUES for low, high in itertools.pairwise(map(float, values))):
         return None
     _check_scale(scale, values[0])
-    return Domain(Kind.DISCRETE, values=tuple(values), literals=tuple(element.text for element in ascending), scale=scale)
+    return ParameterDomain(
+        Kind.DISCRETE, values=tuple(values), literals=tuple(element.text for element in ascending), scale=scale
+    )
 
 
 def _check_scale(scale: Scale | None, low: Number) -> None:

@@ -88,7 +88,7 @@ def config_repository(config_loader: ConfigLoader, config_name: str | None, hydr
 def overridden_groups(config_loader: ConfigLoader, config_name: str | None) -> list[str]:
     """The groups that the primary config itself has an `override` line for, as `group` or `group@package`.
 
-    `repository` and the entries of a defaults list have no public name in 1.3 and 1.4. On 1.3 such a line wins over an appended
+    `repository` and the items of a defaults list have no public name in 1.3 and 1.4. On 1.3 such a line wins over an appended
     config: without this list `best/best.yaml` would name an option that the rerun does not use.
     """
     purpose = "finding the groups that the primary config overrides"

@@ -1,4 +1,4 @@
-"""What the user wrote, in order: one entry for each override of `params`, `conditional`, and the command line.
+"""What the user wrote, in order: one WrittenOverride for each override of `params`, `conditional`, and the command line.
 
 In `params` a string is an expression in Hydra's override grammar; any other YAML value is that value, fixed. A later spelling
 of a key replaces the earlier one in its place, as in Hydra's basic sweeper; the same key twice in one place is a mistake as
@@ -19,6 +19,7 @@ from vertex_sweeper.messages import one_line, printable
 from vertex_sweeper.space.expressions import elements_of, holds_sweep
 from vertex_sweeper.space.fixed_values import fixed_value_notes, hidden_expression, text_of
 from vertex_sweeper.space.hydra_api import Override, OverridesParser, override_with_groups
+from vertex_sweeper.space.key_paths import without_prefix
 from vertex_sweeper.space.written_values import Interpolated
 
 PARAMS = "hydra.sweeper.params"
@@ -26,7 +27,7 @@ CONDITIONAL = "hydra.sweeper.conditional"
 COMMAND_LINE = "the command line"
 
 
-def place(source: str) -> str:
+def source_note(source: str) -> str:
     """Where something was written, as the end of a line about it; empty for the command line, which needs no saying."""
     return f" ({source})" if source != COMMAND_LINE else ""
 
@@ -43,7 +44,7 @@ class When:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class WrittenOverride:
     """One override, where it was written, and under which conditions, the outermost first."""
 
     override: Override
@@ -73,7 +74,7 @@ class Resolver(Protocol):
         """A mapping of values, conditions or parts."""
 
 
-class EntryReader:
+class OverrideReader:
     """Parses what the user wrote with Hydra's own parser, and collects the mistakes; `notes` are lines for the user."""
 
     def __init__(self, config_loader: ConfigLoader | None, resolver: Resolver | None = None) -> None:
@@ -83,32 +84,32 @@ class EntryReader:
         self.mistakes: list[str] = []
         self.notes: list[str] = []
 
-    def params(self, params: Any, source: str = PARAMS, when: tuple[When, ...] = ()) -> list[Entry]:
-        """The entries of one `params` mapping; `source` is how messages name it."""
-        entries = []
+    def params(self, params: Any, source: str = PARAMS, when: tuple[When, ...] = ()) -> list[WrittenOverride]:
+        """The overrides of one `params` mapping; `source` is how messages name it."""
+        overrides = []
         for key, value in self._mapping(params, source, when).items():
             if isinstance(value, Interpolated):
                 assert self._resolver is not None
                 value = self._resolver.value(value, str(key), source, when)  # noqa: PLW2901
             line = self._line(str(key), value, source)
             if line is not None:
-                entries += self._entry(line, source, when)
-        return entries
+                overrides += self._read_line(line, source, when)
+        return overrides
 
-    def conditional(self, conditional: Any, source: str = CONDITIONAL, when: tuple[When, ...] = ()) -> list[Entry]:
-        """The entries of a `conditional` mapping, at any depth."""
-        entries: list[Entry] = []
-        for condition, written in self._mapping(conditional, source, when).items():
+    def conditional(self, conditional: Any, source: str = CONDITIONAL, when: tuple[When, ...] = ()) -> list[WrittenOverride]:
+        """The overrides of a `conditional` mapping, at any depth."""
+        overrides: list[WrittenOverride] = []
+        for condition, part in self._mapping(conditional, source, when).items():
             where = f"{source}.{condition}"
             parsed = self._condition(str(condition), where)
             inner = when if parsed is None else (*when, parsed)
-            block = self._mapping(written, f"{where} as a whole", inner)
+            block = self._mapping(part, f"{where} as a whole", inner)
             if not _is_block(block):
                 self.mistakes.append(f"{where}: must hold `params`, and `conditional` if it goes deeper: {block!r}")
             elif parsed is not None:
-                entries += self.params(block.get("params") or {}, where, inner)
-                entries += self.conditional(block.get("conditional") or {}, where, inner)
-        return entries
+                overrides += self.params(block.get("params") or {}, where, inner)
+                overrides += self.conditional(block.get("conditional") or {}, where, inner)
+        return overrides
 
     def _mapping(self, part: Any, source: str, when: tuple[When, ...]) -> Any:
         if not isinstance(part, Interpolated):
@@ -116,13 +117,13 @@ class EntryReader:
         assert self._resolver is not None
         return self._resolver.mapping(part, source, when)
 
-    def command_line(self, arguments: Iterable[str]) -> list[Entry]:
-        """The entries of the sweep's arguments."""
-        return [entry for line in arguments for entry in self._entry(line, COMMAND_LINE, ())]
+    def command_line(self, arguments: Iterable[str]) -> list[WrittenOverride]:
+        """The overrides of the sweep's arguments."""
+        return [written for line in arguments for written in self._read_line(line, COMMAND_LINE, ())]
 
-    def _entry(self, line: str, source: str, when: tuple[When, ...]) -> list[Entry]:
+    def _read_line(self, line: str, source: str, when: tuple[When, ...]) -> list[WrittenOverride]:
         try:
-            return [Entry(self._parse(line), source, when)]
+            return [WrittenOverride(self._parse(line), source, when)]
         except HydraException as error:
             self.mistakes.append(f"{source}: {printable(line)}: {one_line(error)}")
             return []
@@ -131,7 +132,7 @@ class EntryReader:
         return override_with_groups(self._parser, line, self._config_loader)
 
     def _line(self, key: str, value: Any, source: str) -> str | None:
-        """A YAML entry as an override; None, and a mistake, where a fixed value cannot be one."""
+        """A YAML value as an override; None, and a mistake, where a fixed value cannot be one."""
         if isinstance(value, str):
             return f"{key}={value}"
         if key.startswith("~") and value is None:
@@ -179,41 +180,45 @@ def _is_block(block: Any) -> bool:
     return all(part is None or isinstance(part, Mapping | Interpolated) for part in block.values())
 
 
-def merge(*sources: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
-    """All entries in their final order, later spellings in the place of earlier ones; and the mistakes.
+def merge(*sources: Sequence[WrittenOverride]) -> tuple[list[WrittenOverride], list[str]]:
+    """All overrides in their final order, later spellings in the place of earlier ones; and the mistakes.
 
     Each source is one place (what stands in YAML, what on the command line). Fixed overrides of one place may repeat a key, as
     in Hydra itself: `d={a:1} d={b:2}` sets both.
     """
-    mistakes = [mistake for entries in sources for mistake in _repeated(entries)]
-    merged: list[Entry] = []
-    for entries in sources:
-        replaced = {entry.key for entry in entries}
-        kept: list[Entry] = []
-        fresh = list(entries)
-        for entry in merged:
-            if entry.key not in replaced:
-                kept.append(entry)
+    mistakes = [mistake for overrides in sources for mistake in _repeated(overrides)]
+    merged: list[WrittenOverride] = []
+    for overrides in sources:
+        replaced = {written.key for written in overrides}
+        kept: list[WrittenOverride] = []
+        fresh = list(overrides)
+        for written in merged:
+            if written.key not in replaced:
+                kept.append(written)
                 continue
-            kept += [new for new in fresh if new.key == entry.key]
-            fresh = [new for new in fresh if new.key != entry.key]
+            kept += [new for new in fresh if new.key == written.key]
+            fresh = [new for new in fresh if new.key != written.key]
         merged = kept + fresh
     return merged, mistakes
 
 
-def _repeated(entries: Sequence[Entry]) -> Iterable[str]:
-    for key in dict.fromkeys(entry.key for entry in entries if not entry.when):
-        same = [entry for entry in entries if entry.key == key]
-        swept = any(entry.override.is_sweep_override() for entry in same)
-        if len(same) > 1 and (swept or any(entry.when for entry in same)):
-            lines = " and ".join(f"{entry.line} ({entry.source})" for entry in same)
+def _repeated(overrides: Sequence[WrittenOverride]) -> Iterable[str]:
+    for key in dict.fromkeys(written.key for written in overrides if not written.when):
+        same = [written for written in overrides if written.key == key]
+        swept = any(written.override.is_sweep_override() for written in same)
+        if len(same) > 1 and (swept or any(written.when for written in same)):
+            lines = " and ".join(f"{written.line} ({written.source})" for written in same)
             yield f"{key} is given more than once: {lines}: keep one"
 
 
-def rivals(entries: Sequence[Entry], has_group: Callable[[str], bool]) -> Iterable[str]:
-    """A line for each value that is swept in two spellings, `lr` and `++lr`: the first would be tuned in vain."""
-    swept = [entry for entry in entries if entry.override.is_sweep_override() and not has_group(entry.override.key_or_group)]
+def rivals(overrides: Sequence[WrittenOverride], has_group: Callable[[str], bool]) -> Iterable[str]:
+    """A line for each value that is swept in two spellings, `lr` and `++lr`: the first would have no effect."""
+    swept = [
+        written
+        for written in overrides
+        if written.override.is_sweep_override() and not has_group(written.override.key_or_group)
+    ]
     for first, second in itertools.combinations(swept, 2):
         apart = first.when and second.when and first.when != second.when
-        if first.key != second.key and first.key.lstrip("+") == second.key.lstrip("+") and not apart:
+        if first.key != second.key and without_prefix(first.key) == without_prefix(second.key) and not apart:
             yield f"{first.key} and {second.key} are one key, swept twice: {first.line} and {second.line}: keep one"

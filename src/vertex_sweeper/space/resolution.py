@@ -17,16 +17,16 @@ from omegaconf.errors import MissingMandatoryValue
 
 from vertex_sweeper.credentials import credentials_among, exposed_line
 from vertex_sweeper.messages import one_line
-from vertex_sweeper.space.common_config import CommonConfigs, Kind
+from vertex_sweeper.space.common_config import CommonConfigs, Reached
 from vertex_sweeper.space.conditions import decide
 from vertex_sweeper.space.config_groups import GroupFiles
 from vertex_sweeper.space.omegaconf_api import Node, child, children, dereferenced, is_null, key_in_parent, parent_of, raw_value
-from vertex_sweeper.space.overrides import Entry, When
-from vertex_sweeper.space.written_values import Interpolated, Names, Shape, mark_interpolated
+from vertex_sweeper.space.overrides import When, WrittenOverride
+from vertex_sweeper.space.written_values import Interpolated, NodePath, Shape, mark_interpolated
 
 _PLACEHOLDER: Final = "vertex_sweeper_unresolved"
 
-_NOT_COMMON: Final = {Kind.SWEPT: "which is not the same in every trial", Kind.TRIAL: "which only a trial has"}
+_NOT_COMMON: Final = {Reached.SWEPT: "which is not the same in every trial", Reached.TRIAL: "which only a trial has"}
 _ESCAPED: Final = "write \\${…} for what each trial is to resolve by itself"
 
 
@@ -53,8 +53,8 @@ class _Unknown(ValueError):
 class Resolution:
     """Stands beside a reader that reads the search space again and again, until nothing is left to resolve.
 
-    In the first round nothing is resolved, and placeholders stand in for values; each further round knows the entries of the
-    one before. What brings new entries comes first: mappings, and values of groups.
+    In the first round nothing is resolved, and placeholders stand in for values; each further round knows the overrides of the
+    one before. What brings new overrides comes first: mappings, and values of groups.
 
     Args:
         config: what Hydra handed to the sweeper.
@@ -66,7 +66,7 @@ class Resolution:
         self._files = files
         self._configs = CommonConfigs(config, files, allow_secrets=allow_secrets)
         self._allow_secrets = allow_secrets
-        self._entries: list[Entry] = []
+        self._overrides: list[WrittenOverride] = []
         self._resolved: dict[_Name, Any] = {}
         self._refused: dict[_Name, list[str]] = {}
         self._waiting: dict[_Name, str] = {}
@@ -102,14 +102,14 @@ class Resolution:
         self._mappings[name] = None
         return {}
 
-    def is_over(self, entries: Sequence[Entry]) -> bool:
-        """Whether there is nothing to resolve any more, after a round that has read these entries."""
+    def is_over(self, overrides: Sequence[WrittenOverride]) -> bool:
+        """Whether there is nothing to resolve any more, after a round that has read these overrides."""
         # A condition that cannot hold is dropped with what stands under it: that needs no value.
-        self._entries = decide(entries)[0]
+        self._overrides = decide(overrides)[0]
         self._configs.forget()
-        pending = {name: entry for entry in self._entries if (name := self._pending(entry)) is not None}
+        pending = {name: written for written in self._overrides if (name := self._pending(written)) is not None}
         open_ = [name for name in (*self._mappings, *pending) if name not in self._refused]
-        groups = {name for name, entry in pending.items() if self._files.has_group(entry.override.key_or_group)}
+        groups = {name for name, written in pending.items() if self._files.has_group(written.override.key_or_group)}
         first = [name for name in open_ if name in self._mappings or name in groups]
         done = len(self._resolved) + len(self._refused)
         if done == self._done and not self._restricted:
@@ -119,8 +119,8 @@ class Resolution:
         self._done, self._due, self._mappings = done, set(first if self._restricted else open_), {}
         return not open_
 
-    def _pending(self, entry: Entry) -> _Name | None:
-        value = None if entry.override.is_delete() or entry.override.is_sweep_override() else entry.override.value()
+    def _pending(self, written: WrittenOverride) -> _Name | None:
+        value = None if written.override.is_delete() or written.override.is_sweep_override() else written.override.value()
         return self._placeholders.get(value) if isinstance(value, str) else None
 
     def _is_known(self, name: _Name, item: Interpolated) -> bool:
@@ -149,7 +149,7 @@ class Resolution:
     def _resolve(self, name: _Name, item: Interpolated) -> tuple[Any, list[str]]:
         """The value, and the fixed overrides that went into it. Raises _Unknown."""
         try:
-            watched = self._configs.of(self._entries, name.when, lambda entry: self._pending(entry) is not None)
+            watched = self._configs.of(self._overrides, name.when, lambda written: self._pending(written) is not None)
         except ValueError as error:
             raise _Unknown(f"{name}: {item.text} cannot be resolved: {error}") from error
         value, failed = None, ""
@@ -158,19 +158,19 @@ class Resolution:
                 value = _plain(_node(watched.config, item), item)
             except Exception as error:  # noqa: BLE001 - whatever the app's own resolvers raise
                 failed = one_line(str(error).partition("full_key:")[0]) or type(error).__name__
-        names = {kind: [mark.name for mark in asked if mark.kind is kind] for kind in Kind}
-        if names[Kind.SECRET]:
+        names = {kind: [mark.name for mark in asked if mark.kind is kind] for kind in Reached}
+        if names[Reached.SECRET]:
             raise _Unknown(
-                exposed_line(str(name), f"{item.text} reads {names[Kind.SECRET][0]}, which is named like a credential")
+                exposed_line(str(name), f"{item.text} reads {names[Reached.SECRET][0]}, which is named like a credential")
             )
-        if names[Kind.PENDING]:
-            raise _Unknown(f"{name}: {item.text} needs {names[Kind.PENDING][0]}, and that needs it", waits=True)
+        if names[Reached.PENDING]:
+            raise _Unknown(f"{name}: {item.text} needs {names[Reached.PENDING][0]}, and that needs it", waits=True)
         for kind, why in _NOT_COMMON.items():
             if names[kind]:
                 raise _Unknown(f"{name}: {item.text} asks for {names[kind][0]}, {why}: {_ESCAPED}")
         if failed:
             raise _Unknown(f"{name}: {item.text} cannot be resolved: {failed}")
-        return value, names[Kind.FIXED]
+        return value, names[Reached.FIXED]
 
 
 def _node(config: DictConfig, item: Interpolated) -> Node:
@@ -208,7 +208,7 @@ def _plain(node: Node, item: Interpolated) -> Any:
     return marked if item.absolute is None else item.absolute(item.shape, marked)
 
 
-def _path_of(node: Node) -> Names | None:
+def _path_of(node: Node) -> NodePath | None:
     """The keys from the root to this node; None for one that a resolver has made."""
     names: list[Any] = []
     while (parent := parent_of(node)) is not None:

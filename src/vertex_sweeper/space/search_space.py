@@ -13,9 +13,18 @@ from dataclasses import dataclass, field
 
 from vertex_sweeper.credentials import credential_in
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.space.conditions import Node, decide, link
-from vertex_sweeper.space.expressions import Domain, categorical, domain_of, elements_of, holds_sweep, merged, unique_aliases
-from vertex_sweeper.space.overrides import Entry
+from vertex_sweeper.space.conditions import UnlinkedParameter, decide, link
+from vertex_sweeper.space.expressions import (
+    ParameterDomain,
+    categorical,
+    domain_of,
+    elements_of,
+    holds_sweep,
+    merged,
+    unique_aliases,
+)
+from vertex_sweeper.space.key_paths import group_and_package, without_prefix
+from vertex_sweeper.space.overrides import WrittenOverride
 from vertex_sweeper_runtime.contract import Condition, Parameter, Slot
 
 MOST_FIXED_SHOWN = 6
@@ -40,34 +49,34 @@ class SearchSpace:
     @property
     def keys(self) -> list[str]:
         """What the overrides are about, fixed and tuned, without `+`, `~` and `@package`."""
-        written = [text.partition("=")[0] for text in self.sequence if isinstance(text, str)]
-        written += [parameter.key for parameter in self.parameters]
-        return [key.lstrip("+~").partition("@")[0] for key in written]
+        keys = [text.partition("=")[0] for text in self.sequence if isinstance(text, str)]
+        keys += [parameter.key for parameter in self.parameters]
+        return [group_and_package(without_prefix(key))[0] for key in keys]
 
 
-def build_space(entries: Sequence[Entry]) -> SearchSpace:
-    """The search space of all entries, which are in their final order. Raises InvalidSweep with every mistake."""
-    entries, notes = decide(entries)
-    swept: list[tuple[Entry, Domain]] = []
-    fixed: list[str | None] = []  # in the order of entries, None where a parameter stands
+def build_space(overrides: Sequence[WrittenOverride]) -> SearchSpace:
+    """The search space of all overrides, which are in their final order. Raises InvalidSweep with every mistake."""
+    overrides, notes = decide(overrides)
+    swept: list[tuple[WrittenOverride, ParameterDomain]] = []
+    fixed: list[str | None] = []  # in the order of overrides, None where a parameter stands
     mistakes: list[str] = []
-    for entry in entries:
-        read, mistake = _attempt(entry)
+    for written in overrides:
+        read, mistake = _attempt(written)
         if read is None:
             mistakes.append(mistake)
             continue
-        notes += _reading_notes(entry)
+        notes += _reading_notes(written)
         fixed.append(read if isinstance(read, str) else None)
         if not isinstance(read, str):
-            swept.append((entry, read))
+            swept.append((written, read))
     if mistakes:
         raise InvalidSweep(mistakes)
-    nodes = _named(swept)
-    conditions = link(nodes)
-    slots = iter(nodes)
+    named = _named(swept)
+    conditions = link(named)
+    slots = iter(named)
     sequence = tuple(Slot(next(slots).id) if text is None else text for text in fixed)
-    sources = {node.id: node.entry.source for node in nodes}
-    return SearchSpace(_parents_first(nodes, conditions), sequence, tuple(notes), sources)
+    sources = {one.id: one.written.source for one in named}
+    return SearchSpace(_parents_first(named, conditions), sequence, tuple(notes), sources)
 
 
 def nothing_to_tune(space: SearchSpace) -> str:
@@ -89,91 +98,91 @@ def _shown(line: str) -> str:
     return f"{key}{equals}{text[:LONGEST_SHOWN]}{'…' if len(text) > LONGEST_SHOWN else ''}"
 
 
-def misread(entries: Sequence[Entry]) -> list[str]:
-    """A line for each entry whose expression cannot be a parameter of Vertex."""
-    return [mistake for read, mistake in map(_attempt, entries) if read is None]
+def misread(overrides: Sequence[WrittenOverride]) -> list[str]:
+    """A line for each override whose expression cannot be a parameter of Vertex."""
+    return [mistake for read, mistake in map(_attempt, overrides) if read is None]
 
 
-def _attempt(entry: Entry) -> tuple[str | Domain | None, str]:
+def _attempt(written: WrittenOverride) -> tuple[str | ParameterDomain | None, str]:
     try:
-        return _read(entry), ""
+        return _read(written), ""
     except ValueError as error:
-        return None, f"{entry.key}: {entry.line.removeprefix(entry.key + '=')}: {error} ({entry.source})"
+        return None, f"{written.key}: {written.line.removeprefix(written.key + '=')}: {error} ({written.source})"
 
 
 _DRAWN = re.compile(r"\bshuffle\s*\(")
 
 
-def _read(entry: Entry) -> str | Domain:
+def _read(written: WrittenOverride) -> str | ParameterDomain:
     """A fixed override's text, or what a swept one ranges over.
 
     Under a condition even a fixed override becomes a parameter, of one value: only so can it be absent.
     """
-    override = entry.override
+    override = written.override
     if override.is_sweep_override() and override.is_hydra_override():
         raise ValueError("Hydra's own settings cannot be swept: give it one value")
     if not override.is_sweep_override():
         if holds_sweep(override.value()):
             raise ValueError("a sweep inside a list or dict would not be swept: list whole values side by side")
         if override.is_delete():
-            if not entry.when:
-                return entry.line
+            if not written.when:
+                return written.line
             raise ValueError("a deletion cannot hang on a condition: put it into the option's own config")
-        # Hydra would draw anew in each trial: what it drew here is what travels.
-        drawn = _DRAWN.search(entry.line) is not None
+        # Hydra would draw anew in each trial: trials are given what it drew here.
+        drawn = _DRAWN.search(written.line) is not None
         text = override.get_value_element_as_str() if drawn else override.get_value_string()
-        if entry.when:
+        if written.when:
             return categorical([text])
-        return f"{entry.key}={text}" if drawn else entry.line
+        return f"{written.key}={text}" if drawn else written.line
     domain = domain_of(override)
-    if isinstance(domain, Domain):
+    if isinstance(domain, ParameterDomain):
         return domain
-    return categorical([domain.text]) if entry.when else f"{entry.key}={domain.text}"
+    return categorical([domain.text]) if written.when else f"{written.key}={domain.text}"
 
 
-def _reading_notes(entry: Entry) -> list[str]:
+def _reading_notes(written: WrittenOverride) -> list[str]:
     """A line where equal elements were merged or one element made a fixed override."""
-    if not entry.override.is_choice_sweep():
+    if not written.override.is_choice_sweep():
         return []
-    elements = elements_of(entry.override)
+    elements = elements_of(written.override)
     single = merged(elements)
     notes = []
     if len(single) < len(elements):
         repeated = [text for text, count in Counter(element.text for element in elements).items() if count > 1]
-        notes.append(f"{entry.key}: equal elements are tried as one: {', '.join(repeated)}")
+        notes.append(f"{written.key}: equal elements are tried as one: {', '.join(repeated)}")
     if len(single) == 1:
-        notes.append(f"{entry.key}: one element is no choice: fixed to {single[0].text}")
+        notes.append(f"{written.key}: one element is no choice: fixed to {single[0].text}")
     return notes
 
 
-def _named(swept: Sequence[tuple[Entry, Domain]]) -> list[Node]:
-    """A parameter id for each swept entry: the Hydra key where it is plain, else a readable alias."""
+def _named(swept: Sequence[tuple[WrittenOverride, ParameterDomain]]) -> list[UnlinkedParameter]:
+    """A parameter id for each swept override: the Hydra key where it is plain, else a readable alias."""
     # The same id under different parents is undocumented, so a key that stands in several branches gets one id for each.
-    often = Counter(entry.key for entry, _ in swept)
+    often = Counter(written.key for written, _ in swept)
     names = []
-    for entry, _ in swept:
-        name = entry.key.lstrip("+")
-        branch = ".".join(entry.when[-1].texts) if entry.when else ""
-        names.append(f"{name}.{branch}" if often[entry.key] > 1 and branch else name)
+    for written, _ in swept:
+        name = without_prefix(written.key)
+        branch = ".".join(written.when[-1].texts) if written.when else ""
+        names.append(f"{name}.{branch}" if often[written.key] > 1 and branch else name)
     ids = unique_aliases(names, fallback="parameter")
-    return [Node(id, entry, domain) for id, (entry, domain) in zip(ids, swept, strict=True)]
+    return [UnlinkedParameter(id, written, domain) for id, (written, domain) in zip(ids, swept, strict=True)]
 
 
-def _parents_first(nodes: Sequence[Node], conditions: Mapping[str, Condition]) -> tuple[Parameter, ...]:
-    def depth(node: Node) -> int:
-        steps, id = 0, node.id
+def _parents_first(named: Sequence[UnlinkedParameter], conditions: Mapping[str, Condition]) -> tuple[Parameter, ...]:
+    def depth(one: UnlinkedParameter) -> int:
+        steps, id = 0, one.id
         while id in conditions:
             steps, id = steps + 1, conditions[id].parent
         return steps
 
-    return tuple(_parameter(node, conditions.get(node.id)) for node in sorted(nodes, key=depth))
+    return tuple(_parameter(one, conditions.get(one.id)) for one in sorted(named, key=depth))
 
 
-def _parameter(node: Node, when: Condition | None) -> Parameter:
-    domain = node.domain
+def _parameter(one: UnlinkedParameter, when: Condition | None) -> Parameter:
+    domain = one.domain
     return Parameter(
-        id=node.id,
-        key=node.entry.key,
+        id=one.id,
+        key=one.written.key,
         kind=domain.kind,
         low=domain.low,
         high=domain.high,

@@ -15,7 +15,7 @@ from omegaconf import AnyNode, DictConfig, ListConfig
 from omegaconf.errors import InterpolationKeyError, MissingMandatoryValue
 
 from vertex_sweeper.space.hydra_api import using_hydra_config
-from vertex_sweeper.space.key_paths import Path
+from vertex_sweeper.space.key_paths import KeyPath
 from vertex_sweeper.space.omegaconf_api import (
     Node,
     as_written,
@@ -58,7 +58,7 @@ class WatchedConfig:
         self._marked: list[tuple[Mark, Node | None]] = []
         self._asked: dict[Mark, None] = {}
 
-    def mark(self, path: Path, mark: Mark) -> None:
+    def mark(self, path: KeyPath, mark: Mark) -> None:
         """Marks what stands at the path, or would; where something that is no container is in the way, that is marked.
 
         What is marked already keeps its mark.
@@ -78,7 +78,7 @@ class WatchedConfig:
                 return
             node = inner
 
-    def mark_leaves(self, path: Path, kind: Enum) -> Iterator[tuple[Mark, tuple[Any, ...]]]:
+    def mark_leaves(self, path: KeyPath, kind: Enum) -> Iterator[tuple[Mark, tuple[Any, ...]]]:
         """Marks every value below the path by its own key, and gives each mark with the keys to it; they go on answering."""
         node: Any = self.config
         for name in path:

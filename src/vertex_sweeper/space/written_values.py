@@ -19,7 +19,7 @@ class Shape(Enum):
 
 _WITHIN = {Shape.PARAMS: Shape.VALUE, Shape.CONDITIONAL: Shape.BLOCK}
 
-Names = tuple[Any, ...]
+NodePath = tuple[Any, ...]
 """The keys on the way from the root of a config."""
 
 
@@ -37,7 +37,7 @@ class Interpolated:
 
     text: Any
     shape: Shape
-    path: Names | None = None
+    path: NodePath | None = None
     package: str = ""
     absolute: Callable[[Shape, Mapping[str, Any]], Mapping[str, Any]] | None = None
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -11,14 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from vertex_sweeper.api import CANCELLED, NO_MEASUREMENT, TOO_MANY_FAILURES, JobState, TrialState
-from vertex_sweeper.messages import printable, seen, shell_line
+from vertex_sweeper.messages import printable, shell_line
 from vertex_sweeper.results.outcome import Outcome, Trial, seconds_between
 from vertex_sweeper.results.tables import TRIALS
-from vertex_sweeper_runtime.regular_files import open_regular
 
 _LONGEST_VALUE: Final = 60
 _MOST_FAILURES: Final = 20
-_TAIL_BYTES: Final = 64 * 1024
 _FAILED: Final = "failed"
 _NO_RESULT: Final = "without a result"
 
@@ -140,27 +136,6 @@ def failure_lines(outcome: Outcome, log_of: Callable[[Trial], str | None]) -> li
     return lines
 
 
-def log_tail(path: Path, *, lines: int = 15) -> list[str]:
-    """The last lines of a trial's log, as plain text; none if there is no log, or something else in its place.
-
-    Reads only the end of the file. Of a line that was drawn over and over (a progress bar), the last drawing is kept.
-    """
-    try:
-        with os.fdopen(open_regular(str(path)), "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _TAIL_BYTES))
-            text = file.read(_TAIL_BYTES).decode("utf-8", errors="replace")
-    except OSError:
-        return []
-    whole = text.split("\n")
-    if size > _TAIL_BYTES and len(whole) > 1:
-        whole = whole[1:]  # the first line has lost its beginning
-    shown = [_plain(line) for line in whole]
-    while shown and not shown[-1]:
-        shown.pop()
-    return shown[-lines:]
-
-
 def _counts(outcome: Outcome) -> str:
     ends = Counter(end_of(trial, outcome) for trial in outcome.trials)
     order = ("succeeded", _NO_RESULT, _FAILED, "cancelled", "unfinished")
@@ -201,11 +176,3 @@ def _duration(seconds: float) -> str:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
-
-
-_ESCAPES: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
-
-
-def _plain(line: str) -> str:
-    drawn = _ESCAPES.sub("", line).rstrip("\r \t").rpartition("\r")[2]
-    return "".join(filter(seen, drawn.replace("\t", "    ")))

@@ -19,7 +19,7 @@ OURS: Final = "vertex_sweeper"
 """The logger of everything that is said while a job is watched."""
 
 
-class Screen:
+class LiveTable:
     """Some lines that are drawn over by the next ones.
 
     Args:
@@ -67,19 +67,19 @@ class Screen:
 
 
 class _Clearing(logging.Handler):
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, table: LiveTable) -> None:
         super().__init__()
-        self._screen = screen
+        self._table = table
 
     def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002 - whatever it says
-        self._screen.clear()
+        self._table.clear()
 
 
-def screen_of_terminal() -> Screen | None:
+def table_of_terminal() -> LiveTable | None:
     """The terminal that standard error is shown on, if it can draw over its lines."""
     if not (sys.stderr and sys.stderr.isatty()) or os.environ.get("TERM", "dumb") == "dumb":
         return None
-    return Screen(sys.stderr)
+    return LiveTable(sys.stderr)
 
 
 def _cut(line: str, columns: int) -> str:

@@ -1,4 +1,4 @@
-"""The doors behind which jobs run here, each as a service that also tells of changes."""
+"""The ways by which jobs come to run here, each as a service that also tells of changes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from vertex_sweeper.api import Job, Service
 from vertex_sweeper.errors import JobNotFound
 from vertex_sweeper.services.local import LocalService
 
-DOORS: Final = ("local", "grpc", "rest")
+ENTRY_POINTS: Final = ("local", "grpc", "rest")
 
 
-class Door:
+class EntryPoint:
     """A service, and the local one behind it, which tells of changes."""
 
-    def __init__(self, kind: str, service: Service, behind: LocalService) -> None:
-        self.kind = kind
-        self.behind = behind
+    def __init__(self, service: Service, behind: LocalService) -> None:
+        self._behind = behind
         self._service = service
 
     def create(self, parent: str, spec: Mapping[str, Any]) -> Job:
@@ -29,29 +28,32 @@ class Door:
 
     def get(self, name: str) -> Job:
         with suppress(JobNotFound):
-            self.behind.get(name)  # `wait_for_change` waits for what this thread has not seen yet
+            self._behind.get(name)  # `wait_for_change` waits for what this thread has not seen yet
         return self._service.get(name)
+
+    def names(self) -> list[str]:
+        return self._behind.names()
 
     def cancel(self, name: str) -> None:
         self._service.cancel(name)
 
     def wait_for_change(self, seconds: float) -> None:
-        self.behind.wait_for_change(seconds)
+        self._behind.wait_for_change(seconds)
 
 
-def open_door(name: str, folder: Path, stack: ExitStack, **settings: Any) -> Door:
-    """A door of this name, until the stack is closed."""
+def open_service(name: str, folder: Path, stack: ExitStack, **settings: Any) -> EntryPoint:
+    """A service by this entry point, until the stack is closed."""
     if name == "local":
         local = stack.enter_context(LocalService(lambda job_id: folder / job_id, **settings))
-        return Door(name, local, local)
+        return EntryPoint(local, local)
     pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
     from vertex_sweeper.emulator import Emulator
     from vertex_sweeper.services.vertex import VertexService
 
     emulator = stack.enter_context(Emulator(**settings))
     if name == "grpc":
-        return Door(name, VertexService("europe-west4", endpoint=f"http://{emulator.address}"), emulator.service)
-    return Door(name, VertexService("europe-west4", client=_rest_client(emulator.rest_address)), emulator.service)
+        return EntryPoint(VertexService("europe-west4", endpoint=f"http://{emulator.address}"), emulator.service)
+    return EntryPoint(VertexService("europe-west4", client=_rest_client(emulator.rest_address)), emulator.service)
 
 
 def _rest_client(address: str) -> Any:

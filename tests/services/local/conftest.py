@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.services.local.gate import Gate
 from vertex_sweeper.services.local import LocalService
+from vertex_sweeper.testing.gate import Gate
 
 
 @pytest.fixture

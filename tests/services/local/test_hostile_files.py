@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import textwrap
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.services.local.gate import PARENT, Gate, make_job, trials_of, wait_for, wait_for_end
+from vertex_sweeper.api import Job
 from vertex_sweeper.services.local import LocalService
+from vertex_sweeper.testing.gate import PARENT, Gate, make_job, trials_of, wait_for, wait_for_end
 
 GOOD = 0.5
 NOTHING = "no finite value of acc"
@@ -83,6 +85,11 @@ def test_a_metric_file_is_its_own_trials_matter(service: LocalService, tmp_path:
             assert trial.get("finalMeasurement", {}).get("metrics") == [{"metricId": "acc", "value": expected}], name
 
 
+def has_ended(job: Job, count: int) -> bool:
+    """Whether so many trials have a result."""
+    return sum("finalMeasurement" in trial for trial in job["trials"]) == count
+
+
 def test_a_running_trials_file_is_looked_at_whatever_it_is(service: LocalService, gate: Gate) -> None:
     ways = {
         "a named pipe": "os.mkfifo(path)",
@@ -97,7 +104,7 @@ def test_a_running_trials_file_is_looked_at_whatever_it_is(service: LocalService
     for number, way in enumerate(ways.values(), start=1):
         assert odd.ask(f"({way}, 0)[1]") == 0
         other.finish(acc=0.5)  # which makes the service look at those that run
-        wait_for(service, name, lambda job, ended=number: sum("finalMeasurement" in one for one in job["trials"]) == ended)
+        wait_for(service, name, partial(has_ended, count=number))
         other = gate.next() if number < len(ways) else other
         odd.do("os.rmdir(path) if os.path.isdir(path) else os.remove(path)")
     odd.finish(acc=0.25)

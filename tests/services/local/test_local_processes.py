@@ -8,14 +8,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.services.local.gate import PARENT, Gate, is_alive, make_job, wait_for_death, wait_for_end
 from vertex_sweeper.services.local import LocalService
 from vertex_sweeper.services.local.execute import reaper
+from vertex_sweeper.testing.gate import PARENT, Gate, is_alive, make_job, wait_for_death, wait_for_end
 
 Start = Callable[..., LocalService]
 
@@ -169,8 +170,15 @@ def test_close_leaves_no_child_process(start: Start, gate: Gate) -> None:
     assert children(os.getpid()) == before
 
 
-def test_an_idle_service_starts_no_process(start: Start) -> None:
-    start().close()
+@linux
+def test_an_idle_service_starts_neither_a_process_nor_a_thread(start: Start, gate: Gate) -> None:
+    processes, threads = children(os.getpid()), threading.active_count()
+    service = start()
+    assert (children(os.getpid()), threading.active_count()) == (processes, threads)
+    service.create(PARENT, gate.job())
+    gate.next()
+    assert len(children(os.getpid()) - processes) == 2  # what would have been seen: the reaper and a trial
+    service.close()
 
 
 @linux

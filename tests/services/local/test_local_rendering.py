@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vertex_sweeper.services.local.execute.flag_rendering import PLAIN, HostileRendering
+from vertex_sweeper.services.local.execute.flag_rendering import PLAIN
 from vertex_sweeper.services.local.parameter_tree import Choice
+from vertex_sweeper.testing import HostileRendering
 from vertex_sweeper_runtime.contract import Kind, Parameter, Scale
 
 DOUBLE = Parameter("x", "x", Kind.DOUBLE, low=1e-5, high=0.1, scale=Scale.LOG)

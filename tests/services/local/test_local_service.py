@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.services.local.gate import PARENT, PATIENCE, Gate, run_gated, wait_for_end
 from vertex_sweeper.errors import ServiceError
 from vertex_sweeper.services.local import LocalService
 from vertex_sweeper.services.local.execute.flag_rendering import PLAIN
 from vertex_sweeper.services.local.parameter_tree import Choice
+from vertex_sweeper.testing.gate import PARENT, PATIENCE, Gate, run_gated, wait_for_end
 
 Start = Callable[..., LocalService]
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.services.local.gate import make_job
 from vertex_sweeper.services.local.study.study_stopping import Progress, interrupts, why_to_stop
 from vertex_sweeper.services.local.study.times import format_time, parse_time
 from vertex_sweeper.services.local.validation import find_mistakes
+from vertex_sweeper.testing.gate import make_job
 
 CREATED = 1_000_000.0
 
@@ -114,7 +114,7 @@ def test_a_condition_with_a_mistake_is_refused(config: dict[str, Any], field: st
 
 def test_progress_needs_one_metric_and_trials_have_one_rule() -> None:
     metrics = [{"metricId": "a"}, {"metricId": "b"}]
-    rules = {"medianAutomatedStoppingSpec": {}, "decayCurveStoppingSpec": {}}
+    rules: dict[str, Any] = {"medianAutomatedStoppingSpec": {}, "decayCurveStoppingSpec": {}}
     config = {"maxNumTrialsNoProgress": 3, "maxDurationNoProgress": "5s", "maxNumTrials": 9}
     job = make_job(command=["true"], metrics=metrics, studyStoppingConfig=config, **rules)
     assert [where.rpartition(".")[2] for where, _ in find_mistakes(job)] == [
@@ -126,5 +126,6 @@ def test_progress_needs_one_metric_and_trials_have_one_rule() -> None:
 
 @pytest.mark.parametrize("field", ["studyStoppingConfig", "medianAutomatedStoppingSpec"])
 def test_what_is_no_mapping_is_refused(field: str) -> None:
-    ((where, what),) = find_mistakes(make_job(command=["true"], **{field: 5}))
+    wrong: dict[str, Any] = {field: 5}
+    ((where, what),) = find_mistakes(make_job(command=["true"], **wrong))
     assert (where.replace("_", ""), what) == (f"study_spec.{field}".lower().replace("_", ""), "Must be a mapping, got 5.")

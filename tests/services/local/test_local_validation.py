@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.services.local.gate import ACC, X, double, make_job
 from vertex_sweeper.errors import InvalidJob
 from vertex_sweeper.services.local.validation import check_job
+from vertex_sweeper.testing.gate import ACC, X, double, make_job
 
 Change = Callable[[dict[str, Any]], Any]
 P = "study_spec.parameters[0]"

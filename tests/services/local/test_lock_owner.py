@@ -12,13 +12,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 pytest.importorskip("optuna", reason="the local service needs the extra [local]")
 
-from tests.services.local.gate import PARENT, make_job
 from vertex_sweeper.errors import ServiceError
 from vertex_sweeper.services.local import LocalService
 from vertex_sweeper.services.local.execute import reaper
@@ -28,7 +27,9 @@ from vertex_sweeper.services.local.records.records import LOCK, JobOrigin, Recor
 from vertex_sweeper.services.local.records.viewer import Viewer
 from vertex_sweeper.services.local.study.study import Study
 from vertex_sweeper.stored_json import DamagedDocument
+from vertex_sweeper.testing.gate import PARENT, make_job
 
+EchoLike = TypeVar("EchoLike", bound="Echo")  # `Self` came with Python 3.11
 SRC = Path(__file__).parents[3] / "src"
 linux = pytest.mark.skipif(not Path("/proc/self/fdinfo").exists(), reason="needs /proc, which tells who holds a lock")
 
@@ -52,7 +53,7 @@ class Echo:
         )
         self.pid = self._process.pid
 
-    def __enter__(self) -> Echo:  # noqa: PYI034 - `Self` came with Python 3.11
+    def __enter__(self: EchoLike) -> EchoLike:  # noqa: PYI019 - see above
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -361,7 +362,7 @@ def wait_for_end(process: int) -> None:
 def test_where_the_system_does_not_tell_who_holds_a_lock_a_process_is_told_by_its_start(
     innocent: Echo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock_owner.sys, "platform", "darwin")
+    monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.delattr(os, "pidfd_open", raising=False)
     owner = owner_of(innocent.pid)
     assert owner.started

@@ -13,12 +13,12 @@ import pytest
 
 pytest.importorskip("optuna", reason="the local service needs the extra [local]")
 
-from tests.services.local.gate import PARENT, Gate, trials_of, wait_for_end
 from vertex_sweeper.errors import JobNotFound, ServiceError
 from vertex_sweeper.services.local import LocalService
 from vertex_sweeper.services.local.records.lock_owner import LockOwner
 from vertex_sweeper.services.local.records.records import LOCK, Records
 from vertex_sweeper.services.local.records.viewer import Viewer
+from vertex_sweeper.testing.gate import PARENT, Gate, trials_of, wait_for_end
 
 LABELS = {"sweep": "a1", "team": "vision"}
 

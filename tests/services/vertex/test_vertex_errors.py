@@ -10,7 +10,7 @@ pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatfor
 
 import grpc
 from google.api_core import exceptions
-from google.rpc import error_details_pb2 as details  # type: ignore[import-untyped]
+from google.rpc import error_details_pb2 as details
 
 from vertex_sweeper.errors import InvalidJob, JobNotFound, ServiceError
 from vertex_sweeper.job import in_our_words

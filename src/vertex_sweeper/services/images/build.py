@@ -1,4 +1,4 @@
-"""An image of a tree: looked for under the tag that is the tree's hash, else built and pushed. The result is its digest."""
+"""Builds an image and pushes it with the program that is there, and finds out its digest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vertex_sweeper.services.images.builder import (
     find_builder,
 )
 from vertex_sweeper.services.images.image_name import ImageName
-from vertex_sweeper.services.images.registry import find_digest, login_command
+from vertex_sweeper.services.images.registry import RegistryError, find_digest, login_command
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +44,24 @@ def image_tag(code_hash: str, *, made: str = "") -> str:
     return hashlib.sha256(f"{code_hash}\n{made}".encode()).hexdigest()[:_TAG]
 
 
+def find_image(image: ImageName, *, token: str | None = None) -> ImageName | None:
+    """The image with its digest, where the registry has it. Raises SweepError where the registry refuses."""
+    try:
+        digest = find_digest(image, token=token)
+    except RegistryError as error:
+        if not error.denied:
+            raise
+        google = f"you need roles/artifactregistry.writer there: `{_GRANT}`"
+        others = "Vertex pulls from Artifact Registry, and from registries that want no login"
+        raise SweepError(f"{error}: {google if image.google else others}") from error
+    if digest is None:
+        return None
+    log.info("%s is there: nothing is built", image)
+    return image.pinned(digest)
+
+
 def build_image(recipe: Recipe, *, token: str | None = None, builder: Builder | None = None) -> ImageName:
-    """Builds the image and pushes it, unless its tag is there; returns it with its digest.
+    """Builds an image and pushes it; returns it with its digest.
 
     Args:
         recipe: What is built.
@@ -53,12 +69,8 @@ def build_image(recipe: Recipe, *, token: str | None = None, builder: Builder | 
         builder: The program that builds; the first one that is there when left open.
 
     Raises:
-        SweepError: No program can build, the build failed, or the registry refuses. Nothing else was begun.
+        SweepError: No program can build, the build failed, or the registry refuses.
     """
-    digest = find_digest(recipe.image, token=token)
-    if digest:
-        log.info("%s is there: nothing is built", recipe.image)
-        return recipe.image.pinned(digest)
     chosen = find_builder(builder)
     log.info("building %s with %s", recipe.image, "Cloud Build" if chosen is Builder.GCLOUD else chosen.value)
     with tempfile.TemporaryDirectory(prefix="vertex-sweeper-build-") as folder:
@@ -70,6 +82,12 @@ def build_image(recipe: Recipe, *, token: str | None = None, builder: Builder | 
     if digest is None:
         raise SweepError(f"{chosen.value} has pushed {recipe.image}, and the registry does not have it: try again")
     return recipe.image.pinned(digest)
+
+
+_GRANT: Final = (
+    "gcloud artifacts repositories add-iam-policy-binding REPOSITORY --location=REGION --member=user:YOU "
+    "--role=roles/artifactregistry.writer"
+)
 
 
 def _run(command: Sequence[str], image: ImageName, *, say: Callable[[str], None] | None = None) -> None:

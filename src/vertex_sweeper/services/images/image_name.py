@@ -71,6 +71,15 @@ class ImageName:
         return _LOOPBACK.fullmatch(self.registry) is not None
 
     @property
+    def python(self) -> str | None:
+        """The image's Python where the name says it: of Docker's own images, and of Google's ready-made ones (`….py310`)."""
+        own = re.match(r"(3\.[0-9]+)", self.tag) if (self.registry, self.repository) == (_HUB, "library/python") else None
+        ready = re.search(r"\.py3([0-9]+)\b", f"{self.repository}:{self.tag}")
+        if own:
+            return own[1]
+        return f"3.{ready[1]}" if ready else None
+
+    @property
     def reference(self) -> str:
         """What a registry finds the image by: its digest, its tag, or `latest`."""
         return self.digest or self.tag or "latest"

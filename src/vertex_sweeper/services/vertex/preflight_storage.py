@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
@@ -10,6 +11,9 @@ from vertex_sweeper.services.vertex.extra import vertex_extra
 
 _PATIENCE: Final = 20.0
 """Seconds for one answer."""
+
+_EMULATOR: Final = "STORAGE_EMULATOR_HOST"
+"""The variable by which Google's client finds a storage API elsewhere."""
 
 _READ: Final[tuple[str, ...]] = ("storage.objects.get", "storage.objects.list")
 _WRITE: Final[tuple[str, ...]] = ("storage.objects.create", "storage.objects.get")
@@ -48,9 +52,12 @@ def check_buckets(
     if not wanted:
         return
     with vertex_extra():
+        from google.auth.credentials import AnonymousCredentials
         from google.cloud import storage
 
-    client = storage.Client(project=project, credentials=credentials)
+    # The client would show its login to an emulator, too, without TLS.
+    login = AnonymousCredentials() if os.environ.get(_EMULATOR) else credentials  # type: ignore[no-untyped-call]
+    client = storage.Client(project=project, credentials=login)
     for name, permissions in wanted.items():
         yield from _bucket(client, name, permissions, project=project, location=location)
 
@@ -88,12 +95,12 @@ def _location(bucket: Any, name: str, location: str, created: str) -> Finding:
         return unchecked(subject, f"of gs://{name}: {problem}")
     where, kind = str(bucket.location or "").upper(), bucket.location_type or "region"
     regions = tuple(region.lower() for region in bucket.data_locations or ()) or _PAIRS.get(where, ())
+    if kind == "dual-region" and not regions:
+        return unchecked(subject, f"which regions {where.lower()} is, where gs://{name} lies")
     if kind == "multi-region":
         inside = location.startswith(_CONTINENTS.get(where, ("",)))
-    elif kind == "dual-region":
-        inside = location in regions if regions else True
     else:
-        inside = where.lower() == location
+        inside = location in (regions or (where.lower(),))
     if inside:
         return ok(subject, f"gs://{name} is in {where.lower()}")
     # A bucket cannot be moved.

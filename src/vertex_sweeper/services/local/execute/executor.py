@@ -89,9 +89,9 @@ class Executor(Protocol):
         Args:
             command: What runs.
             on_exit: Called once, from a thread of the executor's, possibly before `start` has returned. The argument is the
-                exit code, or a signal's number, negative. At the call the process and all of its descendants that can be
-                found are gone, and its output is complete. It is called also for commands that `terminate`, `kill` or
-                `close` has ended, and never for a command whose `start` has raised.
+                exit code, or a signal's number, negative. Before the call the process has ended, and all of its descendants
+                that can be found have been killed (SIGKILL); the command's own output is complete. It is called also for
+                commands that `terminate`, `kill` or `close` has ended, and never for one whose `start` has raised.
 
         Raises:
             OSError: The command cannot be started, or the executor is closed.

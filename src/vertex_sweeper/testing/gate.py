@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from vertex_sweeper.api import Job, job_state
+from vertex_sweeper.api import Job, Service, job_state
 
 PARENT = "projects/p/locations/l"
 PATIENCE = 60.0  # for what ought to take milliseconds; only a failing test waits that long
@@ -81,6 +81,7 @@ class Visitor:
         return dict(flag[2:].split("=", 1) for flag in self.argv if flag.startswith("--"))
 
     def close(self) -> None:
+        """Ends the connection, and with it a trial that listens."""
         self._stream.close()
         self._connection.close()
 
@@ -154,17 +155,21 @@ def make_job(
     return job
 
 
-class Watched(Protocol):
-    """What the helpers below need of a service: it also tells of changes."""
+class WatchedService(Service, Protocol):
+    """A service that also tells of changes, so that tests wait for events."""
 
-    def create(self, parent: str, spec: Mapping[str, Any]) -> Job: ...
+    def names(self) -> list[str]:
+        """The names of all jobs."""
 
-    def get(self, name: str) -> Job: ...
+    def wait_for_change(self, seconds: float) -> None:
+        """Returns when a job or trial has changed since this thread's last `get` or wait, or after so many seconds."""
 
-    def wait_for_change(self, seconds: float) -> None: ...
+
+Start = Callable[..., WatchedService]
+"""Makes a service with these settings."""
 
 
-def wait_for(service: Watched, name: str, condition: Callable[[Job], bool]) -> Job:
+def wait_for(service: WatchedService, name: str, condition: Callable[[Job], bool]) -> Job:
     """The job as soon as it fulfils the condition."""
     deadline = time.monotonic() + PATIENCE
     while not condition(job := service.get(name)):
@@ -173,12 +178,12 @@ def wait_for(service: Watched, name: str, condition: Callable[[Job], bool]) -> J
     return job
 
 
-def wait_for_end(service: Watched, name: str) -> Job:
+def wait_for_end(service: WatchedService, name: str) -> Job:
     """The job when it has ended."""
     return wait_for(service, name, lambda job: (state := job_state(job)) is not None and state.ended)
 
 
-def run_gated(service: Watched, gate: Gate, job: dict[str, Any], *endings: str) -> dict[str, Any]:
+def run_gated(service: WatchedService, gate: Gate, job: dict[str, Any], *endings: str) -> dict[str, Any]:
     """Runs a job whose trials run one by one and end as told; returns the ended job."""
     name = service.create(PARENT, job)["name"]
     for ending in endings:

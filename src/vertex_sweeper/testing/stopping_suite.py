@@ -1,4 +1,4 @@
-"""Trials that are stopped early, and studies that end before their last trial, behind every door."""
+"""Trials that are stopped early, and studies that end before their last trial, at every service."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from tests.services.behaviour.entry_points import Door
-from tests.services.local.gate import PARENT, PATIENCE, Gate, Visitor, trials_of, wait_for, wait_for_end
 from vertex_sweeper.api import Job
+from vertex_sweeper.testing.gate import (
+    PARENT,
+    PATIENCE,
+    Gate,
+    Start,
+    Visitor,
+    WatchedService,
+    trials_of,
+    wait_for,
+    wait_for_end,
+)
 
-Start = Callable[..., Door]
-
-LOOK = 0.02
-"""How often a service looks at running trials here; what it finds is waited for as an event."""
+METRIC_INTERVAL = 0.02
+"""Every how many seconds a service reads running trials' metrics; what it finds is waited for as an event."""
 
 MEDIAN: dict[str, Any] = {"medianAutomatedStoppingSpec": {}}
 
@@ -27,10 +34,12 @@ def begin(gate: Gate, count: int = 1) -> list[Visitor]:
 
 
 def states(job: Job) -> dict[str, str]:
+    """The states of the job's trials, by their ids."""
     return {id: trial["state"] for id, trial in sorted(trials_of(job).items(), key=lambda item: int(item[0]))}
 
 
 def final(job: Job, trial: str) -> float:
+    """The value of a trial's only metric in its final measurement."""
     (metric,) = trials_of(job)[trial]["finalMeasurement"]["metrics"]
     value: float = metric["value"]
     return value
@@ -47,11 +56,13 @@ def watched_clock() -> tuple[threading.Event, Callable[[], float]]:
     return looked, tell_time
 
 
-class TestStoppingAtEveryDoor:
+class StoppingSuite:
+    """Tests of stopping; see `ServiceSuite`. They pass `metric_interval`, `clock` and `grace` to `start`."""
+
     def test_a_trial_that_falls_behind_is_stopped_counts_with_what_it_measured_and_is_no_failure(
         self, start: Start, gate: Gate
     ) -> None:
-        service = start(seed=1, metric_interval=LOOK)
+        service = start(seed=1, metric_interval=METRIC_INTERVAL)
         name = service.create(PARENT, gate.job(most=4, parallel=2, failed=1, **MEDIAN))["name"]
         first, good = begin(gate, 2)
         first.do("report(1, acc=0.5)", "report(2, acc=0.7)", "sys.exit(0)")
@@ -73,7 +84,7 @@ class TestStoppingAtEveryDoor:
 
     def test_a_trial_is_compared_again_when_another_has_ended(self, start: Start, gate: Gate) -> None:
         looked, tell_time = watched_clock()
-        service = start(seed=1, metric_interval=LOOK, clock=tell_time)
+        service = start(seed=1, metric_interval=METRIC_INTERVAL, clock=tell_time)
         name = service.create(PARENT, gate.job(most=2, parallel=2, **MEDIAN))["name"]
         first, second = begin(gate, 2)
         looked.clear()
@@ -86,7 +97,7 @@ class TestStoppingAtEveryDoor:
 
     def test_trials_may_be_compared_at_the_same_running_time(self, start: Start, gate: Gate) -> None:
         now = [1000.0]
-        service = start(seed=1, metric_interval=LOOK, clock=lambda: now[0])
+        service = start(seed=1, metric_interval=METRIC_INTERVAL, clock=lambda: now[0])
         name = service.create(PARENT, gate.job(most=2, medianAutomatedStoppingSpec={"useElapsedDuration": True}))["name"]
         first = gate.next()
         now[0] = 1020.0
@@ -101,7 +112,7 @@ class TestStoppingAtEveryDoor:
         assert trials["2"]["finalMeasurement"]["elapsedDuration"] == "20s"
 
     def test_a_stopped_trial_that_ignores_it_is_killed_after_the_grace(self, start: Start, gate: Gate) -> None:
-        service = start(seed=1, metric_interval=LOOK, grace=0.1)
+        service = start(seed=1, metric_interval=METRIC_INTERVAL, grace=0.1)
         name = service.create(PARENT, gate.job(most=2, failed=1, **MEDIAN))["name"]
         gate.next().do("report(1, acc=0.5)", "sys.exit(0)")
         (second,) = begin(gate)
@@ -110,7 +121,7 @@ class TestStoppingAtEveryDoor:
         assert (job["state"], states(job)["2"], final(job, "2")) == ("JOB_STATE_SUCCEEDED", "SUCCEEDED", 0.25)
 
     def test_a_study_without_progress_starts_no_more_trials_and_lets_running_ones_end(self, start: Start, gate: Gate) -> None:
-        service = start(seed=1, metric_interval=LOOK)
+        service = start(seed=1, metric_interval=METRIC_INTERVAL)
         config = {"maxNumTrialsNoProgress": 1, "minNumTrials": 2}
         name = service.create(PARENT, gate.job(most=10, parallel=2, studyStoppingConfig=config))["name"]
         first, second = begin(gate, 2)
@@ -127,7 +138,7 @@ class TestStoppingAtEveryDoor:
     def test_a_study_that_stops_as_soon_as_possible_ends_its_running_trials_and_none_has_failed(
         self, start: Start, gate: Gate
     ) -> None:
-        service = start(seed=1, metric_interval=LOOK)
+        service = start(seed=1, metric_interval=METRIC_INTERVAL)
         config = {"maxNumTrialsNoProgress": 1, "shouldStopAsap": True}
         name = service.create(PARENT, gate.job(most=10, parallel=3, failed=1, studyStoppingConfig=config))["name"]
         first, second, third = begin(gate, 3)
@@ -146,7 +157,7 @@ class TestStoppingAtEveryDoor:
 
     def test_a_study_has_no_more_trials_than_it_may_and_none_is_interrupted_for_that(self, start: Start, gate: Gate) -> None:
         looked, tell_time = watched_clock()
-        service = start(seed=1, metric_interval=LOOK, clock=tell_time)
+        service = start(seed=1, metric_interval=METRIC_INTERVAL, clock=tell_time)
         config = {"maxNumTrials": 3, "shouldStopAsap": True}
         name = service.create(PARENT, gate.job(most=10, parallel=2, studyStoppingConfig=config))["name"]
         first, *others = begin(gate, 2)
@@ -163,7 +174,7 @@ class TestStoppingAtEveryDoor:
 
     def test_a_study_whose_time_is_over_ends(self, start: Start, gate: Gate) -> None:
         now = [1000.0]
-        service = start(seed=1, metric_interval=LOOK, clock=lambda: now[0])
+        service = start(seed=1, metric_interval=METRIC_INTERVAL, clock=lambda: now[0])
         config: dict[str, Any] = {"maximumRuntimeConstraint": {"maxDuration": "3600s"}}
         patient = service.create(PARENT, gate.job(most=9, studyStoppingConfig=config))["name"]
         (first,) = begin(gate)
@@ -178,7 +189,7 @@ class TestStoppingAtEveryDoor:
             job = wait_for_end(service, name)
             assert (job["state"], states(job)) == ("JOB_STATE_SUCCEEDED", {"1": "SUCCEEDED"})
 
-    def test_a_study_whose_end_has_passed_begins_nothing(self, service: Door, gate: Gate) -> None:
+    def test_a_study_whose_end_has_passed_begins_nothing(self, service: WatchedService, gate: Gate) -> None:
         config = {"maximumRuntimeConstraint": {"endTime": "2020-01-01T00:00:00Z"}}
         name = service.create(PARENT, gate.job(most=9, studyStoppingConfig=config))["name"]
         job = wait_for_end(service, name)

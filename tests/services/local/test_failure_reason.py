@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vertex_sweeper.results.exit_codes import exit_code, explained
-from vertex_sweeper.results.failure_reason import LONGEST, explain_exit
+from vertex_sweeper.services.local.failure_reason import LONGEST, explain_exit
 
 PROGRAMS = {
     "an exception": ("raise RuntimeError('CUDA out of memory')", "RuntimeError: CUDA out of memory"),

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from vertex_sweeper.terminal.lines import log_tail
+from vertex_sweeper.log_tail import log_tail
 from vertex_sweeper_runtime.errors import PERMANENT, CannotRunError
 
 LONGEST: Final = 200

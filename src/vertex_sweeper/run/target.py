@@ -1,0 +1,108 @@
+"""The job that a user names, by its full name or by a sweep directory: where it is, its name, and the contract it carries."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError
+from vertex_sweeper.messages import printable
+from vertex_sweeper.results import sweep_directory
+from vertex_sweeper.run.submit import look_for
+from vertex_sweeper.services.opening import (
+    LOCAL_PARENT,
+    SWEEP,
+    Address,
+    Opened,
+    existing_address,
+    reopen_service,
+    vertex_address,
+)
+from vertex_sweeper.services.vertex.names import JobName, parse_parent
+from vertex_sweeper_runtime import contract
+from vertex_sweeper_runtime.errors import ContractError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a user named: a sweep directory, a job, or (once it is known) both."""
+
+    address: Address
+    name: str | None
+    directory: Path | None
+
+
+def read_target(text: str, *, endpoint: str | None = None, impersonate: str | None = None) -> Target:
+    """Reads a job's full name or a sweep directory. What is given beside it takes the place of what the directory says.
+
+    Raises SweepDirectoryError for what is neither.
+    """
+    try:
+        name = JobName.parse(text)
+    except JobNotFound:
+        return _target_in(Path(text), endpoint=endpoint, impersonate=impersonate)
+    if name.parent == LOCAL_PARENT and endpoint is None:  # wherever VERTEX_EMULATOR_HOST says that jobs on Vertex AI are
+        raise SweepDirectoryError(f"{text} is a job on this machine: name the directory of its sweep instead")
+    address = vertex_address(name.parent, endpoint, impersonate)
+    return Target(address, str(name), None)
+
+
+def open_target(target: Target, *, join: bool = False) -> Opened:
+    """The target's service; `join` is for those who go on with a job that was abandoned. Raises MissingExtra, JobNotFound."""
+    return reopen_service(target.address, target.directory or Path(), join=join)
+
+
+def locate(target: Target, opened: Opened, *, pause: Callable[[float], bool]) -> str:
+    """The name of the target's job; looked for by its label where the answer to its creation never came.
+
+    Raises JobNotFound when no list shows it within a minute, which does not prove that it does not exist.
+    """
+    if target.name is not None:
+        return target.name
+    assert target.directory is not None
+    spec = sweep_directory.read_job(target.directory)
+    log.info("the answer to this job's creation was never received: looking for it by its label")
+    job = look_for(opened, target.address.parent, spec, pause=pause)
+    if job is None:
+        raise JobNotFound(
+            f"no job with the label of {target.directory} is to be found in {target.address.parent}: it was never created, or "
+            "the service does not show it yet; look in the console, and for a new sweep take another directory"
+        )
+    sweep_directory.write_job(target.directory, spec, job["name"])
+    return str(job["name"])
+
+
+def contract_of(job: Mapping[str, Any]) -> contract.Contract:
+    """The contract that a job carries. Raises ServiceError for a job that has none, or none that is understood here."""
+    name = job.get("name", "the job")
+    for pool in job.get("trialJobSpec", {}).get("workerPoolSpecs", []):
+        for entry in pool.get("containerSpec", {}).get("env", []):
+            if entry.get("name") == contract.VARIABLE:
+                try:
+                    return contract.decode(entry.get("value", ""))
+                except ContractError as error:
+                    raise ServiceError(f"{name}: {error}") from error
+    raise ServiceError(f"{name} was not created by this package: it carries no {contract.VARIABLE}")
+
+
+def _target_in(directory: Path, *, endpoint: str | None, impersonate: str | None) -> Target:
+    if not directory.is_dir():
+        raise SweepDirectoryError(
+            f"{str(directory)!r} is neither a sweep directory nor a job's name, "
+            "projects/<project>/locations/<location>/hyperparameterTuningJobs/<id>"
+        )
+    recorded = sweep_directory.read_record(directory).address
+    address = existing_address(recorded, endpoint, impersonate)
+    name = sweep_directory.read_job(directory).get("name")
+    if name is not None and JobName.parse(name).location != parse_parent(address.parent)[1]:
+        raise SweepDirectoryError(
+            f"{directory} says that its job is below {address.parent}, and calls it {name}: was it changed?"
+        )
+    if recorded.impersonate and not impersonate:
+        log.info("acting as %s, as %s says", recorded.impersonate, printable(directory / SWEEP))
+    return Target(address, name, directory.absolute())
