@@ -18,14 +18,14 @@ log = logging.getLogger(__name__)
 _MOST_NAMES: Final = 20
 
 
-class Drift(NamedTuple):
+class ConfigDrift(NamedTuple):
     """What differs, as one line, and whether the task must not start then."""
 
     line: str
     fatal: bool
 
 
-def find_drift(agreed: Contract, config: DictConfig) -> Drift | None:
+def find_drift(agreed: Contract, config: DictConfig) -> ConfigDrift | None:
     """The drift of this trial's config, if there is any. `config` is Hydra's, with its `hydra` node, unresolved."""
     from omegaconf import OmegaConf
 
@@ -48,7 +48,7 @@ def find_drift(agreed: Contract, config: DictConfig) -> Drift | None:
         return None
     rule = "this trial's config is not the one that was composed where the sweep was started"
     remedy = "build the image from the same files, or set hydra.sweeper.trial.drift=off"
-    return Drift(f"{rule}: {_named(found)}: {remedy}", fatal=expected.policy == "error")
+    return ConfigDrift(f"{rule}: {_named(found)}: {remedy}", fatal=expected.policy == "error")
 
 
 def _is_of_sweep(line: str, agreed: Contract) -> bool:

@@ -20,6 +20,9 @@ from vertex_sweeper_runtime.errors import ContractError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+SHIM: Final = "vertex-trial"
+"""The program that stands before a trial's command."""
+
 VARIABLE: Final = "VERTEX_SWEEPER_CONTRACT"
 VERSION: Final = 2  # which brought `drift`
 _LATEST_VERSION: Final = 10**6

@@ -3,45 +3,45 @@
 from typing import Final
 
 from vertex_sweeper_runtime.quoting import literal
-from vertex_sweeper_runtime.trial_environment import Machine
+from vertex_sweeper_runtime.trial_environment import TrialContainer
 
 CALLBACK: Final = "vertex_sweeper_runtime.metric_callback.ReportMetrics"
 
 _MOST_DIGITS: Final = 18
 
 
-def hydra_overrides(machine: Machine) -> list[str]:
+def hydra_overrides(container: TrialContainer) -> list[str]:
     """What the shim adds to a trial's overrides, after all of the user's.
 
-    What is not known of the machine is not set: the app's own defaults hold.
+    What is not known of the container is not set: the app's own defaults hold.
 
     All replicas of a trial see the same bucket under /gcs, where the last one to close a file replaces everybody else's. So
     any but the primary has a folder of its own inside the trial's. The processes of one replica share one folder, as they do
     where Hydra's app is started by a launcher without us: what Hydra itself writes there is the same for all, or appended.
     """
-    overrides = identity(machine)
-    if len(overrides) > 1 and machine.sweep_directory is not None:
-        own_folder = f"/{machine.own_folder}" if machine.own_folder else ""
+    overrides = identity(container)
+    if len(overrides) > 1 and container.sweep_directory is not None:
+        own_folder = f"/{container.own_folder}" if container.own_folder else ""
         overrides.append(f"hydra.run.dir=${{hydra.sweep.dir}}/${{hydra.sweep.subdir}}{own_folder}")
     return overrides + _injection()
 
 
-def identity(machine: Machine) -> list[str]:
+def identity(container: TrialContainer) -> list[str]:
     """Which trial of which sweep it is; with these and the user's overrides, a run anywhere has the trial's config.
 
     `hydra.mode` is set because an app's config may say MULTIRUN, and a trial is one run.
     """
     overrides = ["hydra.mode=RUN"]
-    if machine.trial is not None and machine.trial.isdecimal() and len(machine.trial) <= _MOST_DIGITS:
-        overrides += [f"hydra.job.num={int(machine.trial)}", f"hydra.job.id={literal(job_id(machine))}"]
-        if machine.sweep_directory is not None:
-            overrides.append(f"hydra.sweep.dir={literal(machine.sweep_directory)}")
+    if container.trial is not None and container.trial.isdecimal() and len(container.trial) <= _MOST_DIGITS:
+        overrides += [f"hydra.job.num={int(container.trial)}", f"hydra.job.id={literal(job_id(container))}"]
+        if container.sweep_directory is not None:
+            overrides.append(f"hydra.sweep.dir={literal(container.sweep_directory)}")
     return overrides
 
 
-def job_id(machine: Machine) -> str:
+def job_id(container: TrialContainer) -> str:
     """A trial's `hydra.job.id`."""
-    return f"{machine.job or 'trial'}_{int(machine.trial or 0)}"
+    return f"{container.job or 'trial'}_{int(container.trial or 0)}"
 
 
 def _injection() -> list[str]:

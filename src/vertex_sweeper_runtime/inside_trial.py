@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from vertex_sweeper_runtime.errors import SweepInTrialError
 from vertex_sweeper_runtime.metrics import metric_path
-from vertex_sweeper_runtime.report_status import Outcome, outcome_path, write_outcome
+from vertex_sweeper_runtime.report_status import ReportStatus, status_path, write_status
 from vertex_sweeper_runtime.trial_environment import trial_variable
 
 
@@ -26,5 +26,7 @@ def refuse_sweep(environment: Mapping[str, str] = os.environ) -> None:
     )
     print(line, file=sys.stderr, flush=True)  # noqa: T201 - Hydra's logging may be off, and this is why the process ends
     with suppress(OSError):
-        write_outcome(outcome_path(metric_path(environment)), Outcome({}, {}, stopped=line, code=SweepInTrialError.exit_code))
+        write_status(
+            status_path(metric_path(environment)), ReportStatus({}, {}, stopped=line, code=SweepInTrialError.exit_code)
+        )
     raise SystemExit(SweepInTrialError.exit_code)

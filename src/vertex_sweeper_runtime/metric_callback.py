@@ -12,13 +12,12 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from vertex_sweeper_runtime import contract
-from vertex_sweeper_runtime import trial_environment as machine
+from vertex_sweeper_runtime import contract, trial_environment
 from vertex_sweeper_runtime.config_drift import find_drift
 from vertex_sweeper_runtime.errors import ContractError, DriftError
 from vertex_sweeper_runtime.metric_lines import LineReader, Position
 from vertex_sweeper_runtime.metrics import append_metrics, metric_path
-from vertex_sweeper_runtime.report_status import Outcome, begun_path, mark_begun, outcome_path, write_outcome
+from vertex_sweeper_runtime.report_status import ReportStatus, begun_path, mark_begun, status_path, write_status
 from vertex_sweeper_runtime.reported import Reported
 
 log = logging.getLogger(__name__)
@@ -30,8 +29,8 @@ _MOST_KEYS = 20
 class ReportMetrics(Callback):
     """Reports what the task returned: a number, a dict by metric id, or a sequence in the metrics' order.
 
-    One process of a job reports: the primary replica's, with all of `machine.RANKS` unset or 0. What the app reported itself
-    in this attempt stays as it is; what it returned counts at the last step that it has reported.
+    One process of a job reports: the primary replica's, with all of `trial_environment.RANKS` unset or 0. What the app
+    reported itself in this attempt stays as it is; what it returned counts at the last step that it has reported.
     """
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
@@ -51,12 +50,12 @@ class ReportMetrics(Callback):
             return
         if drift is None:
             return
-        first = machine.first_rank(environment)
+        first = trial_environment.first_rank(environment)
         if drift.fatal:
-            if first and machine.describe(environment).primary:
-                outcome = Outcome({}, {}, stopped=drift.line, code=DriftError.exit_code)
+            if first and trial_environment.container_of(environment).primary:
+                status = ReportStatus({}, {}, stopped=drift.line, code=DriftError.exit_code)
                 with suppress(OSError):  # the exit code says it, too
-                    write_outcome(outcome_path(metric_path(environment)), outcome)
+                    write_status(status_path(metric_path(environment)), status)
             log.error(drift.line)
             raise SystemExit(DriftError.exit_code)  # Hydra swallows everything else
         if first:
@@ -65,23 +64,23 @@ class ReportMetrics(Callback):
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:  # noqa: ARG002 - Hydra's signature
         """Called by Hydra after the task, in its process."""
         environment = os.environ
-        if not (machine.describe(environment).primary and machine.first_rank(environment)):
+        if not (trial_environment.container_of(environment).primary and trial_environment.first_rank(environment)):
             return
         path = metric_path(environment)
         if job_return.status is not JobStatus.COMPLETED:
             absent = _absent_module(job_return._return_value)  # noqa: SLF001 - `return_value` raises and prints what failed
             if absent and contract.VARIABLE in environment:
-                write_outcome(outcome_path(path), Outcome({}, {}, absent=absent))
+                write_status(status_path(path), ReportStatus({}, {}, absent=absent))
             return
         metrics = _metrics(environment)
         try:
-            since = Position.from_text(environment.get(machine.EARLIER_METRICS, ""))
-            outcome = _report(path, metrics, job_return.return_value, since=since)
+            since = Position.from_text(environment.get(trial_environment.EARLIER_METRICS, ""))
+            status = _report(path, metrics, job_return.return_value, since=since)
         except Exception as error:  # Hydra would swallow it: the shim has to hear of it
             log.exception("Reporting the metrics failed")
-            outcome = Outcome(missing=dict.fromkeys(metrics, f"reporting it failed: {error!r}"), not_finite={})
+            status = ReportStatus(missing=dict.fromkeys(metrics, f"reporting it failed: {error!r}"), not_finite={})
         if contract.VARIABLE in environment:
-            write_outcome(outcome_path(path), outcome)
+            write_status(status_path(path), status)
 
 
 def measurements(value: Any, metrics: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
@@ -115,7 +114,7 @@ def measurements(value: Any, metrics: Sequence[str]) -> tuple[dict[str, float], 
     return numbers, {metric: why for metric, why in missing.items() if metric not in numbers}
 
 
-def _report(path: str, metrics: Sequence[str], value: Any, *, since: Position) -> Outcome:
+def _report(path: str, metrics: Sequence[str], value: Any, *, since: Position) -> ReportStatus:
     reported = Reported(metrics)
     for line in LineReader(path, since).read():
         reported.add(line)
@@ -129,14 +128,16 @@ def _report(path: str, metrics: Sequence[str], value: Any, *, since: Position) -
         log.info("Reported %s%s", ", ".join(f"{metric}={number!r}" for metric, number in values.items()), where)
     for metric, number in not_finite.items():
         log.warning("%s is %s and is not reported: the trial will be infeasible", metric, number)
-    return Outcome(missing={metric: missing[metric] for metric in open_metrics if metric in missing}, not_finite=not_finite)
+    return ReportStatus(
+        missing={metric: missing[metric] for metric in open_metrics if metric in missing}, not_finite=not_finite
+    )
 
 
 def _metrics(environment: Mapping[str, str]) -> tuple[str, ...]:
     text = environment.get(contract.VARIABLE)
     if text is not None:
         return contract.decode(text).metrics
-    return (environment.get(machine.METRIC) or _DEFAULT_METRIC,)
+    return (environment.get(trial_environment.METRIC) or _DEFAULT_METRIC,)
 
 
 def _absent_module(error: object) -> str:

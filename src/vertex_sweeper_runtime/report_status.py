@@ -16,7 +16,7 @@ _MOST_BYTES: Final = 1 << 20
 _CODES: Final = (0, DriftError.exit_code, SweepInTrialError.exit_code)
 
 
-class Outcome(NamedTuple):
+class ReportStatus(NamedTuple):
     """How a task's return value fared: by metric id, why there is no number, and numbers that cannot be reported.
 
     `stopped` says why the trial was ended, whatever its command made of that, and `code` is then the shim's exit code. `absent`
@@ -30,8 +30,8 @@ class Outcome(NamedTuple):
     absent: str = ""
 
 
-def outcome_path(metric_path: str) -> str:
-    """The outcome file that belongs to a metric file."""
+def status_path(metric_path: str) -> str:
+    """The status file that belongs to a metric file."""
     return f"{metric_path}.outcome"
 
 
@@ -46,24 +46,24 @@ def mark_begun(path: str) -> None:
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o666))
 
 
-def write_outcome(path: str, outcome: Outcome) -> None:
+def write_status(path: str, status: ReportStatus) -> None:
     """Writes the file beside its place, and renames it. One that says why the trial was ended stays."""
     with suppress(ValueError):
-        before = read_outcome(path)
+        before = read_status(path)
         if before is not None and before.stopped:
             return
     os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - the runtime does without pathlib
     beside = f"{path}.{os.getpid()}"
     with open(beside, "w", encoding="utf-8") as file:  # noqa: PTH123
-        json.dump(outcome._asdict(), file)
+        json.dump(status._asdict(), file)
     os.replace(beside, path)  # noqa: PTH105
 
 
-def read_outcome(path: str) -> Outcome | None:
+def read_status(path: str) -> ReportStatus | None:
     """What was written; None without a file. Raises ValueError, with one line, when something else is there."""
     try:
         fields = Fields(parse(read_regular(path, most=_MOST_BYTES)))
-        outcome = Outcome(
+        status = ReportStatus(
             missing=fields.checked("missing", _is_reasons, "an object of texts"),
             not_finite=fields.checked("not_finite", _is_reasons, "an object of texts"),
             stopped=fields.text("stopped", ""),
@@ -74,16 +74,16 @@ def read_outcome(path: str) -> Outcome | None:
         return None
     except OSError as error:
         raise ValueError(error.strerror) from error
-    if bool(outcome.stopped) != bool(outcome.code):
+    if bool(status.stopped) != bool(status.code):
         raise ValueError("a reason to stop and an exit code come together")
-    return outcome
+    return status
 
 
 def _is_reasons(value: Any) -> bool:
     return isinstance(value, dict) and all(map(is_text, value.values()))
 
 
-def remove_outcome(path: str) -> None:
+def remove_status(path: str) -> None:
     """Removes what an earlier attempt in the same container left."""
     with suppress(OSError):
         os.remove(path)  # noqa: PTH107

@@ -7,16 +7,15 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Final
 
-from vertex_sweeper_runtime import contract
-from vertex_sweeper_runtime import process as child
+from vertex_sweeper_runtime import contract, process
 from vertex_sweeper_runtime.contract import Contract
 from vertex_sweeper_runtime.errors import CannotRunError, MetricError, TrialError
 from vertex_sweeper_runtime.hydra_overrides import hydra_overrides
 from vertex_sweeper_runtime.metric_lines import Position, find_end
 from vertex_sweeper_runtime.metrics import VARIABLE as METRIC_FILE
 from vertex_sweeper_runtime.metrics import find_other_metrics, find_values, metric_path
-from vertex_sweeper_runtime.report_status import Outcome, begun_path, outcome_path, read_outcome, remove_outcome
-from vertex_sweeper_runtime.trial_environment import EARLIER_METRICS, Machine, describe
+from vertex_sweeper_runtime.report_status import ReportStatus, begun_path, read_status, remove_status, status_path
+from vertex_sweeper_runtime.trial_environment import EARLIER_METRICS, TrialContainer, container_of
 
 _USAGE: Final = """\
 usage: vertex-trial COMMAND... [--parameter=value | --parameter value | override=value]...
@@ -45,14 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         (sys.stdout if arguments else sys.stderr).write(_USAGE)
         return 0 if arguments else _MISUSED
     try:
-        machine = describe(os.environ)
+        container = container_of(os.environ)
         agreed = contract.decode(os.environ[contract.VARIABLE]) if contract.VARIABLE in os.environ else None
-        command = [*_command(agreed, arguments), *hydra_overrides(machine)]
+        command = [*_command(agreed, arguments), *hydra_overrides(container)]
     except TrialError as error:
         _say(str(error))
         return error.exit_code
-    with child.held_signals() as mask:
-        return _see_through(command, agreed, machine, mask=mask)
+    with process.held_signals() as mask:
+        return _see_through(command, agreed, container, mask=mask)
 
 
 def _command(agreed: Contract | None, arguments: Sequence[str]) -> list[str]:
@@ -66,34 +65,34 @@ def _command(agreed: Contract | None, arguments: Sequence[str]) -> list[str]:
     return trial_command(arguments)
 
 
-def _see_through(command: Sequence[str], agreed: Contract | None, machine: Machine, *, mask: Sequence[int]) -> int:
+def _see_through(command: Sequence[str], agreed: Contract | None, container: TrialContainer, *, mask: Sequence[int]) -> int:
     path = metric_path(os.environ)
-    awaited = agreed.metrics if agreed is not None and machine.primary else ()
-    remove_outcome(outcome_path(path))
+    awaited = agreed.metrics if agreed is not None and container.primary else ()
+    remove_status(status_path(path))
     if awaited:
-        remove_outcome(begun_path(path))
+        remove_status(begun_path(path))
     earlier = find_end(path)  # the container may be run again, and what was reported then does not count now
     code, stopped = _run(command, {**os.environ, EARLIER_METRICS: earlier.to_text(), **_absolute(path)}, mask=mask)
-    outcome = _read_outcome(path, awaited)
-    if outcome is not None and outcome.stopped:
-        _say(outcome.stopped)
-        code = outcome.code  # whatever a launcher in between made of it
+    status = _read_status(path, awaited)
+    if status is not None and status.stopped:
+        _say(status.stopped)
+        code = status.code  # whatever a launcher in between made of it
     elif code == 0 and awaited:
-        code = _check_metrics(awaited, path, outcome, since=earlier)
+        code = _check_metrics(awaited, path, status, since=earlier)
     elif code in _GENERAL and awaited and not stopped and agreed is not None:
-        code = _check_begun(code, agreed.command, path, outcome)
+        code = _check_begun(code, agreed.command, path, status)
     if code != 0 and not stopped and agreed is not None and agreed.keep_alive > 0:
         _say(f"exit code {code}; the container stays for {agreed.keep_alive} s for a look inside (SIGTERM ends it)")
-        child.linger(agreed.keep_alive)
+        process.linger(agreed.keep_alive)
     return code
 
 
-def _run(command: Sequence[str], environment: Mapping[str, str], *, mask: Sequence[int]) -> child.Ending:
+def _run(command: Sequence[str], environment: Mapping[str, str], *, mask: Sequence[int]) -> process.Ending:
     try:
-        return child.run(command, environment, mask=mask)
+        return process.run(command, environment, mask=mask)
     except (OSError, ValueError) as error:  # ValueError: a word has a NUL, or characters that this system cannot encode
         _say(f"{command[0]}: cannot be started: {error.strerror if isinstance(error, OSError) else error}")
-        return child.Ending(_NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_STARTED, stopped=False)
+        return process.Ending(_NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_STARTED, stopped=False)
 
 
 def _absolute(path: str) -> dict[str, str]:
@@ -101,14 +100,14 @@ def _absolute(path: str) -> dict[str, str]:
     return {METRIC_FILE: path} if os.environ.get(METRIC_FILE) else {}
 
 
-def _read_outcome(path: str, awaited: Sequence[str]) -> Outcome | None:
+def _read_status(path: str, awaited: Sequence[str]) -> ReportStatus | None:
     try:
-        return read_outcome(outcome_path(path))
+        return read_status(status_path(path))
     except ValueError as error:
-        return Outcome(missing=dict.fromkeys(awaited, f"{outcome_path(path)} cannot be read ({error})"), not_finite={})
+        return ReportStatus(missing=dict.fromkeys(awaited, f"{status_path(path)} cannot be read ({error})"), not_finite={})
 
 
-def _check_metrics(metrics: Sequence[str], path: str, outcome: Outcome | None, *, since: Position) -> int:
+def _check_metrics(metrics: Sequence[str], path: str, status: ReportStatus | None, *, since: Position) -> int:
     """The exit code of a command that exited with 0: whether every metric is in the file, and if not, why."""
     try:
         found = find_values(path, metrics, since=since)
@@ -122,13 +121,13 @@ def _check_metrics(metrics: Sequence[str], path: str, outcome: Outcome | None, *
         if metric in found:
             _say(f"{metric} was reported without a finite value, so that the service takes the trial for infeasible")
             continue
-        if outcome is None:
+        if status is None:
             why = "no task returned under Hydra (did the app leave by sys.exit(), or is it no Hydra app?)"
-        elif metric in outcome.not_finite:
-            _say(f"{metric} is {outcome.not_finite[metric]}: not reported, so that the service takes the trial for infeasible")
+        elif metric in status.not_finite:
+            _say(f"{metric} is {status.not_finite[metric]}: not reported, so that the service takes the trial for infeasible")
             continue
         else:
-            why = outcome.missing.get(metric, "it was reported, and something rewrote the metric file since")
+            why = status.missing.get(metric, "it was reported, and something rewrote the metric file since")
         mistakes.append(f"{metric} was not reported: {why}")
     if not mistakes:
         return 0
@@ -139,13 +138,13 @@ def _check_metrics(metrics: Sequence[str], path: str, outcome: Outcome | None, *
     return MetricError.exit_code
 
 
-def _check_begun(code: int, command: Sequence[str], path: str, outcome: Outcome | None) -> int:
+def _check_begun(code: int, command: Sequence[str], path: str, status: ReportStatus | None) -> int:
     """The exit code of a command that failed with a code that says nothing: whether it could run at all.
 
     Any other code is the command's own word, and stays.
     """
-    if outcome is not None and outcome.absent:
-        _say(f"the task failed for want of a module: {outcome.absent}")
+    if status is not None and status.absent:
+        _say(f"the task failed for want of a module: {status.absent}")
         return CannotRunError.exit_code
     if os.path.exists(begun_path(path)) or not _is_hydra_app(command):  # noqa: PTH110 - the runtime does without pathlib
         return code
@@ -174,4 +173,4 @@ def _is_hydra_app(command: Sequence[str]) -> bool:
 
 def _say(text: str) -> None:
     for line in text.split("\n"):
-        print(f"vertex-trial: {line}", file=sys.stderr, flush=True)  # noqa: T201 - a command-line entry point
+        print(f"{contract.SHIM}: {line}", file=sys.stderr, flush=True)  # noqa: T201 - a command-line entry point

@@ -53,7 +53,7 @@ _CLUSTER: Final = "CLUSTER_SPEC"
 _PRIMARY_POOL: Final = "workerpool0"
 
 
-class Machine(NamedTuple):
+class TrialContainer(NamedTuple):
     """One container of a job.
 
     `trial` is the trial's id, None outside a tuning job. `job` is the tuning job's id. `primary` is true for the one replica
@@ -68,7 +68,7 @@ class Machine(NamedTuple):
     own_folder: str = ""
 
 
-def describe(environment: Mapping[str, str]) -> Machine:
+def container_of(environment: Mapping[str, str]) -> TrialContainer:
     """The container that this environment belongs to. Raises ClusterError when CLUSTER_SPEC says it in no known way."""
     try:
         named, pool, index = _task(environment)
@@ -77,7 +77,7 @@ def describe(environment: Mapping[str, str]) -> Machine:
     trial = environment.get(_TRIAL) or named or None
     primary = pool == _PRIMARY_POOL and index == 0
     sweep_directory = environment.get(SWEEP_DIRECTORY) or _output_directory(environment, trial=trial)
-    return Machine(
+    return TrialContainer(
         trial=trial,
         job=environment.get("CLOUD_ML_JOB_ID") or None,
         primary=primary,

@@ -28,10 +28,10 @@ from vertex_sweeper_runtime import contract as contracts
 from vertex_sweeper_runtime.contract import Contract, Kind, ServiceValue
 from vertex_sweeper_runtime.flags import trial_overrides
 from vertex_sweeper_runtime.hydra_overrides import hydra_overrides
-from vertex_sweeper_runtime.trial_environment import Machine
+from vertex_sweeper_runtime.trial_environment import TrialContainer
 
 COMMAND = ("torchrun", "--nproc_per_node=2", "train.py", "--config-name", "x")
-SHIMS_OWN = hydra_overrides(Machine(trial="3", job="4711", primary=True, sweep_directory="/tmp/it's here"))  # noqa: S108
+SHIMS_OWN = hydra_overrides(TrialContainer(trial="3", job="4711", primary=True, sweep_directory="/tmp/it's here"))  # noqa: S108
 
 
 class Sweep(NamedTuple):

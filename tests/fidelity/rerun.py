@@ -22,7 +22,7 @@ from vertex_sweeper.results.outcome import Trial
 from vertex_sweeper.results.rerun import Rerun, rerun_of
 from vertex_sweeper_runtime.contract import Contract
 from vertex_sweeper_runtime.hydra_overrides import hydra_overrides
-from vertex_sweeper_runtime.trial_environment import Machine
+from vertex_sweeper_runtime.trial_environment import TrialContainer
 
 NUMBER, JOB = 3, "4711"
 HYDRAS_GROUPS = ("hydra/job_logging", "hydra/hydra_logging")
@@ -62,9 +62,9 @@ def rerun_differences(configs: Path, sweep: Path, agreed: Contract, overrides: S
         agreed: the sweep's contract.
         overrides: the trial's, as the shim makes them of Vertex's flags.
     """
-    machine = Machine(trial=str(NUMBER), job=JOB, primary=True, sweep_directory=str(sweep))
+    container = TrialContainer(trial=str(NUMBER), job=JOB, primary=True, sweep_directory=str(sweep))
     trial = Trial(NUMBER, TrialState.SUCCEEDED, {}, tuple(overrides), {})
-    wanted = _compose(configs, None, [*overrides, *hydra_overrides(machine)])
+    wanted = _compose(configs, None, [*overrides, *hydra_overrides(container)])
     agreed = agreed._replace(groups=(*agreed.groups, *HYDRAS_GROUPS))
     for known in (agreed._replace(rerun=()), agreed._replace(rerun=None)):
         again = rerun_of(trial, known, job=JOB, directory=str(sweep), output=str(sweep))

@@ -14,7 +14,7 @@ from vertex_sweeper.api import Job
 from vertex_sweeper.job import SWEEP_LABEL, identify_anew
 from vertex_sweeper.job.identity import identify
 from vertex_sweeper.results.folders import output_of
-from vertex_sweeper_runtime.trial_environment import describe
+from vertex_sweeper_runtime.trial_environment import container_of
 
 ID = "0123456789abcdef"
 
@@ -48,7 +48,7 @@ def test_the_container_finds_it_in_what_vertex_sets(folder: str) -> None:
     # Vertex: AIP_MODEL_DIR is <prefix>/<trial id>/model/, and gs://bucket/x is /gcs/bucket/x in the container.
     for trial in ("1", "3", "12"):
         environment = {"CLOUD_ML_TRIAL_ID": trial, "AIP_MODEL_DIR": f"{folder}/{trial}/model/"}
-        assert describe(environment).sweep_directory == folder.replace("gs://", "/gcs/")
+        assert container_of(environment).sweep_directory == folder.replace("gs://", "/gcs/")
 
 
 @pytest.fixture(scope="module")

@@ -23,13 +23,13 @@ from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
 from tests.support import App, app_in
 from vertex_sweeper.plan import config_drift as drift
 from vertex_sweeper.plan.plan import Plan
-from vertex_sweeper.settings import Drift
+from vertex_sweeper.settings import DriftPolicy
 from vertex_sweeper_runtime import contract, fingerprint
 from vertex_sweeper_runtime.config_drift import find_drift
 from vertex_sweeper_runtime.contract import Contract, ServiceValue
 from vertex_sweeper_runtime.errors import DriftError
 from vertex_sweeper_runtime.metric_callback import ReportMetrics
-from vertex_sweeper_runtime.report_status import read_outcome
+from vertex_sweeper_runtime.report_status import read_status
 
 
 class Color(enum.Enum):
@@ -310,7 +310,7 @@ def test_a_key_that_is_not_the_same_in_two_compositions_here_is_not_compared() -
     recorder = drift.Recorder(agreed, lambda _: False, [])
     for drawn_anew in (1, 2):
         recorder.record({}, OmegaConf.create({"a": 1, "b": {"token": drawn_anew}}))
-    assert list(recorder.fingerprint(Drift.WARN).snapshots[0].hashes) == ["a"]
+    assert list(recorder.fingerprint(DriftPolicy.WARN).snapshots[0].hashes) == ["a"]
 
 
 def test_a_combination_that_was_not_composed_is_not_compared(plan: Plan, trials: list[Any]) -> None:
@@ -350,7 +350,7 @@ def test_off_leaves_nothing_in_the_contract(app: App) -> None:
     assert app.plan("n=1,2", "hydra.sweeper.trial.drift=false").contract.drift == ""  # what YAML reads for a bare off
 
 
-def drifted(plan: Plan, policy: Drift, monkeypatch: pytest.MonkeyPatch, folder: Path) -> DictConfig:
+def drifted(plan: Plan, policy: DriftPolicy, monkeypatch: pytest.MonkeyPatch, folder: Path) -> DictConfig:
     """Sets the environment of a trial; its config, with a change."""
     found = fingerprint.decode(plan.contract.drift)._replace(policy=policy.value)
     monkeypatch.setenv(contract.VARIABLE, contract.encode(plan.contract._replace(drift=fingerprint.encode(found))))
@@ -363,7 +363,7 @@ def drifted(plan: Plan, policy: Drift, monkeypatch: pytest.MonkeyPatch, folder: 
 def test_a_drift_is_a_warning_in_the_log_of_the_first_rank(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = drifted(plan, Drift.WARN, monkeypatch, tmp_path)
+    config = drifted(plan, DriftPolicy.WARN, monkeypatch, tmp_path)
     ReportMetrics().on_job_start(config)
     assert [(record.levelname, "multi differs" in record.message) for record in caplog.records] == [("WARNING", True)]
     caplog.clear()
@@ -376,20 +376,20 @@ def test_a_drift_is_a_warning_in_the_log_of_the_first_rank(
 def test_where_a_drift_is_an_error_every_rank_stops_and_the_first_tells_the_shim(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: str
 ) -> None:
-    config = drifted(plan, Drift.ERROR, monkeypatch, tmp_path)
+    config = drifted(plan, DriftPolicy.ERROR, monkeypatch, tmp_path)
     monkeypatch.setenv("RANK", rank)
     with pytest.raises(SystemExit) as caught:
         ReportMetrics().on_job_start(config)
     assert caught.value.code == DriftError.exit_code
     assert DriftError.exit_code not in {6, 11, 134, 139}  # after these Vertex would run the container again
-    outcome = read_outcome(str(tmp_path / "metrics.outcome"))
+    outcome = read_status(str(tmp_path / "metrics.outcome"))
     assert (outcome is not None and "multi differs" in outcome.stopped) == (rank == "0")
 
 
 def test_a_fingerprint_that_cannot_be_read_stops_nothing(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = drifted(plan, Drift.ERROR, monkeypatch, tmp_path)
+    config = drifted(plan, DriftPolicy.ERROR, monkeypatch, tmp_path)
     monkeypatch.setenv(contract.VARIABLE, contract.encode(plan.contract._replace(drift="damaged")))
     ReportMetrics().on_job_start(config)
     assert "Comparing the config with the sweep's failed" in caplog.text

@@ -9,9 +9,9 @@ import pytest
 
 from vertex_sweeper_runtime.errors import ClusterError
 from vertex_sweeper_runtime.hydra_overrides import hydra_overrides
-from vertex_sweeper_runtime.trial_environment import Machine, describe, first_rank
+from vertex_sweeper_runtime.trial_environment import TrialContainer, container_of, first_rank
 
-NOWHERE = Machine(trial=None, job=None, primary=True, sweep_directory=None)
+NOWHERE = TrialContainer(trial=None, job=None, primary=True, sweep_directory=None)
 
 BASE = {"CLOUD_ML_TRIAL_ID": "3", "AIP_MODEL_DIR": "gs://bucket/x/3/model/"}
 
@@ -21,7 +21,7 @@ def cluster(**task: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("environment", "machine"),
+    ("environment", "container"),
     [
         pytest.param({}, NOWHERE, id="nothing said"),
         pytest.param({"CLOUD_ML_TRIAL_ID": "3", "CLOUD_ML_JOB_ID": "9"}, NOWHERE._replace(trial="3", job="9"), id="a trial"),
@@ -61,8 +61,8 @@ def cluster(**task: Any) -> str:
         ),
     ],
 )
-def test_the_environment_describes_the_machine(environment: dict[str, str], machine: Machine) -> None:
-    assert describe(environment) == machine
+def test_the_environment_describes_the_container(environment: dict[str, str], container: TrialContainer) -> None:
+    assert container_of(environment) == container
 
 
 HUGE = "9" * 5000
@@ -89,7 +89,7 @@ DEEP = 100_000 * "[" + 100_000 * "]"
 )
 def test_a_task_that_nobody_understands_is_one_line(text: str) -> None:
     with pytest.raises(ClusterError, match=r"^CLUSTER_SPEC does not say which replica this is: ") as caught:
-        describe({"CLUSTER_SPEC": text, "CLOUD_ML_TRIAL_ID": "3"})
+        container_of({"CLUSTER_SPEC": text, "CLOUD_ML_TRIAL_ID": "3"})
     assert len(str(caught.value).splitlines()) == 1
     assert len(str(caught.value)) < 250
 
@@ -148,4 +148,4 @@ PLACE = "hydra.run.dir=${hydra.sweep.dir}/${hydra.sweep.subdir}"
     ],
 )
 def test_hydra_is_told_what_is_known(environment: dict[str, str], overrides: list[str]) -> None:
-    assert hydra_overrides(describe(environment)) == ["hydra.mode=RUN", *overrides, CALLBACK]
+    assert hydra_overrides(container_of(environment)) == ["hydra.mode=RUN", *overrides, CALLBACK]

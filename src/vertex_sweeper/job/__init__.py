@@ -11,7 +11,7 @@ The same document is written to `job.json`, accepted by `gcloud`, parsed into th
     job.py        the whole
 """
 
-from vertex_sweeper.job.containers import LONGEST_CONTRACT, SHIM, build_contract
+from vertex_sweeper.job.containers import LONGEST_CONTRACT, build_contract
 from vertex_sweeper.job.counts import count_trials
 from vertex_sweeper.job.field_origins import in_our_words, lines_in_our_words, setting_of
 from vertex_sweeper.job.identity import identify_anew, output_prefix
@@ -20,7 +20,6 @@ from vertex_sweeper.settings import SWEEP_LABEL
 
 __all__ = [
     "LONGEST_CONTRACT",
-    "SHIM",
     "SWEEP_LABEL",
     "build_contract",
     "build_job",

@@ -12,9 +12,7 @@ from vertex_sweeper.job.fields import MACHINE, POOL_PLACES, put
 from vertex_sweeper.settings import Settings, TrialSettings, WorkerPoolSettings
 from vertex_sweeper.space.search_space import SearchSpace
 from vertex_sweeper_runtime import contract
-from vertex_sweeper_runtime.contract import Contract, Kind
-
-SHIM = "vertex-trial"
+from vertex_sweeper_runtime.contract import SHIM, Contract, Kind
 
 LONGEST_CONTRACT = 96 * 1024
 """Linux gives one environment variable 128 KiB; the rest is left to other people's expansions."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from vertex_sweeper_runtime.contract import SHIM
 from vertex_sweeper_runtime.errors import PERMANENT
 
 _EXIT: Final = re.compile(
@@ -32,4 +33,4 @@ def exit_code(reason: str) -> int | None:
 def explained(reason: str) -> str:
     """The service names an exit code; what the shim means by its own codes is added."""
     meaning = PERMANENT.get(exit_code(reason) or 0)
-    return f"{reason} (vertex-trial: {meaning})" if meaning and "vertex-trial: " not in reason else reason
+    return f"{reason} ({SHIM}: {meaning})" if meaning and f"{SHIM}: " not in reason else reason

@@ -14,14 +14,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vertex_sweeper.messages import shell_line
-from vertex_sweeper.plan.trial_command import has_flag
 from vertex_sweeper.results.best_config import GROUP, best_config, left_out
 from vertex_sweeper.results.outcome import Trial
 from vertex_sweeper.space.hydra_api import Override
 from vertex_sweeper.space.key_paths import leaves
 from vertex_sweeper_runtime.contract import Contract
 from vertex_sweeper_runtime.hydra_overrides import identity, job_id
-from vertex_sweeper_runtime.trial_environment import SWEEP_DIRECTORY, describe
+from vertex_sweeper_runtime.trial_environment import SWEEP_DIRECTORY, container_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +46,20 @@ def rerun_of(trial: Trial, agreed: Contract, *, job: str, directory: str, output
         directory: the sweep directory, in which `best/best.yaml` is.
         output: what holds the trials' own folders, the sweep directory or a `gs://` folder, if there is such a thing.
     """
-    machine = describe(_environment(trial, job, output))
+    container = container_of(_environment(trial, job, output))
 
     def is_group(override: Override) -> bool:
         return override.key_or_group in agreed.groups
 
     extra = left_out(trial.overrides, is_group, pinned=agreed.pinned)
-    whole = (*agreed.command, *trial.overrides, *identity(machine))
-    enough = agreed.rerun is not None and not _has_overrides(agreed.command) and not has_flag(agreed.command, "--config-dir")
+    whole = (*agreed.command, *trial.overrides, *identity(container))
+    enough = agreed.rerun is not None and not _has_overrides(agreed.command) and not _has_config_dir(agreed.command)
     short = (*agreed.command, "--config-dir", directory, f"+{GROUP}={GROUP}", *(agreed.rerun or ()), *extra)
     config = best_config(
         trial.overrides,
         is_group,
         pinned=agreed.pinned,
-        job={"num": trial.number, "id": job_id(machine)},
+        job={"num": trial.number, "id": job_id(container)},
         whole="" if enough else shell_line(whole),
     )
     return Rerun(config, short if enough else whole)
@@ -92,6 +91,11 @@ def _environment(trial: Trial, job: str, output: str | None) -> dict[str, str]:
     if output is not None and output.startswith("gs://"):
         return variables | {"AIP_MODEL_DIR": f"{output.rstrip('/')}/{trial.number}/model/"}
     return variables if output is None else variables | {SWEEP_DIRECTORY: output}
+
+
+def _has_config_dir(command: Sequence[str]) -> bool:
+    """Whether the command has Hydra's flag for a folder of configs, which takes one folder only."""
+    return any(word.partition("=")[0] in ("--config-dir", "-cd") for word in command)
 
 
 def _has_overrides(command: Sequence[str]) -> bool:

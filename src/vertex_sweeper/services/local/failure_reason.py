@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from vertex_sweeper.log_tail import log_tail
+from vertex_sweeper.messages import one_line
+from vertex_sweeper_runtime.contract import SHIM
 from vertex_sweeper_runtime.errors import PERMANENT, CannotRunError
 
 LONGEST: Final = 200
@@ -22,7 +24,7 @@ LONGEST_OF_SHIM: Final = 600
 
 _MOST_LINES: Final = 100_000
 _SOON: Final = 20
-_SHIM: Final = "vertex-trial: "
+_SHIM: Final = f"{SHIM}: "
 _HEADER: Final = re.compile(r"^(?P<before>.*?)(?P<group>\+ Exception Group )?Traceback \(most recent call last\)(?::$| ─+╮$)")
 _SYNTAX: Final = re.compile(r'^(?P<before>)  File ".*", line \d+$')
 """A script that cannot be parsed: there is no header above."""
@@ -121,5 +123,5 @@ def _signal_name(number: int) -> str:
 
 
 def _shortened(text: str, longest: int) -> str:
-    plain = " ".join(text.split())
+    plain = one_line(text)
     return plain if len(plain) <= longest else f"{plain[: longest - 1]}…"

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from vertex_sweeper.atomic_files import make_folder, write_text
+from vertex_sweeper_runtime.contract import SHIM
 from vertex_sweeper_runtime.trial_environment import OWN_PREFIX, RANKS, SIZES, SWEEP_DIRECTORY
 
 MARK_PREFIX: Final = f"{OWN_PREFIX}MARK_"
 """How the variables begin by which the processes of a trial are found again."""
 
-SHIM: Final = "vertex-trial"
 """The console script of the shim."""
 
 _PROJECT_NUMBER: Final = "100000000000"
