@@ -47,6 +47,9 @@ SETTINGS: Final[dict[str, Any]] = {
     "trial": {
         "command": None,
         "image": None,
+        "code": None,
+        "requirements": None,
+        "wheels": None,
         "machine_type": "n1-standard-4",
         "accelerator_type": None,
         "accelerator_count": None,
@@ -74,6 +77,7 @@ SETTINGS: Final[dict[str, Any]] = {
         "network": None,
         "kms_key_name": None,
         "base_output_directory": None,
+        "staging": None,
         "tensorboard": None,
     },
     "local": {"seed": None},

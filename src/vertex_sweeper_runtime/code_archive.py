@@ -9,7 +9,7 @@ import shutil
 import tarfile
 from typing import Any, Final
 
-BUCKETS: Final = "VERTEX_SWEEPER_GCS"
+BUCKETS: Final = "VERTEX_EMULATOR_GCS"
 """The variable that names the folder in which buckets are found, where that is not `/gcs`."""
 
 OLD_PYTHON: Final = 71

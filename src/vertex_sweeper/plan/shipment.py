@@ -13,10 +13,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-from vertex_sweeper.errors import InvalidSweep, Mistakes
+from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.job.shipped_code import ShippedCode
 from vertex_sweeper.plan.code_bundle import CodeBundle, pack
 from vertex_sweeper.plan.code_tree import list_tree
+from vertex_sweeper.plan.mistakes import Mistakes
 from vertex_sweeper.plan.own_wheel import Wheel, own_wheel
 from vertex_sweeper.plan.requirements import Requirements, read_requirements
 from vertex_sweeper.settings import Settings
@@ -43,14 +44,14 @@ class Shipment:
 
 
 def make_shipment(
-    settings: Settings, *, directory: Path, command: Sequence[str], sweep_directory: Path | None = None
+    settings: Settings, *, directory: Path, commands: Sequence[Sequence[str]], sweep_directory: Path | None = None
 ) -> Shipment | None:
     """The code of a sweep that is started in `directory`; None where it is in the image.
 
     Args:
         settings: The sweep's.
         directory: Where the sweep was started.
-        command: The words that start a trial there.
+        commands: The words that start a trial there, of each worker pool.
         sweep_directory: This sweep's directory, which is no code.
 
     Raises:
@@ -66,7 +67,8 @@ def make_shipment(
     left_out = [sweep_directory] if sweep_directory is not None else []
     bundle = pack(root, list_tree(root, left_out=left_out), allow_secrets=settings.trial.allow_secrets)
     mistakes = Mistakes()
-    mistakes.add(_missing_files(command, folder, bundle.names))
+    for command in commands:
+        mistakes.add(_missing_files(command, folder, bundle.names))
     wanted = Requirements(None, (), "", local=False)
     with mistakes:
         wanted = read_requirements(

@@ -26,6 +26,9 @@ class Upload:
     size: int
 
 
+FOLDER: Final = ".gcs"
+"""What stands for the buckets in the directory of a sweep on this machine."""
+
 Put = Callable[[Upload], bool]
 """Writes an object unless it is there. Whether it was written now. Raises ServiceError."""
 

@@ -14,6 +14,7 @@ from vertex_sweeper.services.vertex.endpoint import Endpoint
 from vertex_sweeper.services.vertex.names import ACCOUNT, LOCATION, PROJECT
 from vertex_sweeper.settings.durations import as_written
 from vertex_sweeper.settings.model import Backend, Settings, VertexSettings
+from vertex_sweeper.settings.shipped_code import broken_code
 from vertex_sweeper.settings.unread import Unread
 from vertex_sweeper.settings.worker_pools import broken_machines
 
@@ -42,6 +43,7 @@ def broken_rules(settings: Settings, unread: Unread) -> list[str]:
     mistakes += _broken_labels(settings.labels)
     mistakes += _broken_stopping(settings)
     mistakes += broken_machines(settings.trial, unread)
+    mistakes += broken_code(settings, unread)
     mistakes += _broken_names(settings.vertex)
     mistakes += _broken_modes(settings, unread)
     if settings.display_name is not None and not 1 <= len(settings.display_name) <= LONGEST_DISPLAY_NAME:
@@ -143,6 +145,7 @@ _NAMES = {
     "service_account": (r"[^@\s]+@[^@\s]+", "an address, <name>@<project>.iam.gserviceaccount.com"),
     "impersonate_service_account": (ACCOUNT, "an address, <name>@<project>.iam.gserviceaccount.com"),
     "base_output_directory": (r"gs://[^/\s]+\S*", "a folder in a bucket, gs://<bucket>/<folder>"),
+    "staging": (r"gs://[^/\s]+\S*", "a folder in a bucket, gs://<bucket>/<folder>"),
 }
 """How the API writes the names of other things."""
 
