@@ -1,7 +1,7 @@
-"""The submitting side: sweep expressions → search space → job → service → outcome.
+"""The engine, where a sweep is started: search space and settings → job → service → outcome.
 
-The road starts at `vertex_sweeper.sweep.run_sweep`, which the Hydra plugin calls. What stands here is for people who catch our
-errors; everything else is imported from where it lives, when a sweep starts.
+The Hydra plugin calls `vertex_sweeper.sweep.run_sweep`. The errors are exported here, for callers who catch them; the rest is
+imported from its room, when a sweep starts.
 """
 
 from vertex_sweeper.errors import (

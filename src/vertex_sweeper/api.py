@@ -1,4 +1,4 @@
-"""The seam between a sweep and whoever runs its trials: three verbs, in the API's own words.
+"""The API's words: a tuning job in JSON form, states, goals, limits, fields, times. No I/O, and nothing of ours is imported.
 
 A job is plain data: a HyperparameterTuningJob in the API's JSON form (camelCase, 64-bit integers as strings, zeros omitted).
 What is created, what is written to `job.json`, and what comes back is the same document; only the service adds its output
@@ -9,11 +9,76 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import Any, Final, TypedDict, cast
 
-Job = dict[str, Any]
-"""A HyperparameterTuningJob in JSON form."""
+
+class ContainerSpec(TypedDict, total=False):
+    """What a pool's containers run."""
+
+    imageUri: str
+    command: list[str]
+    args: list[str]
+    env: list[dict[str, str]]
+
+
+class WorkerPoolSpec(TypedDict, total=False):
+    """One kind of machine of a trial. A pool without a container takes a place in the list only."""
+
+    machineSpec: dict[str, Any]
+    replicaCount: str
+    diskSpec: dict[str, Any]
+    containerSpec: ContainerSpec
+    pythonPackageSpec: dict[str, Any]
+
+
+class TrialJobSpec(TypedDict, total=False):
+    """What runs a trial, and on what: the API's CustomJobSpec."""
+
+    workerPoolSpecs: list[WorkerPoolSpec]
+    scheduling: dict[str, Any]
+    baseOutputDirectory: dict[str, str]
+    serviceAccount: str
+    network: str
+    tensorboard: str
+    enableWebAccess: bool
+    persistentResourceId: str
+
+
+class StudySpec(TypedDict, total=False):
+    """What is searched, for which metrics, and how."""
+
+    metrics: list[dict[str, str]]
+    parameters: list[dict[str, Any]]
+    algorithm: str
+    measurementSelectionType: str
+    studyStoppingConfig: dict[str, Any]
+
+
+class Job(TypedDict, total=False):
+    """A HyperparameterTuningJob in JSON form, as far as we read or write it.
+
+    A document from a file or a service may hold more, and is checked (`job.field_types`) before it is called a job.
+    """
+
+    name: str
+    displayName: str
+    labels: dict[str, str]
+    maxTrialCount: int
+    parallelTrialCount: int
+    maxFailedTrialCount: int
+    studySpec: StudySpec
+    trialJobSpec: TrialJobSpec
+    encryptionSpec: dict[str, str]
+    state: str
+    trials: list[dict[str, Any]]
+    error: dict[str, Any]
+    createTime: str
+    startTime: str
+    endTime: str
+    updateTime: str
+
 
 OUTPUT_FIELDS: Final = (
     "name",
@@ -29,12 +94,42 @@ OUTPUT_FIELDS: Final = (
 )
 """What only a service writes into a job."""
 
+VALUE_SPECS: Final = {
+    "DOUBLE": "doubleValueSpec",
+    "INTEGER": "integerValueSpec",
+    "DISCRETE": "discreteValueSpec",
+    "CATEGORICAL": "categoricalValueSpec",
+}
+"""By the kind of a parameter: the field of its spec that holds what it may be. Exactly one of them is set."""
+
+PARENT_VALUES: Final = {
+    "INTEGER": "parentIntValues",
+    "DISCRETE": "parentDiscreteValues",
+    "CATEGORICAL": "parentCategoricalValues",
+}
+"""By the kind of a parent: the field of a conditional spec that holds its values. A DOUBLE cannot be a parent."""
 
 PRIMARY_REPLICA: Final = "workerpool0-0"
 """What the service calls the first process of a trial."""
 
+LONGEST_DISPLAY_NAME: Final = 128
+"""How many characters a display name may have (the reference of HyperparameterTuningJob)."""
+
 MOST_LABELS: Final = 64
 """How many labels a job may have."""
+
+MOST_DISCRETE_VALUES: Final = 1000
+CLOSEST_DISCRETE_VALUES: Final = 1e-10
+"""How many values a DISCRETE parameter may have, and how far apart they must be (the reference of DiscreteValueSpec).
+
+By the reference of DiscreteValueCondition, a value also may be that far off a condition's value and still match.
+"""
+
+LONGEST_ARGUMENTS: Final = 100_000
+"""How many characters all arguments of a container may have together, the service's own flags among them (ContainerSpec)."""
+
+MOST_VARIABLES: Final = 100
+"""How many variables a container may have (the reference of ContainerSpec)."""
 
 MOST_POOLS: Final = 4
 """How many worker pools a trial may have."""
@@ -71,6 +166,17 @@ def broken_label_rules(key: str, value: str) -> list[str]:
     if not key[:1].isalnum():
         broken.append(f"the key {key!r} must begin with a letter or digit")
     return broken
+
+
+class Goal(Enum):
+    """Where a metric should go, as the API spells it."""
+
+    MINIMIZE = "MINIMIZE"
+    MAXIMIZE = "MAXIMIZE"
+
+    def cost(self, value: float) -> float:
+        """The value as something of which less is better."""
+        return value if self is Goal.MINIMIZE else -value
 
 
 class JobState(Enum):
@@ -122,7 +228,7 @@ NO_MEASUREMENT: Final = "The trial ended without a final measurement"
 
 def specification(job: Mapping[str, Any]) -> Job:
     """The job without what a service has added to it."""
-    return {key: value for key, value in job.items() if key not in OUTPUT_FIELDS}
+    return cast("Job", {key: value for key, value in job.items() if key not in OUTPUT_FIELDS})
 
 
 def job_state(job: Mapping[str, Any]) -> JobState | None:
@@ -141,22 +247,38 @@ def trial_state(trial: Mapping[str, Any]) -> TrialState | None:
         return None
 
 
-class Service(Protocol):
-    """Runs hyperparameter tuning jobs.
+def format_time(seconds: float) -> str:
+    """Seconds since 1970 as RFC 3339, in UTC, to the microsecond."""
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
-    Every method may be called from any thread. What is passed in is not kept or changed, what is returned belongs to the
-    caller. Errors are `ServiceError`s: `InvalidJob` for a specification the service refuses, `JobNotFound` for an unknown
-    name.
-    """
 
-    def create(self, parent: str, spec: Mapping[str, Any]) -> Job:
-        """Creates and starts a job; returns it with its `name`, `<parent>/hyperparameterTuningJobs/<id>`.
+def parse_time(text: object) -> float:
+    """An RFC 3339 time as seconds since 1970. Raises ValueError for anything else, and for a time of no time zone."""
+    return parse_datetime(text).timestamp()
 
-        Not repeatable: two calls are two jobs. `parent` is `projects/<project>/locations/<location>`.
-        """
 
-    def get(self, name: str) -> Job:
-        """A snapshot of the job as it stands, its trials included, in no particular order."""
+def parse_datetime(text: object) -> datetime:
+    """An RFC 3339 time, to the microsecond. Raises ValueError as `parse_time` does."""
+    # Before 3.11 Python reads no Z, and three or six digits of a second only; the API may write none, three, six or nine.
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", str(text))
+    try:
+        second, fraction, zone = match.groups() if match else ("", "", "")
+        zone = "+00:00" if zone in "Zz" else zone
+        return datetime.fromisoformat(f"{second}.{(fraction or '0')[:6]:0<6}{zone}")
+    except ValueError:  # or there is no such day
+        raise ValueError(f"Must be a time like 2026-01-31T12:00:00Z, got {text!r}.") from None
 
-    def cancel(self, name: str) -> None:
-        """Asks the job to end; it does so later, as `JOB_STATE_CANCELLED`. Asking again, or too late, changes nothing."""
+
+def format_duration(seconds: float) -> str:
+    """As the API writes it: seconds with none, three or six digits behind the point."""
+    text = f"{seconds:.6f}"
+    while text.endswith("000") and "." in text:
+        text = text[:-3].rstrip(".")
+    return f"{text}s"
+
+
+def parse_duration(text: object) -> float:
+    """A duration in seconds. Raises ValueError for what `format_duration` does not write, and for less than nothing."""
+    if not re.fullmatch(r"\d+(\.\d+)?s", str(text)):
+        raise ValueError(f"Must be a number of seconds like 3600s, got {text!r}.")
+    return float(str(text)[:-1])

@@ -1,9 +1,9 @@
-"""The road of one sweep, from Hydra's call to the files it leaves behind.
+"""One sweep, from Hydra's call to the files it leaves behind.
 
     plan (check everything) → claim the sweep directory → create the job → watch it → read its outcome → write the results
 
 Everything before the creation costs nothing and starts nothing; everything after it runs to its end, interrupts included.
-`attach` joins the road where the job exists, `dry_run` leaves it where the job is planned.
+`attach` comes in where the job exists, `dry_run` ends where the job is planned.
 """
 
 from __future__ import annotations

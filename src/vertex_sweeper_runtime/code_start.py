@@ -21,7 +21,16 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final, NoReturn
 
-from vertex_sweeper_runtime.code_archive import NO_INSTALLER, NO_PLACE, NOT_INSTALLED, StartError, fetch, mounted, unpack
+from vertex_sweeper_runtime.code_archive import (
+    NO_CODE,
+    NO_INSTALLER,
+    NO_PLACE,
+    NOT_INSTALLED,
+    StartError,
+    fetch,
+    mounted,
+    unpack,
+)
 
 VARIABLE: Final = "VERTEX_SWEEPER_CODE"
 """The variable with what to start: a JSON object."""
@@ -40,8 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):  # as PID 1, a process without a handler does not get them
         signal.signal(number, _stop)
     try:
-        code = json.loads(os.environ[VARIABLE])
-        _start(code, arguments)
+        _start(_read_variable(), arguments)
     except StartError as error:
         _say(str(error))
         return error.code
@@ -50,6 +58,13 @@ def main(arguments: Sequence[str]) -> int:
             raise
         _say(f"{error.filename or 'a file'} cannot be written: {error.strerror}: give the container a larger or writable disk")
         return NO_PLACE
+
+
+def _read_variable() -> Mapping[str, Any]:
+    try:
+        return dict(json.loads(os.environ[VARIABLE]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise StartError(NO_CODE, f"{VARIABLE} does not say which code to start ({error}): create the job anew") from error
 
 
 def _start(code: Mapping[str, Any], arguments: Sequence[str]) -> NoReturn:
@@ -88,7 +103,7 @@ def _make_scratch() -> str:
 
 def _find_environment(code: Mapping[str, Any], *, wheel: str, tree: str, folder: str, scratch: str) -> str:
     """An environment with the requirements and the shim: one that is there, or a new one."""
-    about = [code["key"], sys.version, sys.prefix, sys.base_prefix]
+    about = [code.get("key", ""), sys.version, sys.prefix, sys.base_prefix]
     key = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:24]
     root = _environments_folder() or scratch
     environment = os.path.join(root, key)
@@ -240,10 +255,10 @@ def _run(words: Sequence[str], environment: str, *, folder: str) -> tuple[int, l
 
 
 def _telling(lines: Sequence[str]) -> list[str]:
-    """The lines that say why: those that the installer marks as errors, else the last."""
+    """The lines that say why: from the first that the installer marks as an error, else the last."""
     said = [line for line in lines if line]
-    errors = [line for line in said if line.lower().startswith(("error:", "\xd7", "╰"))]
-    return (errors or said)[-_REASON_LINES:]
+    first = next((place for place, line in enumerate(said) if line.lower().startswith(("error:", "\xd7"))), -_REASON_LINES)
+    return said[first:]
 
 
 # The process.

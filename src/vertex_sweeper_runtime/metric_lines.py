@@ -100,7 +100,7 @@ class LineReader:
                 self.position, self._beginning, self._inside_long_line = Position(), b"", False
                 self.starts += 1
             self.position = self.position._replace(inode=status.st_ino, changed=status.st_mtime_ns)
-            yield from self._entries(descriptor, size=status.st_size)
+            yield from self._new_lines(descriptor, size=status.st_size)
         finally:
             os.close(descriptor)
 
@@ -116,7 +116,7 @@ class LineReader:
             return False
         return not thorough or _checksum(descriptor, offset) == checksum
 
-    def _entries(self, descriptor: int, *, size: int) -> Iterator[dict[str, Any]]:
+    def _new_lines(self, descriptor: int, *, size: int) -> Iterator[dict[str, Any]]:
         """The objects from the position on, up to this size: what is appended meanwhile is for the next time."""
         os.lseek(descriptor, self.position.offset, os.SEEK_SET)
         unread, pending = size - self.position.offset, b""

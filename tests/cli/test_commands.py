@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from tests.support import app_in
+from vertex_sweeper.api_names import LOCAL_PARENT
 from vertex_sweeper.cli.main import main
 from vertex_sweeper.errors import SweepDirectoryError
 from vertex_sweeper.plan.plan import Plan
@@ -25,7 +26,7 @@ from vertex_sweeper.run.attach import go_on
 from vertex_sweeper.run.submit import submit
 from vertex_sweeper.run.target import read_target
 from vertex_sweeper.services.local import LocalService
-from vertex_sweeper.services.opening import LOCAL_PARENT, Address, open_service, reopen_service
+from vertex_sweeper.services.opening import Address, open_service, reopen_service
 from vertex_sweeper.settings import Backend, OnInterrupt
 from vertex_sweeper.testing.gate import wait_for, wait_for_end
 
@@ -88,7 +89,7 @@ def killed(tmp_path: Path, plan: Plan) -> Path:
 
 def spec_of(plan: Plan, *, hangs: str) -> dict[str, Any]:
     """The sweep's job, with trials that take no time."""
-    job: dict[str, Any] = copy.deepcopy(plan.job)
+    job: dict[str, Any] = copy.deepcopy(dict(plan.job))
     container = job["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"]
     container["command"] = ["python", "-I", "-S", "-c", TRIAL, f"hangs={hangs}"]
     return job

@@ -84,14 +84,14 @@ class Wire:
     def _accept(self) -> None:
         while True:
             try:
-                near, _ = self._server.accept()
+                accepted, _ = self._server.accept()
             except OSError:  # closed
                 return
             host, _, port = self._upstream.rpartition(":")
             far = socket.create_connection((host, int(port)))
             with self._lock:
-                self._open |= {near, far}
-            for source, target in ((near, far), (far, near)):
+                self._open |= {accepted, far}
+            for source, target in ((accepted, far), (far, accepted)):
                 threading.Thread(target=self._pump, args=(source, target), daemon=True).start()
 
     def _pump(self, source: socket.socket, target: socket.socket) -> None:

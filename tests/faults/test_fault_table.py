@@ -1,4 +1,4 @@
-"""Whatever goes wrong with a call on the road to the service, and whenever: one job at most, and nothing of it is lost.
+"""Whatever goes wrong with a call on its way to the service, and whenever: one job at most, and nothing of it is lost.
 
 Each cell is a sweep with Google's client over real gRPC against the emulator. The table says of every fault how the sweep ends;
 what must hold in all cells stands in the test.
@@ -25,7 +25,7 @@ for module in ("google.cloud.aiplatform_v1", "optuna", "cryptography"):
 
 from tests.faults.frames import BREAKS, HTTP, FrameFault, FrameProxy  # noqa: E402
 from tests.faults.injection import DROPPED, HIDDEN, LATE, Fault, Faults, Wire  # noqa: E402
-from tests.faults.ways import Road, comparable, settings  # noqa: E402
+from tests.faults.ways import FaultedSweep, comparable, settings  # noqa: E402
 from tests.support import app_in  # noqa: E402
 from vertex_sweeper.emulator import Emulator  # noqa: E402
 from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError, SweepError  # noqa: E402
@@ -204,31 +204,31 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, emulator: Emulator, wi
     """What a sweep finds out to whom nothing happens, by whether its job must be cancelled."""
     results = {}
     for hangs in (False, True):
-        road = Road(emulator, wire, plan, tmp_path_factory.mktemp("undisturbed") / "sweep", hangs=hangs)
-        road.sweep()
-        results[hangs] = comparable(road.directory)
+        faulted = FaultedSweep(emulator, wire, plan, tmp_path_factory.mktemp("undisturbed") / "sweep", hangs=hangs)
+        faulted.sweep()
+        results[hangs] = comparable(faulted.directory)
     assert [trial["batch"] for trial in results[False]["trials"]] == ["16", "32"]
     assert results[True]["state"] == "JOB_STATE_CANCELLED"
     return results
 
 
 @pytest.fixture
-def road(request: pytest.FixtureRequest, tmp_path: Path, emulator: Emulator, proxy: FrameProxy, plan: Plan) -> Road:
+def faulted(request: pytest.FixtureRequest, tmp_path: Path, emulator: Emulator, proxy: FrameProxy, plan: Plan) -> FaultedSweep:
     cell = request.node.callspec.params.get("cell")
-    road = Road(emulator, proxy, plan, tmp_path / "sweep", hangs=cell is not None and cell.call is Verb.CANCEL)
+    faulted = FaultedSweep(emulator, proxy, plan, tmp_path / "sweep", hangs=cell is not None and cell.call is Verb.CANCEL)
     if cell is None:
-        return road
+        return faulted
     if cell.fault is LATE:
-        road.timeouts[cell.call] = LATE_AFTER[cell.call]
+        faulted.timeouts[cell.call] = LATE_AFTER[cell.call]
     if cell.end is End.DETACHED:
-        road.patience = 3
-    return road
+        faulted.patience = 3
+    return faulted
 
 
 @pytest.mark.parametrize("cell", TABLE, ids=str)
 def test_there_is_one_job_at_most_and_attach_brings_all_of_it(
     cell: Cell,
-    road: Road,
+    faulted: FaultedSweep,
     planned: Planned,
     undisturbed: dict[bool, Any],
     caplog: pytest.LogCaptureFixture,
@@ -239,24 +239,24 @@ def test_there_is_one_job_at_most_and_attach_brings_all_of_it(
         trouble.enter_context(planned(cell.call, cell.fault, times))
         if cell.call is Verb.LIST:
             trouble.enter_context(planned(Verb.CREATE, DROPPED, math.inf))
-        said = run(road, cell, caplog)
-        assert len(road.jobs()) == cell.jobs
+        said = run(faulted, cell, caplog)
+        assert len(faulted.jobs()) == cell.jobs
         for part in cell.end.value:
-            assert filled(part, road) in said
+            assert filled(part, faulted) in said
         if cell.often == "lasting" and cell.call in (Verb.GET, Verb.LIST):
-            check_that_attaching_is_no_harm(road, cell)
-    road.timeouts.update(TIMEOUTS)
-    check_what_remains(road, cell, undisturbed[road.hangs])
+            check_that_attaching_is_no_harm(faulted, cell)
+    faulted.timeouts.update(TIMEOUTS)
+    check_what_remains(faulted, cell, undisturbed[faulted.hangs])
 
 
-def run(road: Road, cell: Cell, caplog: pytest.LogCaptureFixture) -> str:
+def run(faulted: FaultedSweep, cell: Cell, caplog: pytest.LogCaptureFixture) -> str:
     """The sweep; all that it said, on the way and in the end."""
     fails = cell.end in (End.UNCLEAR, End.REFUSED, End.LOST, End.NOT_CANCELLED)
     if not fails:
-        road.sweep()
+        faulted.sweep()
         return caplog.text
     with pytest.raises(ServiceError) as caught:
-        road.sweep()
+        faulted.sweep()
     message = str(caught.value)
     assert "\n" not in message
     if cell.call is not Verb.LIST and not isinstance(
@@ -269,71 +269,71 @@ def run(road: Road, cell: Cell, caplog: pytest.LogCaptureFixture) -> str:
     return caplog.text + message
 
 
-def filled(part: str, road: Road) -> str:
+def filled(part: str, faulted: FaultedSweep) -> str:
     """A part of a message, with the names of this sweep."""
-    job = road.jobs()[0] if road.jobs() else ""
-    commands = {"ATTACH": attach_command(road.directory), "CANCEL": f"vertex-sweeper cancel {road.directory}"}
-    return commands.get(part) or part.replace("JOB", job).replace("PARENT", road.parent)
+    job = faulted.jobs()[0] if faulted.jobs() else ""
+    commands = {"ATTACH": attach_command(faulted.directory), "CANCEL": f"vertex-sweeper cancel {faulted.directory}"}
+    return commands.get(part) or part.replace("JOB", job).replace("PARENT", faulted.parent)
 
 
-def check_that_attaching_is_no_harm(road: Road, cell: Cell) -> None:
+def check_that_attaching_is_no_harm(faulted: FaultedSweep, cell: Cell) -> None:
     """Somebody comes back while it still goes wrong: told so in a line, or to come back again, and nothing is changed."""
     with pytest.raises(SweepError) as caught:
-        road.attach()
+        faulted.attach()
     assert "\n" not in str(caught.value)
-    assert road.parent in str(caught.value)
+    assert faulted.parent in str(caught.value)
     assert isinstance(caught.value, JobNotFound) == (cell.fault is HIDDEN)
     if cell.fault is not HIDDEN:
-        assert (DENIED if cell.fault.kind == "PERMISSION_DENIED" else attach_command(road.directory)) in str(caught.value)
-    assert len(road.jobs()) == cell.jobs
+        assert (DENIED if cell.fault.kind == "PERMISSION_DENIED" else attach_command(faulted.directory)) in str(caught.value)
+    assert len(faulted.jobs()) == cell.jobs
 
 
-def check_what_remains(road: Road, cell: Cell, undisturbed: Any) -> None:
+def check_what_remains(faulted: FaultedSweep, cell: Cell, undisturbed: Any) -> None:
     """The fault is over."""
     if cell.end is End.REFUSED:
-        assert not list(road.directory.iterdir())
-        road.sweep()  # the directory is free
+        assert not list(faulted.directory.iterdir())
+        faulted.sweep()  # the directory is free
     elif not cell.jobs:
         with pytest.raises(JobNotFound, match=r"no job with the label .* look in the console, .* another directory"):
-            road.attach()
-        assert not road.jobs()
+            faulted.attach()
+        assert not faulted.jobs()
         return
     else:
-        if road.hangs:
-            road.cancel()
-        road.attach()
-    assert len(road.jobs()) == 1
-    assert comparable(road.directory) == undisturbed
+        if faulted.hangs:
+            faulted.cancel()
+        faulted.attach()
+    assert len(faulted.jobs()) == 1
+    assert comparable(faulted.directory) == undisturbed
 
 
 @pytest.mark.parametrize("kind", ["RST_STREAM ENHANCE_YOUR_CALM", "RST_STREAM INADEQUATE_SECURITY", "HTTP 403"])
 def test_a_job_that_no_list_shows_is_not_created_again_and_its_directory_stays_its_own(
-    kind: str, road: Road, planned: Planned
+    kind: str, faulted: FaultedSweep, planned: Planned
 ) -> None:
     """The code is that of a service that is busy, or denies a permission, and has done nothing."""
     fault = next(fault for fault in (*BREAKS, *HTTP.values()) if fault.kind == kind)
     with planned(Verb.CREATE, fault, math.inf), planned(Verb.LIST, HIDDEN, math.inf):
         with pytest.raises(ServiceError, match="whether the job was created is not known"):
-            road.sweep()
+            faulted.sweep()
         with pytest.raises(SweepDirectoryError, match="to another place"):
-            road.sweep()
-    assert len(road.jobs()) == 1
-    road.attach()
-    assert len(road.jobs()) == 1
+            faulted.sweep()
+    assert len(faulted.jobs()) == 1
+    faulted.attach()
+    assert len(faulted.jobs()) == 1
 
 
 @pytest.mark.parametrize("moment", ["created", "watched"])
-def test_a_disk_that_fills_up_loses_nothing(road: Road, undisturbed: dict[bool, Any], moment: str) -> None:
+def test_a_disk_that_fills_up_loses_nothing(faulted: FaultedSweep, undisturbed: dict[bool, Any], moment: str) -> None:
     whole = {"created": 3, "watched": 4}[moment]  # so many files are written before: the claim's, and the job with its name
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", full_after(whole))
         with pytest.raises(SweepDirectoryError, match="No space left on device") as caught:
-            road.sweep()
-    (name,) = road.jobs()
-    assert attach_command(name if moment == "created" else road.directory) in str(caught.value)
-    road.attach()
-    assert road.jobs() == [name]
-    assert comparable(road.directory) == undisturbed[False]
+            faulted.sweep()
+    (name,) = faulted.jobs()
+    assert attach_command(name if moment == "created" else faulted.directory) in str(caught.value)
+    faulted.attach()
+    assert faulted.jobs() == [name]
+    assert comparable(faulted.directory) == undisturbed[False]
 
 
 def full_after(files: int) -> Callable[[int], None]:

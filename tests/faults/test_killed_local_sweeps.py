@@ -1,4 +1,4 @@
-"""A sweep on this machine, killed at any step of its road: `attach` goes on with it, and it ends as if nothing had happened."""
+"""A sweep on this machine, killed at any of its steps: `attach` goes on with it, and it ends as if nothing had happened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sweep killed at any step of its road, however small: one job at most, no file in pieces, and `attach` brings all of it."""
+"""A sweep killed at any of its steps, however small: one job at most, no file in pieces, and `attach` brings all of it."""
 
 from __future__ import annotations
 

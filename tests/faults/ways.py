@@ -1,4 +1,4 @@
-"""The road of a sweep against the emulator: the engine's own functions, the real client, and a clock that never waits."""
+"""A sweep against the emulator, from plan to results: the real functions and client, and a clock that never waits."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import yaml
 
 from tests.faults.frames import FrameProxy
 from tests.faults.injection import Wire
+from vertex_sweeper.api_names import JobName
 from vertex_sweeper.emulator import Emulator
 from vertex_sweeper.job import SWEEP_LABEL
 from vertex_sweeper.plan.plan import Plan
@@ -29,7 +30,6 @@ from vertex_sweeper.run.target import read_target
 from vertex_sweeper.services.opening import Address, Opened
 from vertex_sweeper.services.vertex import VertexService
 from vertex_sweeper.services.vertex.errors import Verb
-from vertex_sweeper.services.vertex.names import JobName
 from vertex_sweeper.services.vertex.service import TIMEOUTS
 from vertex_sweeper.settings import Backend, OnInterrupt
 from vertex_sweeper.testing.gate import wait_for, wait_for_end
@@ -60,7 +60,7 @@ RESULTS = ("optimization_results.yaml", "best.yaml", "best/best.yaml")
 _numbers = itertools.count(1)
 
 
-class Road:
+class FaultedSweep:
     """One sweep in a directory and in a project of its own.
 
     Its pauses are written down and not made; waiting for changes of the job is waiting for what the test needs to be true.

@@ -16,7 +16,7 @@ pytest.importorskip("optuna", reason="backend local needs the extra [local]")
 from tests.fidelity.drawn import CONFIGS, Drawing
 from tests.fidelity.oracle import Sweep, composed, planned, wanted_overrides
 from vertex_sweeper import job as spec
-from vertex_sweeper.api import JobState
+from vertex_sweeper.api import Job, JobState
 from vertex_sweeper.services.local import LocalService
 from vertex_sweeper.services.local.parameter_tree import Choice, walk
 from vertex_sweeper.settings import SearchAlgorithm, Settings
@@ -44,7 +44,7 @@ if __name__ == "__main__":
 """
 
 
-def job_of(sweep: Sweep, seed: int) -> dict[str, Any]:
+def job_of(sweep: Sweep, seed: int) -> Job:
     """The drawn sweep as a job that runs this app."""
     space = SearchSpace(sweep.agreed.parameters, sweep.agreed.sequence)
     how = Settings(algorithm=SearchAlgorithm.RANDOM, max_trial_count=TRIALS, parallel_trial_count=2)
@@ -71,7 +71,7 @@ def test_the_app_sees_what_hydra_composes_for_the_same_values(
             assert tuple(seen) == wanted
 
 
-def ran(job: dict[str, Any], folder: Path, seed: int) -> dict[str, Any]:
+def ran(job: Job, folder: Path, seed: int) -> Job:
     """The job's last snapshot."""
     with LocalService(lambda _: folder, seed=seed, rendering=HostileRendering(seed)) as service:
         created = service.create("projects/p/locations/l", job)

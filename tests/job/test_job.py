@@ -220,9 +220,8 @@ def test_conditions_nest_in_the_study_spec_and_an_inactive_child_is_absent(app: 
     assert plan.contract.overrides({"model": "svm", "model.gamma": 0.5}) == ["model.gamma=0.5", "model=svm"]
 
 
-def pools_of(plan: Plan) -> list[dict[str, Any]]:
-    pools: list[dict[str, Any]] = plan.job["trialJobSpec"]["workerPoolSpecs"]
-    return pools
+def pools_of(plan: Plan) -> list[Any]:
+    return list(plan.job["trialJobSpec"]["workerPoolSpecs"])
 
 
 def contracts_of(plan: Plan) -> list[contract.Contract | None]:
@@ -292,5 +291,5 @@ def test_what_googles_message_does_not_have_is_refused_before_anything_starts(ap
 def test_without_googles_client_a_local_sweep_says_that_nobody_checked(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     plan = app.plan(LR, *settings(spec_overrides="{trialJobSpec: {netwrk: x}}"))
-    assert plan.job["trialJobSpec"]["netwrk"] == "x"
+    assert dict(plan.job["trialJobSpec"])["netwrk"] == "x"
     assert [note for note in plan.notes if "spec_overrides is not checked" in note]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -95,7 +95,7 @@ ANEW = {
 
 @pytest.mark.parametrize(("before", "after"), ANEW.values(), ids=ANEW)
 def test_a_job_that_is_created_once_more_has_a_label_and_a_folder_of_its_own(before: str | None, after: str | None) -> None:
-    job = job_with(before, "old")
+    job = cast("Job", job_with(before, "old"))
     identify_anew(job, "new")
     assert job == job_with(after, "new")
 

@@ -84,7 +84,7 @@ def test_overrides_merge_into_the_job_and_leave_the_rest(case: str) -> None:
     assert given == job()
     assert overrides == before
     others = [name for name in job() if name != path.partition(".")[0]]
-    assert [merged[name] for name in others] == [given[name] for name in others]
+    assert [value for name, value in merged.items() if name in others] == [given[name] for name in others]
 
 
 FIRST = "trialJobSpec.workerPoolSpecs"

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
+from vertex_sweeper.api_names import LOCAL_PARENT, parse_parent
 from vertex_sweeper.cli.main import main
-from vertex_sweeper.errors import InvalidSweep, JobNotFound, ServiceError, SweepDirectoryError
+from vertex_sweeper.endpoint import Endpoint, api_host
+from vertex_sweeper.errors import InvalidSweep, ServiceError, SweepDirectoryError
 from vertex_sweeper.run.target import read_target
-from vertex_sweeper.services.opening import LOCAL_PARENT, Address, existing_address, vertex_address
-from vertex_sweeper.services.vertex import names
-from vertex_sweeper.services.vertex.endpoint import Endpoint
+from vertex_sweeper.services.opening import Address, existing_address, vertex_address
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.stored_json import MOST_LEVELS, DamagedDocument, parse_json, read_sealed, sealed
 
@@ -235,8 +235,8 @@ ODD_PARENTS = [
 
 @pytest.mark.parametrize("parent", ODD_PARENTS, ids=ascii)
 def test_no_address_is_made_of_a_parent_that_is_none(parent: str, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(JobNotFound):
-        names.parse_parent(parent)
+    with pytest.raises(ValueError, match="must be projects/"):
+        parse_parent(parent)
     write(directory / "sweep.json", parent=parent)
     for command in ("show", "attach", "cancel", "export"):
         assert main([command, str(directory)]) == 1
@@ -246,7 +246,7 @@ def test_no_address_is_made_of_a_parent_that_is_none(parent: str, directory: Pat
 @pytest.mark.parametrize("location", ["evil.org#", "evil.org/", "..", "", "l\n", "x@y", "L", "l.m"], ids=ascii)
 def test_no_host_is_made_of_what_is_no_location(location: str) -> None:
     with pytest.raises(ServiceError, match="must be a region"):
-        names.api_host(location)
+        api_host(location)
 
 
 @pytest.mark.parametrize(

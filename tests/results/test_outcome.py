@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from vertex_sweeper.api import JobState, TrialState
-from vertex_sweeper.results.outcome import Goal, Outcome, Trial, read_outcome
+from vertex_sweeper.api import Goal, JobState, TrialState
+from vertex_sweeper.results.outcome import Outcome, Trial, read_outcome
 from vertex_sweeper_runtime import trial as trial_program
 from vertex_sweeper_runtime.contract import Condition, Contract, Kind, Parameter, Slot
 from vertex_sweeper_runtime.errors import ContractError, DriftError, FlagError, MetricError

@@ -17,8 +17,9 @@ from tests.support import app_in
 from vertex_sweeper.api import TrialState
 from vertex_sweeper.cli.main import main
 from vertex_sweeper.messages import shell_line
+from vertex_sweeper.plan.rerun_needs import RerunNeeds
 from vertex_sweeper.results.outcome import Trial
-from vertex_sweeper.results.rerun import RerunNeeds, rerun_of
+from vertex_sweeper.results.rerun import rerun_of
 from vertex_sweeper_runtime import contract
 from vertex_sweeper_runtime.contract import Contract
 

@@ -12,9 +12,9 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from vertex_sweeper.api import JobState, TrialState
+from vertex_sweeper.api import Goal, JobState, TrialState
 from vertex_sweeper.atomic_files import write_text
-from vertex_sweeper.results.outcome import Goal, Outcome, Trial
+from vertex_sweeper.results.outcome import Outcome, Trial
 from vertex_sweeper.results.tables import trials_table, write_results
 from vertex_sweeper.results.yaml_text import yaml_text
 

@@ -14,10 +14,10 @@ from tests.run.test_watch import DENIED, GONE, NAME, Look, Sweep, job
 from tests.support import App as Configs
 from tests.support import app_in
 from tests.test_sweep import App
-from vertex_sweeper.api import JobState, TrialState
+from vertex_sweeper.api import Goal, JobState, TrialState
 from vertex_sweeper.errors import SweepFailed
 from vertex_sweeper.results.exit_codes import exit_code
-from vertex_sweeper.results.outcome import Goal, Outcome, Trial
+from vertex_sweeper.results.outcome import Outcome, Trial
 from vertex_sweeper.run.attach import go_on
 from vertex_sweeper.run.permanent_failure import permanent_failure
 from vertex_sweeper.run.target import read_target

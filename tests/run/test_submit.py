@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -45,7 +45,7 @@ class Scripted:
         answer = self.creations.pop(0)
         if isinstance(answer, ServiceError):
             raise answer
-        return {**spec, "name": NAME, "state": "JOB_STATE_PENDING"}
+        return cast("Job", {**spec, "name": NAME, "state": "JOB_STATE_PENDING"})
 
     def get(self, name: str) -> Job:
         raise AssertionError(name)

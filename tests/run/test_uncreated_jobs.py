@@ -17,13 +17,14 @@ from typing import Any
 import pytest
 
 from tests.support import App, app_in
+from vertex_sweeper.api_names import LOCAL_PARENT
 from vertex_sweeper.errors import InvalidSweep, ServiceError, SweepError
 from vertex_sweeper.job import lines_in_our_words
 from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.run.submit import submit
 from vertex_sweeper.services import opening as services
-from vertex_sweeper.services.opening import LOCAL_PARENT, Address, check_job, open_service
+from vertex_sweeper.services.opening import Address, check_job, open_service
 from vertex_sweeper.settings import Backend, Settings
 
 pytest.importorskip("optuna", reason="backend local needs the extra [local]")
@@ -184,7 +185,7 @@ def test_any_other_error_frees_the_directory_too(plan: Plan, tmp_path: Path) -> 
     endless: dict[str, Any] = {}
     endless["again"] = endless
     with pytest.raises(RecursionError):
-        submit(opened, LOCAL_PARENT, {**plan.job, "x": endless}, directory=tmp_path, pause=lambda _: True)
+        submit(opened, LOCAL_PARENT, {**dict(plan.job), "x": endless}, directory=tmp_path, pause=lambda _: True)
     opened.kill()
     assert list(tmp_path.iterdir()) == []
 

@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -29,7 +29,8 @@ Look = Job | ServiceError
 
 
 def job(state: str | None = RUNNING, *trials: str, **fields: Any) -> Job:
-    return {"name": NAME, "state": state, "trials": [{"id": str(n), "state": s} for n, s in enumerate(trials, 1)], **fields}
+    entries = [{"id": str(number), "state": one} for number, one in enumerate(trials, 1)]
+    return cast("Job", {"name": NAME, "state": state, "trials": entries, **fields})
 
 
 class Service:

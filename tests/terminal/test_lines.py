@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from vertex_sweeper.api import JobState, TrialState
+from vertex_sweeper.api import Goal, JobState, TrialState
 from vertex_sweeper.log_tail import log_tail
-from vertex_sweeper.results.outcome import Goal, Outcome, Trial
+from vertex_sweeper.results.outcome import Outcome, Trial
 from vertex_sweeper.terminal.lines import summary_lines, trial_line
 
 THIRD = Trial(

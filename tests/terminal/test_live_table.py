@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 
 import pytest
 
-from vertex_sweeper.api import JobState, TrialState
-from vertex_sweeper.results.outcome import Goal, Outcome, Trial
+from vertex_sweeper.api import Goal, JobState, TrialState
+from vertex_sweeper.results.outcome import Outcome, Trial
 from vertex_sweeper.terminal.lines import table_lines
 from vertex_sweeper.terminal.live_table import LiveTable, table_of_terminal
 

@@ -17,12 +17,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from tests.support import app_in
 from vertex_sweeper import errors
-from vertex_sweeper.api import JobState, TrialState
+from vertex_sweeper.api import Goal, JobState, TrialState
 from vertex_sweeper.cli.common import aligned, write_lines
 from vertex_sweeper.log_tail import log_tail
 from vertex_sweeper.messages import attach_command, cancel_command, one_line, printable, shell_line
 from vertex_sweeper.plan.dry_run import dry_run_text
-from vertex_sweeper.results.outcome import Goal, Outcome, Trial, read_outcome
+from vertex_sweeper.results.outcome import Outcome, Trial, read_outcome
 from vertex_sweeper.results.tables import trials_table
 from vertex_sweeper.services.opening import Address
 from vertex_sweeper.settings import Backend

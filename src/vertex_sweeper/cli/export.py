@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 
 from vertex_sweeper.api import Job, specification
+from vertex_sweeper.api_names import parse_parent
 from vertex_sweeper.atomic_files import write_text
 from vertex_sweeper.cli.common import add_target, pause, target_of, write_lines
 from vertex_sweeper.errors import SweepError
@@ -15,7 +16,6 @@ from vertex_sweeper.messages import shell_line
 from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.results.yaml_text import yaml_text
 from vertex_sweeper.run.target import Target, locate, open_target
-from vertex_sweeper.services.vertex.names import parse_parent
 from vertex_sweeper.settings import Backend
 
 

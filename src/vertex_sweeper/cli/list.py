@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from vertex_sweeper.api import Job
+from vertex_sweeper.api_names import JobName, format_parent
 from vertex_sweeper.cli.common import add_access, aligned, state_text, target_of, write_lines
 from vertex_sweeper.errors import JobNotFound, SweepDirectoryError, SweepError
 from vertex_sweeper.job import SWEEP_LABEL
 from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.run.target import open_target
 from vertex_sweeper.services.opening import SWEEP, reopen_service, vertex_address
-from vertex_sweeper.services.vertex.names import JobName, format_parent
 from vertex_sweeper.settings import Backend
 
 HEADER = ("state", "created", "trials", "name", "display name")
@@ -46,7 +46,7 @@ def _rows(options: argparse.Namespace) -> Iterator[tuple[str, ...]]:
         return _jobs(options)
     try:
         JobName.parse(options.target)
-    except JobNotFound:
+    except ValueError:
         return _directories(Path(options.target))
     target = target_of(options)
     return _job_rows([open_target(target).service.get(options.target)])

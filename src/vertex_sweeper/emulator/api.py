@@ -19,14 +19,14 @@ from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2, json_format
 
 from vertex_sweeper.api import OUTPUT_FIELDS
+from vertex_sweeper.api_names import ANY_PARENT, format_job, format_parent, split_job
 from vertex_sweeper.emulator.api_error import ApiError, invalid
 from vertex_sweeper.emulator.filters import parse_filter
 from vertex_sweeper.emulator.job_message import JobMessage, RawJob, to_message
 from vertex_sweeper.errors import JobNotFound
 from vertex_sweeper.services.local import LocalService
 
-_PARENT: Final = re.compile(r"projects/[^/\s]+/locations/[^/\s]+")
-_NAME: Final = re.compile(r"projects/[^/\s]+/locations/[^/\s]+/hyperparameterTuningJobs/([^/\s]+)")
+_PARENT_FORM: Final = format_parent("PROJECT", "LOCATION")
 
 _Key = tuple[str, str]
 """What jobs are listed by: the time of creation, and the name."""
@@ -133,7 +133,7 @@ class JobApi:
         matches = parse_filter(text)
         found = []
         for name in self._service.names():
-            if not name.startswith(f"{parent}/hyperparameterTuningJobs/"):
+            if not name.startswith(format_job(parent, "")):
                 continue
             # Deleted while we were looking; or a record of another hand has fields that the API has not.
             with contextlib.suppress(JobNotFound, json_format.ParseError):
@@ -154,16 +154,15 @@ class JobApi:
 
 
 def _check_parent(parent: str) -> None:
-    if not _PARENT.fullmatch(parent):
-        raise invalid("parent", f"A parent is projects/PROJECT/locations/LOCATION, got {parent!r}.")
+    if not re.fullmatch(ANY_PARENT, parent):
+        raise invalid("parent", f"A parent is {_PARENT_FORM}, got {parent!r}.")
 
 
 def _check_name(name: str) -> str:
-    match = _NAME.fullmatch(name)
-    if match is None:
-        form = "projects/PROJECT/locations/LOCATION/hyperparameterTuningJobs/ID"
-        raise invalid("name", f"A job's name is {form}, got {name!r}.")
-    return match.group(1)
+    parts = split_job(name)
+    if parts is None:
+        raise invalid("name", f"A job's name is {format_job(_PARENT_FORM, 'ID')}, got {name!r}.")
+    return parts[1]
 
 
 @contextlib.contextmanager

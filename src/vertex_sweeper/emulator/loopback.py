@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 
+from vertex_sweeper.endpoint import is_loopback_ip
 from vertex_sweeper.errors import ServiceError
-from vertex_sweeper.services.vertex.endpoint import is_loopback_ip
 
 
 def is_loopback(host: str) -> bool:

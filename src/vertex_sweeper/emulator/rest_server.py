@@ -24,6 +24,7 @@ from google.cloud.aiplatform_v1 import types
 from google.longrunning import operations_pb2
 from google.protobuf import json_format
 
+from vertex_sweeper.api_names import ANY_JOB, ANY_PARENT, COLLECTION, format_parent
 from vertex_sweeper.emulator.api import JobApi
 from vertex_sweeper.emulator.api_error import ApiError, api_errors, invalid
 from vertex_sweeper.emulator.callers import Callers
@@ -31,8 +32,6 @@ from vertex_sweeper.emulator.certificate import Identity
 from vertex_sweeper.emulator.loopback import is_loopback
 from vertex_sweeper.emulator.rest_body import read_body
 
-_PARENT: Final = r"projects/[^/]+/locations/[^/]+"
-_JOB: Final = rf"{_PARENT}/hyperparameterTuningJobs/[^/:]+"
 _JSON: Final = "application/json"
 _BAD_REQUEST: Final = "type.googleapis.com/google.rpc.BadRequest"
 _MOST_LEFT: Final = 1 << 20
@@ -214,11 +213,9 @@ def _host_of(text: str) -> str:
 def _not_served(method: str, path: str, *, allowed: set[str]) -> ApiError:
     if allowed:
         return ApiError("UNIMPLEMENTED", f"{path} takes {' and '.join(sorted(allowed))}, and not {method}.", http=405)
-    if re.fullmatch(rf"/v1/{_PARENT}/[A-Za-z]+(/.*)?", path) and "/hyperparameterTuningJobs" not in path:
+    if re.fullmatch(rf"/v1/{ANY_PARENT}/[A-Za-z]+(/.*)?", path) and f"/{COLLECTION}" not in path:
         return ApiError("UNIMPLEMENTED", f"The emulator serves hyperparameter tuning jobs only, and not {method} {path}.")
-    return ApiError(
-        "NOT_FOUND", f"There is no {method} {path}: tuning jobs are at /v1/projects/P/locations/L/hyperparameterTuningJobs."
-    )
+    return ApiError("NOT_FOUND", f"There is no {method} {path}: tuning jobs are at /v1/{format_parent('P', 'L')}/{COLLECTION}.")
 
 
 def _create(api: JobApi, parent: str, _: Mapping[str, str], body: bytes) -> Any:
@@ -256,12 +253,12 @@ def _get_operation(api: JobApi, name: str, *_: Any) -> Any:
 
 
 _ROUTES: Final[tuple[tuple[str, str, Callable[[JobApi, str, Mapping[str, str], bytes], Any]], ...]] = (
-    ("POST", rf"({_PARENT})/hyperparameterTuningJobs", _create),
-    ("GET", rf"({_PARENT})/hyperparameterTuningJobs", _list),
-    ("GET", rf"({_JOB})", _get),
-    ("POST", rf"({_JOB}):cancel", _cancel),
-    ("DELETE", rf"({_JOB})", _delete),
-    ("GET", rf"({_JOB}/operations/[^/]+)", _get_operation),
+    ("POST", rf"({ANY_PARENT})/{COLLECTION}", _create),
+    ("GET", rf"({ANY_PARENT})/{COLLECTION}", _list),
+    ("GET", rf"({ANY_JOB})", _get),
+    ("POST", rf"({ANY_JOB}):cancel", _cancel),
+    ("DELETE", rf"({ANY_JOB})", _delete),
+    ("GET", rf"({ANY_JOB}/operations/[^/]+)", _get_operation),
 )
 
 

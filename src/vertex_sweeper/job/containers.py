@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
+from vertex_sweeper.api import LONGEST_ARGUMENTS, WorkerPoolSpec
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.job.fields import MACHINE, POOL_PLACES, put
 from vertex_sweeper.job.shipped_code import ShippedCode
@@ -17,9 +18,6 @@ from vertex_sweeper_runtime.contract import SHIM, Contract, Kind
 
 LONGEST_CONTRACT = 96 * 1024
 """Linux gives one environment variable 128 KiB; the rest is left to other people's expansions."""
-
-LONGEST_ARGUMENTS = 100_000
-"""Vertex: all arguments together, its own flags among them, have at most so many characters."""
 
 _LONGEST_NUMBER = 24
 """What `repr` makes of a double at most."""
@@ -63,7 +61,7 @@ def build_contract(
     return agreed
 
 
-def build_pools(trial: TrialSettings, agreed: Contract, code: ShippedCode | None = None) -> list[dict[str, Any]]:
+def build_pools(trial: TrialSettings, agreed: Contract, code: ShippedCode | None = None) -> list[WorkerPoolSpec]:
     """The worker pool specs, in Vertex's order: the primary replica, workers, parameter or reduction servers, evaluators.
 
     `code` is what containers take from a bucket whose image does not have the app.
@@ -75,8 +73,8 @@ def build_pools(trial: TrialSettings, agreed: Contract, code: ShippedCode | None
     if trial.replica_count > 1:
         # Vertex: the first pool is the primary replica alone, the others like it are the second pool.
         first, further = replace(first, replica_count=1), [replace(first, replica_count=trial.replica_count - 1)]
-    others = ({} if pool is None else _pool(_completed(pool, first), agreed, code) for pool in further)
-    return [_pool(first, agreed, code), *others]
+    pools = [first, *(None if pool is None else _completed(pool, first) for pool in further)]
+    return [WorkerPoolSpec() if pool is None else _pool(pool, agreed, code) for pool in pools]
 
 
 def _completed(pool: WorkerPoolSettings, first: WorkerPoolSettings) -> WorkerPoolSettings:
@@ -88,7 +86,7 @@ def _completed(pool: WorkerPoolSettings, first: WorkerPoolSettings) -> WorkerPoo
     return replace(pool, **machine, **open_)
 
 
-def _pool(pool: WorkerPoolSettings, agreed: Contract, code: ShippedCode | None) -> dict[str, Any]:
+def _pool(pool: WorkerPoolSettings, agreed: Contract, code: ShippedCode | None) -> WorkerPoolSpec:
     spec: dict[str, Any] = {"machineSpec": {}}
     if pool.accelerator_type is not None and pool.accelerator_count is None:
         pool = replace(pool, accelerator_count=1)
@@ -96,7 +94,7 @@ def _pool(pool: WorkerPoolSettings, agreed: Contract, code: ShippedCode | None) 
         value = getattr(pool, place.setting)
         put(spec, place.field, None if value is None else place.write(value))
     spec.setdefault("containerSpec", {}).update(_container(pool, agreed, code))
-    return spec
+    return cast("WorkerPoolSpec", spec)
 
 
 def _container(pool: WorkerPoolSettings, agreed: Contract, code: ShippedCode | None) -> dict[str, Any]:

@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from vertex_sweeper.errors import JobNotFound
-from vertex_sweeper.services.vertex.names import JobName
+from vertex_sweeper.api_names import JobName
 from vertex_sweeper.stored_json import DamagedDocument, check_shape, wrong_shapes
 
 _COUNT: Final = (int, str)
@@ -97,5 +96,5 @@ def check_job_shape(job: Mapping[str, Any], where: str = "") -> None:
     if name is not None:
         try:
             JobName.parse(name)
-        except JobNotFound as error:
+        except ValueError as error:
             raise DamagedDocument(str(error)) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 
 from vertex_sweeper.api import Job
 from vertex_sweeper.settings import SWEEP_LABEL
@@ -40,5 +40,5 @@ def output_prefix(job: Job) -> str | None:
     return str(prefix) if prefix else None
 
 
-def _set_prefix(job: dict[str, Any], prefix: str) -> None:
+def _set_prefix(job: Job, prefix: str) -> None:
     job.setdefault("trialJobSpec", {})["baseOutputDirectory"] = {"outputUriPrefix": prefix}

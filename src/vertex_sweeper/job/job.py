@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from vertex_sweeper.api import Job
 from vertex_sweeper.job.containers import build_pools
 from vertex_sweeper.job.counts import count_trials
@@ -35,6 +37,6 @@ def build_job(
         "studySpec": build_study(settings, space),
         "trialJobSpec": {"workerPoolSpecs": build_pools(settings.trial, agreed, code)},
     }
-    put_all(job, settings)
+    put_all(cast("dict[str, Any]", job), settings)
     identify(job, sweep_id, base_output_directory=settings.vertex.base_output_directory)
     return apply_overrides(job, settings.spec_overrides, allow_secrets=settings.trial.allow_secrets)

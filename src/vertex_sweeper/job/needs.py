@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-
-from vertex_sweeper.api import Job
 
 DEFAULT_TIMEOUT: Final = 7 * 24 * 60 * 60
 """Seconds. How long a trial may run where the job does not say it."""
@@ -61,7 +59,7 @@ class JobNeeds:
     persistent: bool = False
 
 
-def job_needs(job: Job) -> JobNeeds:
+def job_needs(job: Mapping[str, Any]) -> JobNeeds:
     """Reads a job that passed every check of its fields."""
     trial = job.get("trialJobSpec", {})
     scheduling = trial.get("scheduling", {})
@@ -83,7 +81,7 @@ def job_needs(job: Job) -> JobNeeds:
     )
 
 
-def _machines(pools: list[Mapping[str, Any]]) -> Iterator[Machines]:
+def _machines(pools: Iterable[Mapping[str, Any]]) -> Iterator[Machines]:
     for pool in pools:
         machine = pool.get("machineSpec", {})
         if machine.get("machineType"):

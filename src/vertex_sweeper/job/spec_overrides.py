@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from vertex_sweeper.api import MOST_LABELS, OUTPUT_FIELDS, Job, broken_label_rules
 from vertex_sweeper.credentials import credentials_among, credentials_in, shown
@@ -45,19 +45,19 @@ _CONTAINER_KEPT: Final = {
 }
 
 
-def apply_overrides(job: Job, overrides: Mapping[str, Any], *, allow_secrets: bool = False) -> Job:
+def apply_overrides(job: Mapping[str, Any], overrides: Mapping[str, Any], *, allow_secrets: bool = False) -> Job:
     """The job with `spec_overrides` merged into it. Raises InvalidSweep with every mistake that can be told without the API."""
     if not overrides:
-        return job
+        return cast("Job", job)
     mistakes: list[str] = []
-    merged: Job = _merged(job, overrides, "", mistakes)
+    merged = _merged(job, overrides, "", mistakes)
     mistakes += [f"{_ROOT}.{key}: is written by the service: leave it out" for key in overrides if key in OUTPUT_FIELDS]
     mistakes = mistakes or [*_changed(job, merged), *_changed_containers(job, merged), *_new_labels(job, merged)]
     if not allow_secrets:
         mistakes += _new_credentials(job, merged)
     if mistakes:
         raise InvalidSweep(mistakes)
-    return merged
+    return cast("Job", merged)
 
 
 def overridden(overrides: Mapping[str, Any], field: str) -> bool:
@@ -119,7 +119,7 @@ def _position(key: Any) -> int | None:
     return int(text) if text.isascii() and text.isdigit() else None
 
 
-def _changed(job: Job, merged: Job) -> Iterator[str]:
+def _changed(job: Mapping[str, Any], merged: Mapping[str, Any]) -> Iterator[str]:
     for path, (read, remedy) in _KEPT.items():
         try:
             same = read(merged) == read(job)
@@ -129,7 +129,7 @@ def _changed(job: Job, merged: Job) -> Iterator[str]:
             yield f"{_ROOT}.{path}: must stay as the sweep wrote it: {remedy}"
 
 
-def _changed_containers(job: Job, merged: Job) -> Iterator[str]:
+def _changed_containers(job: Mapping[str, Any], merged: Mapping[str, Any]) -> Iterator[str]:
     """Containers with a contract keep it, and the command and the overrides that it repeats."""
     after_all = _containers(merged)
     for index, before in _containers(job).items():
@@ -148,7 +148,7 @@ def _changed_containers(job: Job, merged: Job) -> Iterator[str]:
             yield f"{path}.env: must keep {VARIABLE} as the sweep wrote it: set hydra.sweeper.trial.env instead"
 
 
-def _new_labels(job: Job, merged: Job) -> Iterator[str]:
+def _new_labels(job: Mapping[str, Any], merged: Mapping[str, Any]) -> Iterator[str]:
     """The rules for labels that came in by an override; those in the settings were looked at there."""
     labels = merged.get("labels")
     if not isinstance(labels, Mapping):
@@ -163,7 +163,7 @@ def _new_labels(job: Job, merged: Job) -> Iterator[str]:
 _IN_ENVIRONMENT: Final = re.compile(r".*\.env\[\d+\]\.(name|value)")
 
 
-def _new_credentials(job: Job, merged: Job) -> list[str]:
+def _new_credentials(job: Mapping[str, Any], merged: Mapping[str, Any]) -> list[str]:
     """Credentials that came in by an override; those in the settings were looked at there."""
     known, known_texts = set(_all_variables(job)), set(_texts(job))
     variables = [
@@ -177,7 +177,7 @@ def _new_credentials(job: Job, merged: Job) -> list[str]:
     return [*variables, *credentials_among(others)]
 
 
-def _all_variables(job: Job) -> list[tuple[str, str]]:
+def _all_variables(job: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [variable for container in _containers(job).values() for variable in _variables(container)]
 
 
@@ -194,7 +194,7 @@ def _texts(part: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path.lstrip("."), part
 
 
-def _containers(job: Job) -> dict[int, Mapping[str, Any]]:
+def _containers(job: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
     """The containers by the place of their pools. The job may be of any shape: it is checked later."""
     trial = job.get("trialJobSpec")
     pools = trial.get("workerPoolSpecs") if isinstance(trial, Mapping) else None

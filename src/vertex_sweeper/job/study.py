@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vertex_sweeper.api import PARENT_VALUES, VALUE_SPECS, StudySpec
 from vertex_sweeper.settings import SearchAlgorithm, Settings
 from vertex_sweeper.space.search_space import SearchSpace
 from vertex_sweeper_runtime.contract import Condition, Kind, Parameter, Scale
@@ -14,26 +15,15 @@ _ALGORITHMS = {
     SearchAlgorithm.RANDOM: "RANDOM_SEARCH",
     SearchAlgorithm.GRID: "GRID_SEARCH",
 }  # Bayesian is what the API has unspecified
-_VALUE_SPECS = {
-    Kind.DOUBLE: "doubleValueSpec",
-    Kind.INTEGER: "integerValueSpec",
-    Kind.DISCRETE: "discreteValueSpec",
-    Kind.CATEGORICAL: "categoricalValueSpec",
-}
-_PARENT_VALUES = {
-    Kind.INTEGER: "parentIntValues",
-    Kind.DISCRETE: "parentDiscreteValues",
-    Kind.CATEGORICAL: "parentCategoricalValues",
-}
 
 Children = Mapping[str | None, Sequence[Parameter]]
 """The parameters by their parent's id; those without one under None."""
 
 
-def build_study(settings: Settings, space: SearchSpace) -> dict[str, Any]:
+def build_study(settings: Settings, space: SearchSpace) -> StudySpec:
     """The study spec, apart from what is one setting's own field."""
     children = _children(space)
-    study: dict[str, Any] = {
+    study: StudySpec = {
         # An unset goal would mean MAXIMIZE: it is always sent.
         "metrics": [{"metricId": id, "goal": goal.value} for id, goal in settings.metrics.items()],
         "parameters": [_parameter_spec(entry, children) for entry in children.get(None, ())],
@@ -62,12 +52,12 @@ def _children(space: SearchSpace) -> Children:
 
 
 def _parameter_spec(parameter: Parameter, children: Children) -> dict[str, Any]:
-    spec: dict[str, Any] = {"parameterId": parameter.id, _VALUE_SPECS[parameter.kind]: _value_spec(parameter)}
+    spec: dict[str, Any] = {"parameterId": parameter.id, VALUE_SPECS[parameter.kind.value]: _value_spec(parameter)}
     if parameter.kind is not Kind.CATEGORICAL:
         spec["scaleType"] = (parameter.scale or Scale.LINEAR).value
     conditional = [
         {
-            _PARENT_VALUES[parameter.kind]: _parent_values(parameter, child.when),
+            PARENT_VALUES[parameter.kind.value]: _parent_values(parameter, child.when),
             "parameterSpec": _parameter_spec(child, children),
         }
         for child in children.get(parameter.id, ())

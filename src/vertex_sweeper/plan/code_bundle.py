@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import posixpath
 import re
@@ -85,7 +86,7 @@ def pack(root: Path, files: Sequence[TreeFile], *, allow_secrets: bool = False) 
         raise InvalidSweep([f"{rule}: {_largest(files)}: name what is no code in .gcloudignore"])
     names = frozenset(file.name for file in files)
     mistakes: list[str] = []
-    archive = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - whoever sends it closes it
+    archive: IO[bytes] = io.BytesIO() if size <= _IN_MEMORY else tempfile.TemporaryFile()  # noqa: SIM115 - who sends it closes it
     try:
         # No name and no time in the header: the same tree is the same bytes.
         with (

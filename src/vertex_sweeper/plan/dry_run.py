@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
+from vertex_sweeper.job.flags import plain_flag
 from vertex_sweeper.messages import seen, shell_line
 from vertex_sweeper.plan.composition import samples
 from vertex_sweeper.plan.plan import Plan
-from vertex_sweeper.services.local.execute.flag_rendering import PLAIN
-from vertex_sweeper.services.local.parameter_tree import Choice
 from vertex_sweeper_runtime.contract import ServiceValue
 
 SHOWN: Final = 3
@@ -39,5 +38,5 @@ def _trial_lines(plan: Plan) -> Iterator[str]:
 def _container_argv(plan: Plan, sample: Mapping[str, ServiceValue]) -> list[str]:
     """One token a parameter behind the fixed arguments: what has been seen of Vertex, though it promises less."""
     container = plan.job["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"]
-    choices = [Choice(plan.contract.parameter(id), value) for id, value in sample.items()]
-    return [*container["command"], *PLAIN.render(choices, container.get("args", ()))]
+    flags = [plain_flag(id, value, plan.contract.parameter(id).kind) for id, value in sample.items()]
+    return [*container["command"], *container.get("args", ()), *flags]

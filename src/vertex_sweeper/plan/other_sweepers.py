@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
@@ -213,6 +213,18 @@ def space_of_others(value: Any) -> str:
     if isinstance(value, DictConfig):
         value = OmegaConf.to_container(value)
     return f": what {OPTUNA} has there is hydra.sweeper.params here{_space(value)}" if isinstance(value, Mapping) else ""
+
+
+class OtherSweepers:
+    """What `settings` asks about settings that it does not know."""
+
+    def names(self) -> Collection[str]:
+        """The paths in `WORDS`."""
+        return WORDS
+
+    def answers(self, where: str, value: Any, *, spelling: str = "") -> list[str]:
+        """See `answers` of this module."""
+        return answers(where, value, spelling=spelling)
 
 
 def _word(path: str) -> Word | None:

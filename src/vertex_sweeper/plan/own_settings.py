@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.messages import one_line
 from vertex_sweeper.plan.hydra_overrides import given_hydra_overrides
+from vertex_sweeper.plan.other_sweepers import OtherSweepers
 from vertex_sweeper.settings import SEARCH_SPACE_KEYS, Reading, Settings, read_what_is_right, set_settings
 from vertex_sweeper.space.hydra_api import Override, OverridesParser
 from vertex_sweeper.space.key_paths import key_path, paths_set
@@ -28,7 +29,8 @@ _LITERAL: Final = re.compile(r"[\w.+-]+")
 def read_own_settings(config: DictConfig) -> Reading:
     """The settings of this sweep, as far as they could be read, and the mistakes in them."""
     plain, unresolved = _settings_section(config.hydra.sweeper)
-    return read_what_is_right(plain, texts=texts_as_written(_own_overrides(config)), unresolved=unresolved)
+    texts = texts_as_written(_own_overrides(config))
+    return read_what_is_right(plain, texts=texts, unresolved=unresolved, foreign=OtherSweepers())
 
 
 def valid_settings(config: DictConfig) -> Settings:

@@ -18,7 +18,7 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
 from vertex_sweeper import job as spec
-from vertex_sweeper.api import Job
+from vertex_sweeper.api import LONGEST_DISPLAY_NAME, Job
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.job.shipped_code import ShippedCode
 from vertex_sweeper.plan import composition
@@ -34,7 +34,7 @@ from vertex_sweeper.plan.trial_configs import TrialConfigCheck
 from vertex_sweeper.plan.trial_folders import shared_folder_note
 from vertex_sweeper.plan.written_space import read_space
 from vertex_sweeper.services.opening import Place, find_mistakes, place_of
-from vertex_sweeper.settings import LONGEST_DISPLAY_NAME, Backend, Reading, Settings
+from vertex_sweeper.settings import Backend, Reading, Settings
 from vertex_sweeper.space.config_groups import GroupFiles
 from vertex_sweeper.space.hydra_api import overridden_groups
 from vertex_sweeper.space.search_space import SearchSpace

@@ -14,9 +14,8 @@ from pathlib import Path
 from types import ModuleType
 
 from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.job.rerun import has_flag
 from vertex_sweeper.plan.process_arguments import REMEDY, CommandLine, host_of, hydra_flags, split_command_line
-
-_SHORT = {"--config-path": "-cp", "--config-name": "-cn", "--config-dir": "-cd"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +109,6 @@ def _hydra_flags(start: Start, *, portable: bool) -> list[str]:
     if given.config_dir:
         flags += ["--config-dir", _portable(Path(given.config_dir), start, "--config-dir", portable=portable)]
     return flags
-
-
-def has_flag(command: Sequence[str], name: str) -> bool:
-    """Whether one of Hydra's flags that choose the config (`--config-dir`) is among the words."""
-    return any(word.partition("=")[0] in (name, _SHORT[name]) for word in command)
 
 
 def _portable_if_absolute(path: str, start: Start, what: str, *, portable: bool) -> str:

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from omegaconf import DictConfig
 
 from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.job.rerun import GROUP
 from vertex_sweeper.plan import composition
 from vertex_sweeper.plan.composition import Compose
 from vertex_sweeper.plan.config_drift import Recorder, with_drift
 from vertex_sweeper.plan.hydra_references import HydraReferences
 from vertex_sweeper.plan.no_effect import EffectCheck
+from vertex_sweeper.plan.rerun_needs import RerunNeeds
 from vertex_sweeper.plan.trial_folders import TrialFolders
-from vertex_sweeper.results.best_config import GROUP
-from vertex_sweeper.results.rerun import RerunNeeds
 from vertex_sweeper.settings import Backend, DriftPolicy, Settings
 from vertex_sweeper.space.config_groups import GroupFiles
 from vertex_sweeper.space.search_space import SearchSpace

@@ -10,13 +10,11 @@ from hydra.conf import HydraConf
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from vertex_sweeper.job.rerun import GROUP
 from vertex_sweeper.messages import printable
 from vertex_sweeper.results.yaml_text import yaml_text
 from vertex_sweeper.space.hydra_api import Override, OverridesParser, is_value_path
 from vertex_sweeper.space.key_paths import KeyPath, group_key, key_path, overlap
-
-GROUP: Final = "best"
-"""The config group that `best/best.yaml` makes of a sweep directory, and its one option."""
 
 _COMMAND_LINE_ONLY: Final = (("hydra", "searchpath"), ("hydra", "sweeper"), ("hydra", "launcher"))
 """What Hydra reads in no appended config; and what a trial has of sweeper and launcher where its app's config asks for it,

@@ -8,28 +8,15 @@ kept as it stands and named in the trial's `reason`.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import Enum
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 
-from vertex_sweeper.api import PRIMARY_REPLICA, JobState, TrialState, job_state, trial_state
+from vertex_sweeper.api import PRIMARY_REPLICA, Goal, JobState, TrialState, job_state, parse_datetime, trial_state
 from vertex_sweeper.messages import printable
 from vertex_sweeper.results.exit_codes import exit_code, explained
 from vertex_sweeper_runtime.contract import Contract, Kind, ServiceValue, Slot
-
-
-class Goal(Enum):
-    """Where a metric should go, as the API spells it."""
-
-    MINIMIZE = "MINIMIZE"
-    MAXIMIZE = "MAXIMIZE"
-
-    def cost(self, value: float) -> float:
-        """The value as something of which less is better."""
-        return value if self is Goal.MINIMIZE else -value
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,32 +231,24 @@ def _trial_number(id: object) -> int:
         return 0
 
 
-_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
-
-
 def seconds_between(start: object, now: datetime) -> float | None:
     """How long ago a time of the service's was; None when it is none."""
-    started = _moment(start)
+    started = _time(start)
     return max((now - started).total_seconds(), 0.0) if started is not None else None
 
 
 def _seconds(start: object, end: object) -> float | None:
-    started, ended = _moment(start), _moment(end)
+    started, ended = _time(start), _time(end)
     if started is None or ended is None:
         return None
     return (ended - started).total_seconds()
 
 
-def _moment(text: object) -> datetime | None:
-    # Fractions have 0 to 9 digits; before Python 3.11 `fromisoformat` takes only 3 or 6, and no Z.
-    match = _TIME.fullmatch(str(text))
-    if match is None:
-        return None
+def _time(text: object) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00"))
+        return parse_datetime(text)
     except ValueError:
         return None
-    return moment + timedelta(seconds=float(match[2] or 0))
 
 
 def _one_line(text: str) -> str:

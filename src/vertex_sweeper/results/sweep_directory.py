@@ -16,18 +16,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from vertex_sweeper.api import Job, specification
+from vertex_sweeper.api_names import ACCOUNT, parse_parent
 from vertex_sweeper.atomic_files import remove_leftovers, write_new, write_text
-from vertex_sweeper.errors import JobNotFound, SweepDirectoryError
+from vertex_sweeper.errors import SweepDirectoryError
 from vertex_sweeper.job import SWEEP_LABEL
 from vertex_sweeper.job.field_types import check_job_shape
 from vertex_sweeper.messages import attach_command, printable
 from vertex_sweeper.results.tables import BEST_CONFIG
 from vertex_sweeper.services.buckets import FOLDER
 from vertex_sweeper.services.opening import RECORDS, SWEEP, Address
-from vertex_sweeper.services.vertex.names import ACCOUNT, parse_parent
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.stored_json import DamagedDocument, check_complete, read_json
 
@@ -155,14 +155,17 @@ def read_record(directory: Path) -> Record:
 
 def read_job(directory: Path) -> Job:
     """The job as it was to be created, with its `name` once that is known. Raises SweepDirectoryError."""
-    return _read(directory / JOB, _check_job)
+    return cast("Job", _read(directory / JOB, _check_job))
 
 
 def _check_record(document: dict[str, Any]) -> None:
     check_complete(document, _RECORD)
     if document["backend"] not in [backend.value for backend in Backend]:
         raise DamagedDocument(f"there is no backend {document['backend'][:100]!r}")
-    parse_parent(document["parent"])
+    try:
+        parse_parent(document["parent"])
+    except ValueError as error:
+        raise DamagedDocument(str(error)) from None
     account = document["impersonate"]
     if account is not None and not re.fullmatch(ACCOUNT, account):
         raise DamagedDocument(f"{account[:100]!r} is no service account's address")
@@ -236,6 +239,6 @@ def _read(path: Path, check: Callable[[dict[str, Any]], None]) -> dict[str, Any]
         raise SweepDirectoryError(f"{path.parent} is no sweep directory: it has no {path.name}") from None
     except OSError as error:
         raise SweepDirectoryError(f"{path} cannot be read: {error.strerror}") from error
-    except (DamagedDocument, JobNotFound) as error:
+    except DamagedDocument as error:
         raise SweepDirectoryError(f"{path} is not what a sweep writes ({error}): was it changed?") from error
     return document

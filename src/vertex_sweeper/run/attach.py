@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from vertex_sweeper.api import specification
+from vertex_sweeper.api_names import JobName
 from vertex_sweeper.errors import JobsTaken, ServiceError
 from vertex_sweeper.messages import attach_command
 from vertex_sweeper.results import sweep_directory
@@ -23,7 +24,6 @@ from vertex_sweeper.run.interruptible import interruptible
 from vertex_sweeper.run.reporter import FollowedJob
 from vertex_sweeper.run.target import Target, contract_of, locate, open_target
 from vertex_sweeper.services.opening import Opened
-from vertex_sweeper.services.vertex.names import JobName
 from vertex_sweeper.settings import OnInterrupt
 from vertex_sweeper.terminal import next_steps
 

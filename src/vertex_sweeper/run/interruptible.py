@@ -7,8 +7,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
-from vertex_sweeper.api import Job, Service
+from vertex_sweeper.api import Job
 from vertex_sweeper.run.interrupt import Interrupt
+from vertex_sweeper.services.base import Service
 from vertex_sweeper.services.opening import Opened
 
 PATIENCE: Final = 3.0

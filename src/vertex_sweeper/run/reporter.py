@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from vertex_sweeper.api import Job, JobState
+from vertex_sweeper.api_names import JobName
 from vertex_sweeper.atomic_files import write_text
 from vertex_sweeper.errors import SweepDirectoryError
 from vertex_sweeper.log_tail import log_tail
@@ -20,7 +21,6 @@ from vertex_sweeper.results.rerun import Rerun, rerun_of
 from vertex_sweeper.run.permanent_failure import permanent_failure, saved
 from vertex_sweeper.run.watch import ended
 from vertex_sweeper.services.opening import Address, Opened
-from vertex_sweeper.services.vertex.names import JobName
 from vertex_sweeper.settings import OnInterrupt
 from vertex_sweeper.terminal import lines, next_steps
 from vertex_sweeper.terminal.live_table import LiveTable

@@ -9,9 +9,9 @@ takes is not documented), so that not to find it proves nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from vertex_sweeper.api import Job
 from vertex_sweeper.errors import InvalidJob, ServiceError, SweepDirectoryError
@@ -29,7 +29,7 @@ REPEATS: Final = (5.0, 15.0, 40.0)
 """Seconds before each further call where the service could not act for the moment: a minute, in which quotas are counted."""
 
 
-def submit(opened: Opened, parent: str, spec: Job, *, directory: Path, pause: Callable[[float], bool]) -> Job:
+def submit(opened: Opened, parent: str, spec: Mapping[str, Any], *, directory: Path, pause: Callable[[float], bool]) -> Job:
     """Creates the job and puts its name into `job.json`; returns the service's answer, which has it.
 
     Args:
@@ -71,7 +71,7 @@ def submit(opened: Opened, parent: str, spec: Job, *, directory: Path, pause: Ca
     return job
 
 
-def find_by_label(opened: Opened, parent: str, spec: Job) -> Job | None:
+def find_by_label(opened: Opened, parent: str, spec: Mapping[str, Any]) -> Job | None:
     """The job that was created from this specification, if a list shows it. Raises ServiceError, also when there are two."""
     label = spec.get("labels", {}).get(SWEEP_LABEL)
     if not label:
@@ -85,7 +85,7 @@ def find_by_label(opened: Opened, parent: str, spec: Job) -> Job | None:
     return found[0] if found else None
 
 
-def look_for(opened: Opened, parent: str, spec: Job, *, pause: Callable[[float], bool]) -> Job | None:
+def look_for(opened: Opened, parent: str, spec: Mapping[str, Any], *, pause: Callable[[float], bool]) -> Job | None:
     """The job of a call whose answer was lost, once a list shows it; None after a minute, or when asked to give up.
 
     Raises ServiceError where looking longer would not help.
@@ -106,7 +106,7 @@ def look_for(opened: Opened, parent: str, spec: Job, *, pause: Callable[[float],
     return find_by_label(opened, parent, spec)
 
 
-def _create(opened: Opened, parent: str, spec: Job, *, pause: Callable[[float], bool]) -> Job:
+def _create(opened: Opened, parent: str, spec: Mapping[str, Any], *, pause: Callable[[float], bool]) -> Job:
     for seconds in (*REPEATS, None):
         try:
             return opened.service.create(parent, spec)
@@ -126,7 +126,7 @@ def _create(opened: Opened, parent: str, spec: Job, *, pause: Callable[[float], 
     raise AssertionError("the last attempt returns or raises")  # pragma: no cover
 
 
-def _glance(opened: Opened, parent: str, spec: Job) -> Job | None:
+def _glance(opened: Opened, parent: str, spec: Mapping[str, Any]) -> Job | None:
     try:
         return find_by_label(opened, parent, spec)
     except ServiceError as error:
@@ -134,7 +134,7 @@ def _glance(opened: Opened, parent: str, spec: Job) -> Job | None:
         return None
 
 
-def _recover(opened: Opened, parent: str, spec: Job, why: ServiceError, *, pause: Callable[[float], bool]) -> Job:
+def _recover(opened: Opened, parent: str, spec: Mapping[str, Any], why: ServiceError, *, pause: Callable[[float], bool]) -> Job:
     log.info("%s; the job may exist all the same: looking for it", why)
     try:
         job = look_for(opened, parent, spec, pause=pause)

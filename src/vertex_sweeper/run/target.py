@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vertex_sweeper.api_names import LOCAL_PARENT, JobName, format_job, parse_parent
 from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError
 from vertex_sweeper.messages import printable
 from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.run.submit import look_for
 from vertex_sweeper.services.opening import (
-    LOCAL_PARENT,
     SWEEP,
     Address,
     Opened,
@@ -21,7 +21,6 @@ from vertex_sweeper.services.opening import (
     reopen_service,
     vertex_address,
 )
-from vertex_sweeper.services.vertex.names import JobName, parse_parent
 from vertex_sweeper_runtime import contract
 from vertex_sweeper_runtime.errors import ContractError
 
@@ -44,7 +43,7 @@ def read_target(text: str, *, endpoint: str | None = None, impersonate: str | No
     """
     try:
         name = JobName.parse(text)
-    except JobNotFound:
+    except ValueError:
         return _target_in(Path(text), endpoint=endpoint, impersonate=impersonate)
     if name.parent == LOCAL_PARENT and endpoint is None:  # wherever VERTEX_EMULATOR_HOST says that jobs on Vertex AI are
         raise SweepDirectoryError(f"{text} is a job on this machine: name the directory of its sweep instead")
@@ -94,7 +93,7 @@ def _target_in(directory: Path, *, endpoint: str | None, impersonate: str | None
     if not directory.is_dir():
         raise SweepDirectoryError(
             f"{str(directory)!r} is neither a sweep directory nor a job's name, "
-            "projects/<project>/locations/<location>/hyperparameterTuningJobs/<id>"
+            f"{format_job('projects/<project>/locations/<location>', '<id>')}"
         )
     recorded = sweep_directory.read_record(directory).address
     address = existing_address(recorded, endpoint, impersonate)

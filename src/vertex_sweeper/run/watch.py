@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from vertex_sweeper.api import Job, JobState, Service, job_state
+from vertex_sweeper.api import Job, JobState, job_state
 from vertex_sweeper.errors import JobNotFound, ServiceError, Unanswered
 from vertex_sweeper.messages import printable
 from vertex_sweeper.run.interrupt import Interrupt, Reaction
+from vertex_sweeper.services.base import Service
 
 log = logging.getLogger(__name__)
 

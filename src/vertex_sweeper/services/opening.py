@@ -12,13 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from vertex_sweeper.api import Job, Service
+from vertex_sweeper.api import Job
+from vertex_sweeper.api_names import LOCAL_PARENT, format_parent, parse_parent
+from vertex_sweeper.endpoint import PLAIN, Endpoint
 from vertex_sweeper.errors import InvalidSweep, JobNotFound, MissingExtra, SweepDirectoryError
 from vertex_sweeper.job.field_types import find_not_json, find_wrong_types
+from vertex_sweeper.services.base import Service
 from vertex_sweeper.services.buckets import FOLDER, STORAGE_EMULATOR, Put, stand_in_folder, write_into
 from vertex_sweeper.services.vertex.connection import EMULATOR
-from vertex_sweeper.services.vertex.endpoint import PLAIN, Endpoint
-from vertex_sweeper.services.vertex.names import format_parent, parse_parent
 from vertex_sweeper.services.waiting import sleep
 from vertex_sweeper.settings import Backend, Settings
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 from vertex_sweeper_runtime.code_archive import BUCKETS
 
 log = logging.getLogger(__name__)
-
-LOCAL_PARENT: Final = "projects/local/locations/local"
-"""What stands for the API's `parent` on this machine."""
 
 SWEEP: Final = "sweep.json"
 """What says in a sweep's directory where its job is."""
@@ -247,7 +245,10 @@ def _open_vertex(address: Address) -> Opened:
     require("google.cloud.aiplatform_v1", extra="vertex", purpose="backend vertex")
     from vertex_sweeper.services.vertex import VertexService
 
-    _, location = parse_parent(address.parent)
+    try:
+        _, location = parse_parent(address.parent)
+    except ValueError as error:
+        raise JobNotFound(str(error)) from None
     vertex = VertexService(location, endpoint=address.endpoint, impersonate=address.impersonate)
     return Opened(vertex, vertex.find, be_brief_when=vertex.be_brief_when, renew=vertex.renew)
 

@@ -1,7 +1,7 @@
 """What the user may set under `hydra.sweeper`, as typed values that are valid from birth.
 
-`read_settings` checks everything that can be known without looking at the search space: names (with the near match), types,
-ranges, and rules between settings. No value changes silently; every mistake is reported, together.
+They know names, types, ranges and the rules between settings, and never the search space. No value changes silently, and every
+mistake is reported, together.
 """
 
 from vertex_sweeper.settings.model import (
@@ -24,12 +24,11 @@ from vertex_sweeper.settings.model import (
     set_settings,
 )
 from vertex_sweeper.settings.reader import Reading, read_settings, read_what_is_right
-from vertex_sweeper.settings.rules import LONGEST_DISPLAY_NAME, SWEEP_LABEL
+from vertex_sweeper.settings.rules import SWEEP_LABEL
 
 __all__ = [
     "DEFAULT_PARALLEL",
     "DEFAULT_TRIALS",
-    "LONGEST_DISPLAY_NAME",
     "SEARCH_SPACE_KEYS",
     "SWEEP_LABEL",
     "Backend",

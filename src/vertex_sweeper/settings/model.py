@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-from vertex_sweeper.results.outcome import Goal
+from vertex_sweeper.api import Goal
 from vertex_sweeper.settings.durations import Seconds
 
 SEARCH_SPACE_KEYS = ("params", "conditional", "search_space")

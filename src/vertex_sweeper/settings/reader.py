@@ -4,20 +4,44 @@ from __future__ import annotations
 
 import itertools
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Protocol, Union, get_args, get_origin, get_type_hints
 
+from vertex_sweeper.api import Goal
 from vertex_sweeper.credentials import shown
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.messages import did_you_mean, question, similar_words
-from vertex_sweeper.plan.other_sweepers import WORDS, answers
-from vertex_sweeper.results.outcome import Goal
 from vertex_sweeper.settings.durations import Seconds, read_seconds
 from vertex_sweeper.settings.model import SEARCH_SPACE_KEYS, Backend, Settings
 from vertex_sweeper.settings.rules import PATH, broken_rules, missing_for_vertex
 from vertex_sweeper.settings.unread import Unread
+
+
+class ForeignSettings(Protocol):
+    """Knows settings of other sweepers, which users bring along."""
+
+    def names(self) -> Collection[str]:
+        """The names of settings that have an answer."""
+
+    def answers(self, where: str, value: Any, *, spelling: str = "") -> list[str]:
+        """The lines about an unknown setting, by its path and value; none where it is no other sweeper's.
+
+        `spelling` is the one of `names` that was meant, where the setting's own is another.
+        """
+
+
+class NoForeignSettings:
+    """Answers for no other sweeper."""
+
+    def names(self) -> Collection[str]:
+        """None."""
+        return ()
+
+    def answers(self, where: str, value: Any, *, spelling: str = "") -> list[str]:  # noqa: ARG002 - see ForeignSettings
+        """None."""
+        return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +69,21 @@ def read_settings(section: Mapping[str, Any]) -> Settings:
 
 
 def read_what_is_right(
-    section: Mapping[str, Any], *, texts: Mapping[str, str] | None = None, unresolved: Mapping[str, str] | None = None
+    section: Mapping[str, Any],
+    *,
+    texts: Mapping[str, str] | None = None,
+    unresolved: Mapping[str, str] | None = None,
+    foreign: ForeignSettings | None = None,
 ) -> Reading:
     """The settings in `hydra.sweeper` with all mistakes in them; no rule is broken by what could not be read.
 
-    `texts` are values as the command line has them, by their paths; `unresolved` are paths that have no value, and why.
+    Args:
+        section: plain containers; its search space is left out.
+        texts: values as the command line has them, by their paths.
+        unresolved: why a path has no value, by the path.
+        foreign: answers for settings of other sweepers.
     """
-    reader = _Reader(texts or {})
+    reader = _Reader(texts or {}, foreign or NoForeignSettings())
     for where, why in (unresolved or {}).items():
         reader.cannot_read(where, why)
     known = {key: value for key, value in section.items() if key not in (*SEARCH_SPACE_KEYS, "_target_", "_recursive_")}
@@ -71,6 +103,7 @@ class _Reader:
     """Reads settings classes, and collects what is wrong."""
 
     texts: Mapping[str, str]
+    foreign: ForeignSettings
     mistakes: list[str] = field(default_factory=list)
     unread: set[str] = field(default_factory=set)
     numbers: dict[str, int] = field(default_factory=dict)
@@ -99,10 +132,12 @@ class _Reader:
         """
         path, _, key = where.rpartition(".")
         elsewhere = [known for known in _paths(Settings) if known.rpartition(".")[2] == key]
-        others = similar_words(key, WORDS, cutoff=0.8) if path == PATH else []
+        others = similar_words(key, self.foreign.names(), cutoff=0.8) if path == PATH else []
         similar = [] if elsewhere else similar_words(key, [*names, *others])
         if path == PATH or not similar:
-            lines = answers(where, value) or answers(where, value, spelling=similar[0] if similar else "")
+            lines = self.foreign.answers(where, value) or self.foreign.answers(
+                where, value, spelling=similar[0] if similar else ""
+            )
             if lines:
                 return lines
         self.unread.update(f"{PATH}.{known}" for known in elsewhere)

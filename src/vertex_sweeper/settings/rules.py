@@ -6,12 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from vertex_sweeper.api import MOST_LABELS, broken_label_rules
+from vertex_sweeper.api import LONGEST_DISPLAY_NAME, MOST_LABELS, Goal, broken_label_rules
+from vertex_sweeper.api_names import ACCOUNT, LOCATION, PROJECT
 from vertex_sweeper.credentials import credentials_among, credentials_in
+from vertex_sweeper.endpoint import Endpoint
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.results.outcome import Goal
-from vertex_sweeper.services.vertex.endpoint import Endpoint
-from vertex_sweeper.services.vertex.names import ACCOUNT, LOCATION, PROJECT
 from vertex_sweeper.settings.durations import as_written
 from vertex_sweeper.settings.model import Backend, Settings, VertexSettings
 from vertex_sweeper.settings.shipped_code import broken_code
@@ -23,7 +22,6 @@ PATH = "hydra.sweeper"
 RESERVED_METRICS = frozenset({"trial", "timestamp", "global_step", "checkpoint_path"})
 """Metric ids that would collide with cloudml-hypertune's own fields in the metric file."""
 
-LONGEST_DISPLAY_NAME = 128
 SWEEP_LABEL = "hydra-vertex-sweeper"
 """The label that tells one sweep's job from all others of the project."""
 

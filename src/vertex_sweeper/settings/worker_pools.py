@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from vertex_sweeper.api import FLEX_START_GPUS, LONGEST_FLEX_START, MOST_POOLS, TPU, VARIABLE_NAME
+from vertex_sweeper.api import FLEX_START_GPUS, LONGEST_FLEX_START, MOST_POOLS, MOST_VARIABLES, TPU, VARIABLE_NAME
 from vertex_sweeper.credentials import credentials_among, credentials_in
 from vertex_sweeper.settings.durations import as_written
 from vertex_sweeper.settings.model import Strategy, TrialSettings, WorkerPoolSettings
@@ -13,8 +13,8 @@ from vertex_sweeper.settings.unread import Unread
 from vertex_sweeper_runtime.code_start import VARIABLE as CODE
 from vertex_sweeper_runtime.contract import VARIABLE
 
-MOST_VARIABLES: Final = 99
-"""Vertex allows 100; one is the contract."""
+OWN_VARIABLES: Final = MOST_VARIABLES - 1
+"""How many variables a user may set: one is the contract."""
 
 _PATH: Final = "hydra.sweeper.trial"
 _MACHINE: Final = ("machine_type", "accelerator_type", "accelerator_count")
@@ -65,8 +65,8 @@ def _broken_container(pool: TrialSettings | WorkerPoolSettings, where: str, *, a
     if not allow_secrets:
         mistakes += credentials_in(env, where=path)
         mistakes += credentials_among((f"{where}.command", word) for word in pool.command or ())
-    if len(env) > MOST_VARIABLES:
-        mistakes.append(f"{path}: {len(env)} variables, and at most {MOST_VARIABLES} are possible")
+    if len(env) > OWN_VARIABLES:
+        mistakes.append(f"{path}: {len(env)} variables, and at most {OWN_VARIABLES} are possible")
     rule = "letters, digits and '_', and no digit first"
     mistakes += [f"{path}: {name!r} is no name of a variable: {rule}" for name in env if not VARIABLE_NAME.fullmatch(str(name))]
     mistakes += [f"{path}.{name}: is written by the sweep itself: leave it out" for name in (VARIABLE, CODE) if name in env]

@@ -16,6 +16,7 @@ from typing import Any
 
 from hydra.errors import HydraException
 
+from vertex_sweeper.api import CLOSEST_DISCRETE_VALUES, MOST_DISCRETE_VALUES
 from vertex_sweeper.messages import did_you_mean
 from vertex_sweeper.space.hydra_api import (
     Glob,
@@ -31,10 +32,6 @@ from vertex_sweeper.space.hydra_api import (
     range_casts,
 )
 from vertex_sweeper_runtime.contract import Kind, Number, Scale, ServiceValue
-
-MOST_DISCRETE_VALUES = 1000
-CLOSEST_DISCRETE_VALUES = 1e-10
-"""Vertex's own limits for DISCRETE: at most so many values, at least so far apart."""
 
 MOST_EXACT_INTEGER = 2**53
 """Vertex reports INTEGER values as doubles: beyond this they would come back as other numbers."""

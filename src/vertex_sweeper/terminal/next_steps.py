@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from vertex_sweeper.api_names import JobName
+from vertex_sweeper.endpoint import PLAIN
 from vertex_sweeper.messages import printable, shell_line
 from vertex_sweeper.results.outcome import Trial
 from vertex_sweeper.services.opening import Address
-from vertex_sweeper.services.vertex.endpoint import PLAIN
-from vertex_sweeper.services.vertex.names import JobName
 from vertex_sweeper.settings import Backend
 
 log = logging.getLogger(__name__)

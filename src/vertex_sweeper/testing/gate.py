@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
-from vertex_sweeper.api import Job, Service, job_state
+from vertex_sweeper.api import Job, job_state
+from vertex_sweeper.services.base import Service
 
 PARENT = "projects/p/locations/l"
 PATIENCE = 60.0  # for what ought to take milliseconds; only a failing test waits that long
@@ -183,7 +184,7 @@ def wait_for_end(service: WatchedService, name: str) -> Job:
     return wait_for(service, name, lambda job: (state := job_state(job)) is not None and state.ended)
 
 
-def run_gated(service: WatchedService, gate: Gate, job: dict[str, Any], *endings: str) -> dict[str, Any]:
+def run_gated(service: WatchedService, gate: Gate, job: Mapping[str, Any], *endings: str) -> Job:
     """Runs a job whose trials run one by one and end as told; returns the ended job."""
     name = service.create(PARENT, job)["name"]
     for ending in endings:
@@ -191,7 +192,7 @@ def run_gated(service: WatchedService, gate: Gate, job: dict[str, Any], *endings
     return wait_for_end(service, name)
 
 
-def trials_of(job: Job) -> dict[str, Any]:
+def trials_of(job: Mapping[str, Any]) -> dict[str, Any]:
     """The job's trials by id."""
     return {trial["id"]: trial for trial in job.get("trials", [])}
 

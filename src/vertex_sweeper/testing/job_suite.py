@@ -41,7 +41,7 @@ class JobSuite:
         job = service.create(PARENT, spec)
         assert re.fullmatch(rf"{PARENT}/hyperparameterTuningJobs/\d+", job["name"])
         assert job["state"] == JobState.PENDING.value
-        assert {key: job[key] for key in spec} == spec == before
+        assert {key: value for key, value in job.items() if key in spec} == spec == before
 
     def test_a_job_succeeds_when_all_its_trials_have_ended(self, service: WatchedService, gate: Gate) -> None:
         job = run_gated(service, gate, gate.job(most=3), *["report(3, acc=0.5); sys.exit(0)"] * 3)

@@ -72,7 +72,7 @@ class StoppingSuite:
         assert bad.hear() == "asked to end"
         assert states(service.get(name)) == {"1": "SUCCEEDED", "2": "ACTIVE", "3": "STOPPING"}
         bad.do("sys.exit(3)")
-        (last,) = begin(gate)  # its slot is free
+        (last,) = begin(gate)  # another trial may run
         for visitor in (good, last):
             visitor.finish(acc=0.9)
         job = wait_for_end(service, name)

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import pytest
 
-from vertex_sweeper.api import Job, Service
+from vertex_sweeper.api import Job
 from vertex_sweeper.errors import JobNotFound
+from vertex_sweeper.services.base import Service
 from vertex_sweeper.services.local import LocalService
 
 ENTRY_POINTS: Final = ("local", "grpc", "rest")

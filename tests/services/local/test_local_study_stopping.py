@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from vertex_sweeper.api import format_time, parse_time
 from vertex_sweeper.services.local.study.study_stopping import Progress, interrupts, why_to_stop
-from vertex_sweeper.services.local.study.times import format_time, parse_time
 from vertex_sweeper.services.local.validation import find_mistakes
 from vertex_sweeper.testing.gate import make_job
 

@@ -32,8 +32,8 @@ def child(condition: str, values: list[Any], spec: dict[str, Any]) -> dict[str, 
     return {condition: {"values": values}, "parameterSpec": spec}
 
 
-def conditional(*entries: dict[str, Any]) -> dict[str, Any]:
-    return {"conditionalParameterSpecs": list(entries)}
+def conditional(*conditions: dict[str, Any]) -> dict[str, Any]:
+    return {"conditionalParameterSpecs": list(conditions)}
 
 
 LOG = {"scaleType": "UNIT_LOG_SCALE"}
@@ -52,7 +52,7 @@ IN_B = child("parentCategoricalValues", ["b"], integer(3, 4))
         pytest.param({"labels": {"": "b"}}, "labels.", "must begin", id="a label without a key"),
         pytest.param({"labels": {str(n): "" for n in range(65)}}, "labels", "got 65", id="too many labels"),
         pytest.param({"maxTrialCount": 0}, "max_trial_count", "got 0", id="no trials"),
-        pytest.param({"parallelTrialCount": -1}, "parallel_trial_count", "got -1", id="no slots"),
+        pytest.param({"parallelTrialCount": -1}, "parallel_trial_count", "got -1", id="nothing may run"),
         pytest.param({"maxFailedTrialCount": 6}, "max_failed_trial_count", "got 6", id="more failures than trials"),
         pytest.param({"maxFailedTrialCount": -1}, "max_failed_trial_count", "got -1", id="fewer failures than none"),
         pytest.param({"trialJobSpec": {}}, "trial_job_spec.worker_pool_specs", "required", id="no worker pool"),

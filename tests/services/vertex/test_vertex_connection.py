@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from vertex_sweeper.errors import JobNotFound, MissingExtra, ServiceError
-from vertex_sweeper.services.vertex import VertexService, names
+from vertex_sweeper.endpoint import api_host
+from vertex_sweeper.errors import MissingExtra, ServiceError
+from vertex_sweeper.services.vertex import VertexService
 from vertex_sweeper.services.vertex.connection import Connection
 from vertex_sweeper.services.vertex.message import parse
 
@@ -188,14 +189,4 @@ def test_where_no_emulator_listens_certainly_nothing_was_created(monkeypatch: py
 
 
 def test_the_endpoint_is_the_regions_own() -> None:
-    assert names.api_host("europe-west4") == "europe-west4-aiplatform.googleapis.com"
-
-
-def test_a_job_name_is_read_and_written() -> None:
-    name = names.JobName.parse(NAME)
-    assert (name.project, name.location, name.id, name.parent, str(name)) == ("my-project", "europe-west4", "1", PARENT, NAME)
-    assert name.console == (
-        "https://console.cloud.google.com/agent-platform/locations/europe-west4/training/1?project=my-project"
-    )
-    with pytest.raises(JobNotFound):
-        names.JobName.parse("projects/p")
+    assert api_host("europe-west4") == "europe-west4-aiplatform.googleapis.com"

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from vertex_sweeper.api import CANCELLED, TOO_MANY_FAILURES, Job, TrialState
+from vertex_sweeper.api import CANCELLED, TOO_MANY_FAILURES, Job, TrialState, format_time, parse_time
 from vertex_sweeper.messages import printable
 from vertex_sweeper.services.local.execute.environment import JobSetup
 from vertex_sweeper.services.local.execute.metric_file import MetricFile
@@ -18,7 +18,6 @@ from vertex_sweeper.services.local.records.records import JobRecord
 from vertex_sweeper.services.local.study.early_stopping import MedianRule
 from vertex_sweeper.services.local.study.measurement import Measurement
 from vertex_sweeper.services.local.study.study import CANCELLED_CODE, INTERNAL_CODE, JobChanges, Study
-from vertex_sweeper.services.local.study.times import format_time, parse_time
 from vertex_sweeper.services.local.study.trial import Trial, TrialOutcome
 from vertex_sweeper.services.local.study.trial_outcome import EARLY, judge
 from vertex_sweeper.services.local.suggest.base import Suggester

@@ -5,27 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
+from vertex_sweeper.api import CLOSEST_DISCRETE_VALUES, PARENT_VALUES, VALUE_SPECS
 from vertex_sweeper_runtime.contract import Kind, Number, Scale, ServiceValue
-
-SPEC_FIELDS: Final = {
-    Kind.DOUBLE: "doubleValueSpec",
-    Kind.INTEGER: "integerValueSpec",
-    Kind.DISCRETE: "discreteValueSpec",
-    Kind.CATEGORICAL: "categoricalValueSpec",
-}
-"""The field of a parameter spec that holds the domain of each kind; exactly one of them is set."""
-
-PARENT_FIELDS: Final = {
-    Kind.INTEGER: "parentIntValues",
-    Kind.DISCRETE: "parentDiscreteValues",
-    Kind.CATEGORICAL: "parentCategoricalValues",
-}
-"""The field of a conditional spec that holds the values of a parent of each kind. A DOUBLE can't be a parent."""
-
-MATCH_TOLERANCE: Final = 1e-10
-"""How far a DISCRETE value may be off a condition's value and still match: the service documents this number."""
 
 
 class TunedParameter(Protocol):
@@ -99,12 +82,12 @@ def matches(value: ServiceValue, wanted: ServiceValue) -> bool:
     """Whether a parent's value is the one that a condition names."""
     if isinstance(value, str) or isinstance(wanted, str):
         return value == wanted
-    return math.isclose(value, wanted, rel_tol=0, abs_tol=MATCH_TOLERANCE)
+    return math.isclose(value, wanted, rel_tol=0, abs_tol=CLOSEST_DISCRETE_VALUES)
 
 
 def kind_of(spec: Mapping[str, Any]) -> Kind | None:
     """The kind of a parameter spec; None when it has no value spec, or several."""
-    kinds = [kind for kind, field in SPEC_FIELDS.items() if field in spec]
+    kinds = [kind for kind in Kind if VALUE_SPECS[kind.value] in spec]
     return kinds[0] if len(kinds) == 1 else None
 
 
@@ -134,7 +117,7 @@ def _read(spec: Mapping[str, Any], *, prefix: str) -> ParameterSpec:
         raise ValueError(f"{spec.get('parameterId')}: exactly one value spec is needed")
     id = spec["parameterId"]
     path = f"{prefix}{id}"
-    domain = spec[SPEC_FIELDS[kind]]
+    domain = spec[VALUE_SPECS[kind.value]]
     # The JSON form leaves zeros out: a missing bound is 0.
     number: Callable[[Any], Number] = int if kind is Kind.INTEGER else float
     bounded = kind in (Kind.DOUBLE, Kind.INTEGER)
@@ -149,7 +132,7 @@ def _read(spec: Mapping[str, Any], *, prefix: str) -> ParameterSpec:
         scale=None if scale == "SCALE_TYPE_UNSPECIFIED" else Scale(scale),
         conditional=tuple(
             ConditionalSpec(
-                read_values(kind, entry[PARENT_FIELDS[kind]]), _read(entry["parameterSpec"], prefix=f"{path}/{number_}:")
+                read_values(kind, entry[PARENT_VALUES[kind.value]]), _read(entry["parameterSpec"], prefix=f"{path}/{number_}:")
             )
             for number_, entry in enumerate(spec.get("conditionalParameterSpecs", ()))
         ),

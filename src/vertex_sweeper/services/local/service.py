@@ -13,7 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from vertex_sweeper.api import Job
+from vertex_sweeper.api import Job, format_time
+from vertex_sweeper.api_names import format_job
 from vertex_sweeper.atomic_files import make_folder
 from vertex_sweeper.errors import JobNotFound, ServiceError
 from vertex_sweeper.services.local.execute.environment import JobSetup, provide_interpreter
@@ -26,7 +27,6 @@ from vertex_sweeper.services.local.parameter_tree import read_parameter_specs
 from vertex_sweeper.services.local.records.records import JobOrigin, Records
 from vertex_sweeper.services.local.study.early_stopping import MEDIAN, RULES
 from vertex_sweeper.services.local.study.study import JobChanges, Limits, Study
-from vertex_sweeper.services.local.study.times import format_time
 from vertex_sweeper.services.local.study.trial_outcome import describe_exit
 from vertex_sweeper.services.local.suggest.base import Suggester
 from vertex_sweeper.services.local.suggest.grid import GridSuggester
@@ -118,7 +118,7 @@ class LocalService:
         now = format_time(self._context.clock())
         origin = JobOrigin(str(Path.cwd()), secrets.randbits(32) if self._seed is None else self._seed)
         self._take_records()
-        study = Study(spec, name=f"{parent}/hyperparameterTuningJobs/{job_id}", now=now)
+        study = Study(spec, name=format_job(parent, job_id), now=now)
         try:
             run = self._prepare(job_id, origin, study)
             with self._changed:

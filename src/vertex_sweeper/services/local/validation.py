@@ -8,13 +8,18 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from vertex_sweeper.api import MOST_LABELS, broken_label_rules
+from vertex_sweeper.api import (
+    CLOSEST_DISCRETE_VALUES,
+    LONGEST_DISPLAY_NAME,
+    MOST_DISCRETE_VALUES,
+    MOST_LABELS,
+    PARENT_VALUES,
+    VALUE_SPECS,
+    broken_label_rules,
+)
 from vertex_sweeper.errors import InvalidJob
 from vertex_sweeper.job.field_types import find_not_json, find_wrong_types
 from vertex_sweeper.services.local.parameter_tree import (
-    MATCH_TOLERANCE,
-    PARENT_FIELDS,
-    SPEC_FIELDS,
     kind_of,
     matches,
     read_values,
@@ -23,15 +28,6 @@ from vertex_sweeper.services.local.study import study_stopping
 from vertex_sweeper.services.local.study.early_stopping import RULES
 from vertex_sweeper.services.local.worker_pools import Mistake, find_trial_job_mistakes
 from vertex_sweeper_runtime.contract import Kind, ServiceValue
-
-DISPLAY_NAME_LENGTH: Final = 128
-"""How long a display name may be."""
-
-DISCRETE_VALUES: Final = 1000
-"""How many values a DISCRETE parameter may have."""
-
-DISCRETE_DISTANCE: Final = MATCH_TOLERANCE
-"""How far apart the values of a DISCRETE parameter must be."""
 
 _LOGARITHMIC: Final = ("UNIT_LOG_SCALE", "UNIT_REVERSE_LOG_SCALE")
 _SCALES: Final = ("SCALE_TYPE_UNSPECIFIED", "UNIT_LINEAR_SCALE", *_LOGARITHMIC)
@@ -64,8 +60,8 @@ def _find_mistakes(spec: Mapping[str, Any], *, needs_image: bool) -> Iterator[Mi
     name = spec.get("displayName", "")
     if not name:
         yield "display_name", "A display name is required."
-    elif len(name) > DISPLAY_NAME_LENGTH:
-        yield "display_name", f"At most {DISPLAY_NAME_LENGTH} characters are allowed, got {len(name)}."
+    elif len(name) > LONGEST_DISPLAY_NAME:
+        yield "display_name", f"At most {LONGEST_DISPLAY_NAME} characters are allowed, got {len(name)}."
     yield from _check_labels(spec.get("labels", {}))
     yield from _check_counts(spec)
     study = spec.get("studySpec", {})
@@ -142,9 +138,9 @@ def _check_parameter(spec: Mapping[str, Any], *, field: str, grid: bool, taken: 
         yield f"{field}.parameter_id", f"Must not be empty or contain white space, got {id!r}."
     kind = kind_of(spec)
     if kind is None:
-        yield field, f"{id!r} needs exactly one of {', '.join(SPEC_FIELDS.values())}."
+        yield field, f"{id!r} needs exactly one of {', '.join(VALUE_SPECS.values())}."
         return
-    domain, value_field = spec[SPEC_FIELDS[kind]], f"{field}.{_snake(SPEC_FIELDS[kind])}"
+    domain, value_field = spec[VALUE_SPECS[kind.value]], f"{field}.{_snake(VALUE_SPECS[kind.value])}"
     if grid and kind is Kind.DOUBLE:
         yield value_field, f"{id!r} is a DOUBLE, and GRID_SEARCH does not allow one."
     scale = spec.get("scaleType", "SCALE_TYPE_UNSPECIFIED")
@@ -178,15 +174,15 @@ def _check_discrete(kind: Kind, domain: Mapping[str, Any], logarithmic: bool) ->
     if not values:
         yield "At least one value is required."
         return
-    if len(values) > DISCRETE_VALUES:
-        yield f"At most {DISCRETE_VALUES} values are allowed, got {len(values)}."
+    if len(values) > MOST_DISCRETE_VALUES:
+        yield f"At most {MOST_DISCRETE_VALUES} values are allowed, got {len(values)}."
     if not all(math.isfinite(value) for value in values):
         yield "Values must be finite."
         return
     for one, other in itertools.pairwise(values):
         # A distance of just 1e-10 is allowed, and differences of doubles have round-off.
-        if not other - one > DISCRETE_DISTANCE * (1 - 1e-5):
-            yield f"Values must be ascending and at least {DISCRETE_DISTANCE:g} apart, got {one!r} before {other!r}."
+        if not other - one > CLOSEST_DISCRETE_VALUES * (1 - 1e-5):
+            yield f"Values must be ascending and at least {CLOSEST_DISCRETE_VALUES:g} apart, got {one!r} before {other!r}."
             break
     if logarithmic and values[0] <= 0:
         yield f"On a logarithmic scale values must be above 0, got {values[0]}."
@@ -201,25 +197,25 @@ def _check_categorical(kind: Kind, domain: Mapping[str, Any], logarithmic: bool)
 
 
 def _check_conditions(spec: Mapping[str, Any], *, field: str, kind: Kind, grid: bool, taken: set[str]) -> Iterator[Mistake]:
-    entries = spec.get("conditionalParameterSpecs", ())
-    if entries and kind is Kind.DOUBLE:
+    conditions = spec.get("conditionalParameterSpecs", ())
+    if conditions and kind is Kind.DOUBLE:
         yield f"{field}.conditional_parameter_specs", f"{spec.get('parameterId')!r} is a DOUBLE and can't be a parent."
         return
     brought: dict[str, list[ServiceValue]] = {}
-    for position, entry in enumerate(entries):
+    for position, entry in enumerate(conditions):
         place = f"{field}.conditional_parameter_specs[{position}]"
         child = entry.get("parameterSpec", {})
         id = child.get("parameterId", "")
-        holder = entry.get(PARENT_FIELDS[kind], {})
+        holder = entry.get(PARENT_VALUES[kind.value], {})
         try:
             values = read_values(kind, holder)
         except (TypeError, ValueError) as error:
             yield place, f"{error}."
             continue
         if not values:
-            yield place, f"A {kind.name} parent needs {_snake(PARENT_FIELDS[kind])} with at least one value."
+            yield place, f"A {kind.name} parent needs {_snake(PARENT_VALUES[kind.value])} with at least one value."
         for value in values:
-            if not _takes(kind, spec[SPEC_FIELDS[kind]], value):
+            if not _takes(kind, spec[VALUE_SPECS[kind.value]], value):
                 yield place, f"{spec.get('parameterId')!r} never has the value {value!r}."
         # One parent may have several children of one id, provided that no trial gets two of them.
         if id in brought and any(matches(one, other) for one in brought[id] for other in values):

@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from vertex_sweeper.api import FLEX_START_GPUS, LONGEST_FLEX_START, MOST_POOLS, TPU, VARIABLE_NAME
-
-ARGUMENTS_LENGTH: Final = 100_000
-"""How many characters a container's arguments may have together."""
-
-VARIABLES: Final = 100
-"""How many environment variables a container may have."""
+from vertex_sweeper.api import (
+    FLEX_START_GPUS,
+    LONGEST_ARGUMENTS,
+    LONGEST_FLEX_START,
+    MOST_POOLS,
+    MOST_VARIABLES,
+    TPU,
+    VARIABLE_NAME,
+)
 
 Mistake = tuple[str, str]
 """A field's path, in the API's snake case, and what is wrong with it."""
@@ -61,14 +63,14 @@ def _check_container(container: Mapping[str, Any], *, field: str, first: bool, n
         # The service would run the image's entry point; here is no image.
         yield f"{field}.command", "Required by the local service, which has no image to ask."
     length = sum(map(len, container.get("args", ())))
-    if length > ARGUMENTS_LENGTH:
-        yield f"{field}.args", f"At most {ARGUMENTS_LENGTH} characters are allowed together, got {length}."
+    if length > LONGEST_ARGUMENTS:
+        yield f"{field}.args", f"At most {LONGEST_ARGUMENTS} characters are allowed together, got {length}."
     yield from _check_variables([entry.get("name", "") for entry in container.get("env", ())], field=f"{field}.env")
 
 
 def _check_variables(names: Sequence[str], *, field: str) -> Iterator[Mistake]:
-    if len(names) > VARIABLES:
-        yield field, f"At most {VARIABLES} variables are allowed, got {len(names)}."
+    if len(names) > MOST_VARIABLES:
+        yield field, f"At most {MOST_VARIABLES} variables are allowed, got {len(names)}."
     seen = set()
     for position, name in enumerate(names):
         if not name:

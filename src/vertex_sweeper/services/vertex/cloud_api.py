@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from vertex_sweeper.endpoint import Endpoint
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.messages import one_line
 from vertex_sweeper.services.finding import Finding, unchecked
-from vertex_sweeper.services.vertex.endpoint import Endpoint
 from vertex_sweeper.services.vertex.extra import vertex_extra
 
 OVERRIDE: Final = "CLOUDSDK_API_ENDPOINT_OVERRIDES_"

@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
+from vertex_sweeper.endpoint import PLAIN, Endpoint, api_host
 from vertex_sweeper.errors import ServiceError
-from vertex_sweeper.services.vertex.endpoint import PLAIN, Endpoint
 from vertex_sweeper.services.vertex.errors import describe_auth
 from vertex_sweeper.services.vertex.extra import vertex_extra
 from vertex_sweeper.services.vertex.login import find_credentials, renew
-from vertex_sweeper.services.vertex.names import api_host
 from vertex_sweeper.services.waiting import GLANCE
 
 EMULATOR: Final = "VERTEX_EMULATOR_HOST"

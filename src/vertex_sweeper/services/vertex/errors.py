@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Final
 
+from vertex_sweeper.api_names import project_of
 from vertex_sweeper.errors import InvalidJob, JobNotFound, ServiceError
 from vertex_sweeper.messages import one_line
-from vertex_sweeper.services.vertex.names import project_of
 
 LOGIN: Final = "`gcloud auth application-default login`"
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from vertex_sweeper.endpoint import api_host
 from vertex_sweeper.errors import ServiceError
 from vertex_sweeper.job.needs import JobNeeds
 from vertex_sweeper.services.finding import Finding, failed, ok, unchecked
@@ -19,7 +20,6 @@ from vertex_sweeper.services.vertex.cloud_api import CloudApi, CloudError, unask
 from vertex_sweeper.services.vertex.errors import describe_auth
 from vertex_sweeper.services.vertex.extra import vertex_extra
 from vertex_sweeper.services.vertex.login import find_credentials, renew
-from vertex_sweeper.services.vertex.names import api_host
 
 JOB_PERMISSIONS: Final = tuple(f"aiplatform.hyperparameterTuningJobs.{verb}" for verb in ("create", "get", "list", "cancel"))
 """What a sweep asks the API for."""

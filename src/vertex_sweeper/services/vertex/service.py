@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any, Final
 
 from vertex_sweeper.api import Job, JobState, job_state
-from vertex_sweeper.errors import ServiceError
+from vertex_sweeper.api_names import JobName
+from vertex_sweeper.errors import JobNotFound, ServiceError
 from vertex_sweeper.services.vertex import message
 from vertex_sweeper.services.vertex.connection import Connection, connect
 from vertex_sweeper.services.vertex.errors import Call, Verb, translate
 from vertex_sweeper.services.vertex.extra import vertex_extra
-from vertex_sweeper.services.vertex.names import JobName
 
 log = logging.getLogger(__name__)
 
@@ -67,12 +67,12 @@ class VertexService:
 
     def get(self, name: str) -> Job:
         """Repeated when the service is unavailable for the moment."""
-        JobName.parse(name)
+        _check_name(name)
         return message.to_job(self._repeatedly(Call(Verb.GET, name), {"name": name}))
 
     def cancel(self, name: str) -> None:
         """Repeated like a read: a second request to end a job changes nothing, and a lost one leaves it running, and paid."""
-        JobName.parse(name)
+        _check_name(name)
         try:
             self._repeatedly(Call(Verb.CANCEL, name), {"name": name})
         except ServiceError as error:
@@ -133,6 +133,13 @@ class VertexService:
             return method(request=request, retry=None, timeout=self._timeouts[call.verb])
         except GoogleAPIError as error:
             raise translate(error, call) from error
+
+
+def _check_name(name: str) -> None:
+    try:
+        JobName.parse(name)
+    except ValueError as error:
+        raise JobNotFound(str(error)) from None
 
 
 def _label_filter(key: str, value: str | None) -> str:

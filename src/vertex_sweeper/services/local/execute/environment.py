@@ -78,8 +78,8 @@ def build_environment(inherited: Mapping[str, str], *, setup: JobSetup, trial: i
     """
     environment = {name: value for name, value in inherited.items() if not _is_ours(name)}
     service = _service_variables(setup, trial)
-    entries = setup.pool["containerSpec"].get("env", ())
-    environment |= expand_entries(entries, known=service)
+    variables = setup.pool["containerSpec"].get("env", ())
+    environment |= expand_variables(variables, known=service)
     environment |= service
     environment[SWEEP_DIRECTORY] = str(setup.folder)
     if CODE in environment:
@@ -89,14 +89,14 @@ def build_environment(inherited: Mapping[str, str], *, setup: JobSetup, trial: i
     return environment
 
 
-def expand_entries(entries: Sequence[Mapping[str, str]], *, known: Mapping[str, str]) -> dict[str, str]:
+def expand_variables(variables: Sequence[Mapping[str, str]], *, known: Mapping[str, str]) -> dict[str, str]:
     """The variables of a container spec, with `$(NAME)` replaced and `$$(NAME)` unescaped, as the service documents it.
 
-    A reference sees `known` and the entries before its own; one that names nothing known stays as it is.
+    A reference sees `known` and the variables before its own; one that names nothing known stays as it is.
     """
     seen = dict(known)
     expanded: dict[str, str] = {}
-    for entry in entries:
+    for entry in variables:
 
         def replace(match: re.Match[str]) -> str:
             reference = match.group()

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from vertex_sweeper.job.flags import plain_flag
 from vertex_sweeper.services.local.parameter_tree import Choice
-from vertex_sweeper_runtime.contract import Kind
 
 
 class Rendering(Protocol):
@@ -23,14 +23,8 @@ class PlainRendering:
 
     def render(self, choices: Sequence[Choice], args: Sequence[str]) -> list[str]:
         """`args`, then `--id=value` for every choice."""
-        return [*args, *(f"--{choice.parameter.id}={_plain(choice)}" for choice in choices)]
+        return [*args, *(plain_flag(choice.parameter.id, choice.value, choice.parameter.kind) for choice in choices)]
 
 
 PLAIN: Final = PlainRendering()
 """The rendering that has been seen of Vertex."""
-
-
-def _plain(choice: Choice) -> str:
-    if choice.parameter.kind in (Kind.DOUBLE, Kind.DISCRETE):
-        return repr(float(choice.value))
-    return str(choice.value)

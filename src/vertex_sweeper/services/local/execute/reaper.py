@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 PATIENCE = 2.0
-"""For how many seconds marked processes are hunted; one that is stuck in the kernel outlives any patience."""
+"""For how many seconds marked processes are looked for and killed; one that is stuck in the kernel cannot be."""
 
 
 SETTLING = 0.05

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import re
 import shutil
 import stat
 import threading
@@ -15,6 +14,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from vertex_sweeper.api_names import split_job
 from vertex_sweeper.atomic_files import make_folder, write_text
 from vertex_sweeper.errors import JobsTaken, ServiceError
 from vertex_sweeper.job.field_types import check_job_shape
@@ -34,9 +34,6 @@ JOB: Final = "job.json"
 
 LOCK: Final = ".lock"
 """The file in the folder that its service keeps locked, and in which it says who it is."""
-
-_NAME: Final = re.compile(r"projects/[^/\s]+/locations/[^/\s]+/hyperparameterTuningJobs/(\d+)")
-"""As wide as the emulator takes names: projects of tests are called all sorts of things."""
 
 _PATIENCE: Final = reaper.PATIENCE + 2
 
@@ -181,8 +178,8 @@ def read_job(folder: Path, job_id: str) -> tuple[JobOrigin, Study]:
     check_complete(record, _SHAPE)
     check_job_shape(record["spec"], "spec")
     check_shape(record["error"] or {"code": 0, "message": ""}, {"code": int, "message": str}, "error")
-    name = _NAME.fullmatch(record["name"])
-    if name is None or name[1] != job_id or not name[0].isprintable():
+    name = split_job(record["name"])
+    if name is None or name[1] != job_id or not record["name"].isprintable():
         raise DamagedDocument(f"it is of {record['name'][:200]!r}")
     parameters = read_parameter_specs(record["spec"]["studySpec"]["parameters"])
     trials = [_read_trial(one, parameters) for one in own.glob("[0-9]*.json")]

@@ -12,11 +12,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from vertex_sweeper.api import CANCELLED, Job, JobState
+from vertex_sweeper.api import CANCELLED, Job, JobState, format_time
 from vertex_sweeper.errors import JobNotFound, ServiceError
 from vertex_sweeper.services.local.records.records import LOCK, UNREADABLE, JobOrigin, Records, job_ids, lock_owner, read_job
 from vertex_sweeper.services.local.study.study import CANCELLED_CODE, Study
-from vertex_sweeper.services.local.study.times import format_time
 
 _TRIES: Final = 5
 """A job is several files: read while they change, they may not fit together."""

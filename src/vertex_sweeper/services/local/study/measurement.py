@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Protocol
 
-from vertex_sweeper.services.local.study.times import format_duration, parse_duration
+from vertex_sweeper.api import format_duration, parse_duration
 from vertex_sweeper_runtime.metric_lines import Report
 
 MOST_MEASUREMENTS: Final = 10_000

@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from vertex_sweeper.api import Job, JobState, TrialState
+from vertex_sweeper.api import Job, JobState, TrialState, parse_time
 from vertex_sweeper.services.local.parameter_tree import Choice
 from vertex_sweeper.services.local.study.early_stopping import MedianRule
 from vertex_sweeper.services.local.study.measurement import Selection
 from vertex_sweeper.services.local.study.study_stopping import CONFIG, Progress, interrupts, why_to_stop
-from vertex_sweeper.services.local.study.times import parse_time
 from vertex_sweeper.services.local.study.trial import Trial, TrialOutcome
 
 CANCELLED_CODE: Final = 1
@@ -240,12 +239,15 @@ class Study:
     def to_json(self) -> Job:
         """The job as it stands, in the API's JSON form. Nothing in it is shared with this record."""
         job = copy.deepcopy(dict(self.spec)) | self._output()
-        return job | {"trials": [trial.to_json() for trial in self.trials]} if self.trials else job
+        trials = {"trials": [trial.to_json() for trial in self.trials]} if self.trials else {}
+        return cast("Job", {**job, **trials})
 
     def changes(self, since: int) -> JobChanges:
         """What has changed since that revision. Nothing in it is shared with this record."""
         job = self._output() if since else copy.deepcopy(dict(self.spec)) | self._output()
-        return JobChanges(self._revision, job, [trial.to_json() for trial in self.trials if trial.revision > since])
+        return JobChanges(
+            self._revision, cast("Job", job), [trial.to_json() for trial in self.trials if trial.revision > since]
+        )
 
     def _output(self) -> dict[str, Any]:
         output: dict[str, Any] = {

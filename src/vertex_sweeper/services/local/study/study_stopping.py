@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from vertex_sweeper.services.local.study.times import parse_duration, parse_time
+from vertex_sweeper.api import parse_duration, parse_time
 
 CONFIG: Final = "studyStoppingConfig"
 """The field of a study spec that holds the conditions."""
@@ -98,9 +98,9 @@ def _why_no_progress(config: Mapping[str, Any], progress: Progress) -> str:
     if not progress.values:
         return ""  # nothing that could have improved
     position, since = _last_improvement(progress.values)
-    barren = len(progress.values) - 1 - position
-    if "maxNumTrialsNoProgress" in config and barren >= int(config["maxNumTrialsNoProgress"]):
-        return f"{barren} trials in a row brought nothing better (maxNumTrialsNoProgress)"
+    without_progress = len(progress.values) - 1 - position
+    if "maxNumTrialsNoProgress" in config and without_progress >= int(config["maxNumTrialsNoProgress"]):
+        return f"{without_progress} trials in a row brought nothing better (maxNumTrialsNoProgress)"
     if NO_PROGRESS in config and progress.now - since >= parse_duration(config[NO_PROGRESS]):
         return f"nothing better came for {config[NO_PROGRESS]} ({NO_PROGRESS})"
     return ""

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from vertex_sweeper.api import TrialState
+from vertex_sweeper.api import TrialState, parse_time
 from vertex_sweeper.services.local.parameter_tree import Choice, ParameterSpec, choose
 from vertex_sweeper.services.local.study.measurement import Measurement
-from vertex_sweeper.services.local.study.times import parse_time
 from vertex_sweeper.stored_json import check_complete, check_shape
 from vertex_sweeper_runtime.contract import Kind, ServiceValue
 

@@ -118,8 +118,8 @@ def _to_service(parameter: ParameterSpec, raw: Any) -> ServiceValue:
     if _is_extreme(parameter):
         raw = parameter.low * (1 - raw) + parameter.high * raw
     elif parameter.scale is Scale.REVERSE_LOG:
-        raw = parameter.high - (raw - parameter.low)  # the log scale's mirror image: dense near the upper bound
-    clamped = min(max(raw, parameter.low), parameter.high)  # exp(log(x)) and the mirror may leave the bounds by a rounding
+        raw = parameter.high - (raw - parameter.low)  # the log scale reversed: dense at the upper bound
+    clamped = min(max(raw, parameter.low), parameter.high)  # exp(log(x)) and the reversal may leave the bounds by a rounding
     return int(clamped) if parameter.kind is Kind.INTEGER else float(clamped) + 0.0  # as the contract has it: no -0.0
 
 

@@ -1,7 +1,7 @@
-"""The names Vertex AI gives to things, and the addresses they are found at.
+"""The API's names for projects, locations, parents and jobs: formatted and parsed here only. Nothing of ours is imported.
 
 A name may come from a file of another hand, and parts of it become parts of addresses: so it has letters, digits and dashes
-only, where Google's own names have nothing else.
+only, where Google's own names have nothing else. Beside `api.py` only because one module would be too long.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from vertex_sweeper.errors import JobNotFound, ServiceError
-
 PROJECT: Final = r"[a-z0-9][a-z0-9.:-]*"
 """A project's id or number; ids of old have a domain in front, `example.com:name`."""
 
@@ -19,8 +17,18 @@ LOCATION: Final = r"[a-z][a-z0-9-]*"
 ACCOUNT: Final = r"[A-Za-z0-9._-]+@[A-Za-z0-9._-]+"
 """A service account's address."""
 
-_PARENT = re.compile(rf"projects/({PROJECT})/locations/({LOCATION})")
-_JOB = re.compile(rf"{_PARENT.pattern}/hyperparameterTuningJobs/([A-Za-z0-9_-]+)")
+COLLECTION: Final = "hyperparameterTuningJobs"
+"""What stands between a parent and a job's id."""
+
+ANY_PARENT: Final = r"projects/[^/\s]+/locations/[^/\s]+"
+ANY_JOB: Final = rf"{ANY_PARENT}/{COLLECTION}/[^/\s:]+"
+"""As wide as the emulator takes names: projects of tests are called all sorts of things."""
+
+LOCAL_PARENT: Final = "projects/local/locations/local"
+"""What stands for the API's `parent` on this machine."""
+
+_PARENT: Final = re.compile(rf"projects/({PROJECT})/locations/({LOCATION})")
+_JOB: Final = re.compile(rf"{_PARENT.pattern}/{COLLECTION}/([A-Za-z0-9_-]+)")
 
 
 def format_parent(project: str, location: str) -> str:
@@ -29,10 +37,10 @@ def format_parent(project: str, location: str) -> str:
 
 
 def parse_parent(text: str) -> tuple[str, str]:
-    """The project and the location of a parent. Raises JobNotFound for anything else: no job is below it."""
+    """The project and the location of a parent. Raises ValueError for anything else: no job is below it."""
     match = _PARENT.fullmatch(text)
     if match is None:
-        raise JobNotFound(f"{text[:200]!r} must be projects/<project>/locations/<location>")
+        raise ValueError(f"{text[:200]!r} must be projects/<project>/locations/<location>")
     return match[1], match[2]
 
 
@@ -41,14 +49,17 @@ def project_of(resource: str) -> str:
     return resource.split("/")[1] if resource.startswith("projects/") else "PROJECT"
 
 
-def api_host(location: str) -> str:
-    """The regional endpoint; the client's own default is the global one, which does not know regional jobs.
+def format_job(parent: str, id: str) -> str:
+    """A job's full name."""
+    return f"{parent}/{COLLECTION}/{id}"
 
-    Raises ServiceError for what is no location: an address must not be made of just any text.
-    """
-    if not re.fullmatch(LOCATION, location):
-        raise ServiceError(f"{location[:200]!r} must be a region, such as europe-west4", acted=False)
-    return f"{location}-aiplatform.googleapis.com"
+
+def split_job(name: str) -> tuple[str, str] | None:
+    """The parent and the id of a job's name, whatever the project is called; None for what is no such name."""
+    if not re.fullmatch(ANY_JOB, name):
+        return None
+    parent, id = name.split(f"/{COLLECTION}/")
+    return parent, id
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +72,15 @@ class JobName:
 
     @classmethod
     def parse(cls, text: str) -> JobName:
-        """Reads a full name. Raises JobNotFound for anything else: there is no job of such a name."""
+        """Reads a full name. Raises ValueError for anything else: there is no job of such a name."""
         match = _JOB.fullmatch(text)
         if match is None:
-            raise JobNotFound(
-                f"{text[:200]!r} is not the name of a tuning job: "
-                "projects/<project>/locations/<location>/hyperparameterTuningJobs/<id>"
-            )
+            form = format_job("projects/<project>/locations/<location>", "<id>")
+            raise ValueError(f"{text[:200]!r} is not the name of a tuning job: {form}")
         return cls(*match.groups())
 
     def __str__(self) -> str:
-        return f"{self.parent}/hyperparameterTuningJobs/{self.id}"
+        return format_job(self.parent, self.id)
 
     @property
     def parent(self) -> str:

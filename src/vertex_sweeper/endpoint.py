@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.api_names import LOCATION
+from vertex_sweeper.errors import InvalidSweep, ServiceError
 
 PLAIN: Final = "http://"
 TLS: Final = "https://"
@@ -66,6 +67,16 @@ class Endpoint:
     def __str__(self) -> str:
         port = "" if self.port is None else f":{self.port}"
         return f"{PLAIN if self.plain else TLS}{self.host}{port}"
+
+
+def api_host(location: str) -> str:
+    """The regional endpoint; the client's own default is the global one, which does not know regional jobs.
+
+    Raises ServiceError for what is no location: an address must not be made of just any text.
+    """
+    if not re.fullmatch(LOCATION, location):
+        raise ServiceError(f"{location[:200]!r} must be a region, such as europe-west4", acted=False)
+    return f"{location}-aiplatform.googleapis.com"
 
 
 def is_loopback_ip(address: str) -> bool:
