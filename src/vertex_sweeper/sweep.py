@@ -20,7 +20,7 @@ import hydra
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from vertex_sweeper.errors import InvalidJob, SweepError
+from vertex_sweeper.errors import InvalidJob, ServiceError, SweepError
 from vertex_sweeper.finding import Found
 from vertex_sweeper.job import in_our_words
 from vertex_sweeper.job.needs import job_needs
@@ -42,7 +42,9 @@ from vertex_sweeper.run.preflight import DOCTOR, preflight
 from vertex_sweeper.run.reporter import FollowedJob
 from vertex_sweeper.run.submit import submit
 from vertex_sweeper.run.target import read_target
-from vertex_sweeper.services.opening import check_job, open_service
+from vertex_sweeper.run.upload import upload
+from vertex_sweeper.services.buckets import Put
+from vertex_sweeper.services.opening import check_job, open_buckets, open_service
 from vertex_sweeper.terminal import next_steps
 from vertex_sweeper.terminal.findings import finding_lines
 
@@ -70,7 +72,9 @@ def run_sweep(arguments: Sequence[str], *, hydra_context: HydraContext, config: 
 
 
 def _check(plan: Plan) -> None:
-    """The last check, of the job as a whole, before anything is written. Raises InvalidJob, MissingExtra."""
+    """The last check, of the job as a whole, before anything is written. Raises InvalidJob, InvalidSweep, MissingExtra."""
+    if plan.shipment is not None:
+        _buckets(plan)
     try:
         check_job(plan.place.address, plan.job)
     except InvalidJob as error:
@@ -109,6 +113,7 @@ def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
             raise SystemExit(EXIT_CODE)
         opened = interruptible(opened, interrupt)
         with ending(interrupt, opened.kill):
+            _upload(plan, interrupt)
             job = submit(opened, address.parent, plan.job, directory=directory, pause=partial(interrupt.pause, opened.wait))
         next_steps.announce(address, job, directory)
         if not plan.settings.wait:
@@ -125,6 +130,21 @@ def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
             on_interrupt=plan.settings.on_interrupt,
         )
         return follow_to_end(followed, interrupt)
+
+
+def _upload(plan: Plan, interrupt: Interrupt) -> None:
+    """Uploads the code, if the sweep brings some; the sweep directory is free again where that fails."""
+    if plan.shipment is None:
+        return
+    try:
+        upload(plan.shipment, _buckets(plan), interrupt)
+    except ServiceError:
+        sweep_directory.withdraw(plan.directory)
+        raise
+
+
+def _buckets(plan: Plan) -> Put:
+    return open_buckets(plan.place.address, plan.directory, project=plan.settings.vertex.project)
 
 
 def _go_on(arguments: Sequence[str], config: DictConfig) -> Outcome:

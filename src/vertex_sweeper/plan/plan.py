@@ -12,19 +12,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
 from vertex_sweeper import job as spec
 from vertex_sweeper.api import LONGEST_DISPLAY_NAME, Job
-from vertex_sweeper.credentials import hidden
 from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.job.shipped_code import ShippedCode
 from vertex_sweeper.plan import composition
 from vertex_sweeper.plan.config_drift import machine_roots
 from vertex_sweeper.plan.display_name import display_name
 from vertex_sweeper.plan.exposed_credentials import exposed_credentials
 from vertex_sweeper.plan.hydra_overrides import given_hydra_overrides, left_behind, refuse_absolute_search_paths
+from vertex_sweeper.plan.mistakes import Mistakes
 from vertex_sweeper.plan.own_settings import read_own_settings
 from vertex_sweeper.plan.process_arguments import refuse_foreign_arguments
 from vertex_sweeper.plan.trial_command import Start, trial_command
@@ -39,12 +41,18 @@ from vertex_sweeper.space.search_space import SearchSpace
 from vertex_sweeper_runtime.contract import Contract
 from vertex_sweeper_runtime.trial_environment import RANKS, SIZES
 
+if TYPE_CHECKING:
+    from vertex_sweeper.plan.shipment import Shipment
+
 _LOST = "hydra.sweeper.vertex.base_output_directory is not set: Hydra's output ends with each container"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A checked sweep: what will be created, where, and what to tell the user first."""
+    """A checked sweep: what will be created, where, and what to tell the user first.
+
+    `shipment` is the code that goes to a bucket for it, where there is some.
+    """
 
     settings: Settings
     contract: Contract
@@ -53,6 +61,7 @@ class Plan:
     directory: Path
     compose: composition.Compose
     notes: tuple[str, ...]
+    shipment: Shipment | None = None
 
 
 def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: ConfigLoader, start: Start) -> Plan:
@@ -73,27 +82,36 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
         command = _command_of(reading, config, start, config_loader)
     with mistakes:
         _refuse_credentials(reading, space, files)
+    directory = start.directory / str(config.hydra.sweep.dir)
+    shipment: Shipment | None = None
+    with mistakes:
+        shipment = _shipment_of(reading, start, command, directory)
     mistakes.raise_if_any()
+    code = None if shipment is None else shipment.code
 
     place = place_of(settings)
-    agree = partial(_agree, settings, command=command, config=config, files=files)
-    name = settings.display_name or display_name(str(config.hydra.job.name), start.directory, longest=LONGEST_DISPLAY_NAME)
-    build = partial(spec.build_job, settings, space, display_name=name, sweep_id=secrets.token_hex(8))
+    agree = partial(_agree, settings, command=command, config=config, files=files, code=code)
+    version = None if code is None else code.archive_sha256
+    name = settings.display_name or display_name(
+        str(config.hydra.job.name), start.directory, longest=LONGEST_DISPLAY_NAME, code=version
+    )
+    build = partial(spec.build_job, settings, space, display_name=name, sweep_id=secrets.token_hex(8), code=code)
     unchecked = _check_fields(settings, build(agree(space)))
     compose = composition.composer(config_loader, config.hydra.job.config_name)
     roots = machine_roots(start.directory)
     checked = TrialConfigCheck(settings, files, compose, roots).check(space, agree, left_behind(config))
     counts = spec.count_trials(settings, space)
     outputs = _output_notes(settings, place, checked.folder if counts.most > 1 else None)
-    found = [*unchecked, *checked.notes, *counts.notes, *outputs]
+    found = [*unchecked, *checked.notes, *counts.notes, *outputs, *(shipment.notes if shipment else ())]
     return Plan(
         settings=settings,
         contract=checked.contract,
         job=build(checked.contract),
         place=place,
-        directory=start.directory / str(config.hydra.sweep.dir),
+        directory=directory,
         compose=compose,
         notes=(*_notes(section, config), *reading.notes, *space.notes, *found),
+        shipment=shipment,
     )
 
 
@@ -121,7 +139,8 @@ def _command_of(reading: Reading, config: DictConfig, start: Start, config_loade
     # Where the job runs decides what a container would not have.
     if "hydra.sweeper.backend" in reading.unread or "hydra.sweeper.trial.command" in reading.unread:
         return command
-    given, portable = reading.settings.trial.command, reading.settings.backend is Backend.VERTEX
+    trial = reading.settings.trial
+    given, portable = trial.command, reading.settings.backend is Backend.VERTEX or trial.code is not None
     with mistakes:
         refuse_absolute_search_paths(config, portable=portable)
     with mistakes:
@@ -132,8 +151,26 @@ def _command_of(reading: Reading, config: DictConfig, start: Start, config_loade
     return command
 
 
+def _shipment_of(reading: Reading, start: Start, command: Sequence[str], directory: Path) -> Shipment | None:
+    settings = reading.settings
+    if settings.trial.code is None:
+        return None
+    from vertex_sweeper.plan.shipment import make_shipment  # most sweeps do without
+
+    if any(reading.unread.touches(f"hydra.sweeper.trial.{key}") for key in ("code", "requirements", "wheels")):
+        return None
+    commands = [command, *(pool.command or () for pool in settings.trial.worker_pools or () if pool is not None)]
+    return make_shipment(settings, directory=start.directory, commands=commands, sweep_directory=directory)
+
+
 def _agree(
-    settings: Settings, space: SearchSpace, *, command: Sequence[str], config: DictConfig, files: GroupFiles
+    settings: Settings,
+    space: SearchSpace,
+    *,
+    command: Sequence[str],
+    config: DictConfig,
+    files: GroupFiles,
+    code: ShippedCode | None,
 ) -> Contract:
     return spec.build_contract(
         settings,
@@ -142,6 +179,7 @@ def _agree(
         groups=[key for key in space.keys if "." not in key and files.has_group(key)],
         pinned=overridden_groups(files.config_loader, config.hydra.job.config_name),
         subdir=_as_written(config.hydra.sweep, "subdir"),
+        code=code,
     )
 
 
@@ -153,31 +191,6 @@ def _check_fields(settings: Settings, job: Job) -> list[str]:
     if found is None and settings.spec_overrides:
         return ["spec_overrides is not checked against the API's fields: pip install 'hydra-vertex-sweeper[vertex]' for that"]
     return []
-
-
-class Mistakes:
-    """Collects InvalidSweep errors of several steps, so that the user sees them together."""
-
-    def __init__(self) -> None:
-        self._lines: list[str] = []
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: object) -> bool:
-        if isinstance(error, InvalidSweep):
-            self._lines += error.mistakes
-            return True
-        return False
-
-    def add(self, lines: Sequence[str]) -> None:
-        """Takes lines of a step that went on beyond them."""
-        self._lines += lines
-
-    def raise_if_any(self) -> None:
-        """Raises InvalidSweep with all that was collected."""
-        if self._lines:
-            raise InvalidSweep([hidden(line) for line in self._lines])
 
 
 def _as_written(section: DictConfig, key: str) -> str | None:

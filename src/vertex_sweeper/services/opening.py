@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,12 +18,14 @@ from vertex_sweeper.endpoint import PLAIN, Endpoint
 from vertex_sweeper.errors import InvalidSweep, JobNotFound, MissingExtra, SweepDirectoryError
 from vertex_sweeper.job.field_types import find_not_json, find_wrong_types
 from vertex_sweeper.services.base import Service
+from vertex_sweeper.services.buckets import FOLDER, STORAGE_EMULATOR, Put, stand_in_folder, write_into
 from vertex_sweeper.services.vertex.connection import EMULATOR
 from vertex_sweeper.services.waiting import sleep
 from vertex_sweeper.settings import Backend, Settings
 
 if TYPE_CHECKING:
     from vertex_sweeper.services.local import LocalService
+from vertex_sweeper_runtime.code_archive import BUCKETS
 
 log = logging.getLogger(__name__)
 
@@ -166,6 +169,28 @@ def open_service(address: Address, directory: Path, *, seed: int | None = None) 
     return Opened(local, lambda *_: [], local.wait_for_change, local.close, outlives=False)
 
 
+def open_buckets(address: Address, directory: Path, *, project: str | None) -> Put:
+    """What writes objects into buckets for jobs at an address: a folder for jobs of this machine, else the storage API.
+
+    Raises:
+        InvalidSweep: The jobs run on an emulator, and nothing stands for the buckets.
+        MissingExtra: Google's client is not installed.
+    """
+    folder, server = stand_in_folder(), os.environ.get(STORAGE_EMULATOR)
+    if address.backend is Backend.LOCAL:
+        return partial(write_into, folder or directory / FOLDER)
+    if folder is not None and not server:
+        return partial(write_into, folder)
+    if (address.endpoint or "").startswith(PLAIN) and not server:
+        rule = "the job runs on an emulator, and nothing there stands for the bucket that trial.code is uploaded to"
+        remedy = f"start it with `vertex-sweeper emulator --gcs DIR`, and set {BUCKETS}=DIR here, or {STORAGE_EMULATOR}"
+        raise InvalidSweep([f"{rule}: {remedy}"])
+    require("google.cloud.storage", extra="vertex", purpose="trial.code")
+    from vertex_sweeper.services.vertex.storage import Storage
+
+    return Storage(project=str(project), impersonate=address.impersonate).put
+
+
 def reopen_service(address: Address, directory: Path, *, join: bool = False) -> Opened:
     """The service at an address, for a job that exists; of a sweep on this machine, `directory` is its own.
 
@@ -206,8 +231,14 @@ def _make_local(directory: Path, *, seed: int | None = None) -> LocalService:
     from vertex_sweeper.services.local.execute.process import ProcessExecutor
     from vertex_sweeper.services.local.failure_reason import explain_exit
 
-    executor = ProcessExecutor()  # here no thread of ours has begun: an executor may fork
-    return LocalService(lambda _: directory, seed=seed, executor=executor, records=directory / RECORDS, describe=explain_exit)
+    return LocalService(
+        lambda _: directory,
+        seed=seed,
+        executor=ProcessExecutor(),  # here no thread of ours has begun: an executor may fork
+        records=directory / RECORDS,
+        buckets=stand_in_folder() or directory / FOLDER,
+        describe=explain_exit,
+    )
 
 
 def _open_vertex(address: Address) -> Opened:

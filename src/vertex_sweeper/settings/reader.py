@@ -160,7 +160,7 @@ class _Reader:
     def value(self, hint: Any, value: Any, where: str) -> Any:
         """`value` as the type that `hint` asks for. Raises ValueError without `where`."""
         if _optional(hint):
-            hint = next(part for part in get_args(hint) if part is not type(None))
+            hint = _one_of([part for part in get_args(hint) if part is not type(None)], value)
         if isinstance(hint, type) and is_dataclass(hint):
             if not isinstance(value, Mapping):
                 raise ValueError(f"{shown(value)} must be a mapping of settings, as in {{{fields(hint)[0].name}: …}}")
@@ -234,6 +234,11 @@ class _Reader:
         if self.numbers:
             texts = ", ".join(f"{where}={shown(str(value), where.rpartition('.')[2])}" for where, value in self.numbers.items())
             yield f"numbers that are used as texts: {texts}; quote what should be written otherwise"
+
+
+def _one_of(hints: Sequence[Any], value: Any) -> Any:
+    """The hint that the value is read by: a setting that may be a list too is one where it is written as one."""
+    return next((hint for hint in hints if (get_origin(hint) is Sequence) == isinstance(value, list)), hints[0])
 
 
 def _member(cls: type[Enum], value: Any) -> Enum:

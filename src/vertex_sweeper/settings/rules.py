@@ -15,6 +15,7 @@ from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.settings.durations import as_written
 from vertex_sweeper.settings.image_name import ImageName
 from vertex_sweeper.settings.model import Backend, Settings, TrialSettings, VertexSettings
+from vertex_sweeper.settings.shipped_code import broken_code
 from vertex_sweeper.settings.unread import Unread
 from vertex_sweeper.settings.worker_pools import broken_machines
 
@@ -44,6 +45,7 @@ def broken_rules(settings: Settings, unread: Unread) -> list[str]:
     mistakes += _broken_build(settings.trial)
     mistakes += _broken_stopping(settings)
     mistakes += broken_machines(settings.trial, unread)
+    mistakes += broken_code(settings, unread)
     mistakes += _broken_names(settings.vertex)
     mistakes += _broken_modes(settings, unread)
     if settings.display_name is not None and not 1 <= len(settings.display_name) <= LONGEST_DISPLAY_NAME:
@@ -167,6 +169,7 @@ _NAMES = {
     "service_account": (r"[^@\s]+@[^@\s]+", "an address, <name>@<project>.iam.gserviceaccount.com"),
     "impersonate_service_account": (ACCOUNT, "an address, <name>@<project>.iam.gserviceaccount.com"),
     "base_output_directory": (r"gs://[^/\s]+\S*", "a folder in a bucket, gs://<bucket>/<folder>"),
+    "staging": (r"gs://[^/\s]+\S*", "a folder in a bucket, gs://<bucket>/<folder>"),
 }
 """How the API writes the names of other things."""
 

@@ -10,6 +10,7 @@ from vertex_sweeper.credentials import credentials_among, credentials_in
 from vertex_sweeper.settings.durations import as_written
 from vertex_sweeper.settings.model import Strategy, TrialSettings, WorkerPoolSettings
 from vertex_sweeper.settings.unread import Unread
+from vertex_sweeper_runtime.code_start import VARIABLE as CODE
 from vertex_sweeper_runtime.contract import VARIABLE
 
 OWN_VARIABLES: Final = MOST_VARIABLES - 1
@@ -68,8 +69,7 @@ def _broken_container(pool: TrialSettings | WorkerPoolSettings, where: str, *, a
         mistakes.append(f"{path}: {len(env)} variables, and at most {OWN_VARIABLES} are possible")
     rule = "letters, digits and '_', and no digit first"
     mistakes += [f"{path}: {name!r} is no name of a variable: {rule}" for name in env if not VARIABLE_NAME.fullmatch(str(name))]
-    if VARIABLE in env:
-        mistakes.append(f"{path}.{VARIABLE}: is written by the sweep itself: leave it out")
+    mistakes += [f"{path}.{name}: is written by the sweep itself: leave it out" for name in (VARIABLE, CODE) if name in env]
     return mistakes
 
 

@@ -1,0 +1,150 @@
+"""Everything that goes to a bucket for a sweep's containers, found and checked: the tree, this package, the requirements."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.job.shipped_code import ShippedCode
+from vertex_sweeper.plan.code_bundle import CodeBundle, pack
+from vertex_sweeper.plan.code_tree import list_tree
+from vertex_sweeper.plan.mistakes import Mistakes
+from vertex_sweeper.plan.own_wheel import Wheel, own_wheel
+from vertex_sweeper.plan.requirements import Requirements, read_requirements
+from vertex_sweeper.settings import Settings
+
+LOCAL_STAGING: Final = "gs://this-machine"
+"""The bucket of a sweep on this machine that names none: a folder in its directory."""
+
+_CODE: Final = "hydra.sweeper.trial.code"
+_START: Final = ("vertex_sweeper_runtime.code_archive", "vertex_sweeper_runtime.code_start")
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """What the job says of the code, and what is to be uploaded for it."""
+
+    code: ShippedCode
+    bundle: CodeBundle
+    wheel: Wheel
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines for the user."""
+        return self.bundle.notes
+
+
+def make_shipment(
+    settings: Settings, *, directory: Path, commands: Sequence[Sequence[str]], sweep_directory: Path | None = None
+) -> Shipment | None:
+    """The code of a sweep that is started in `directory`; None where it is in the image.
+
+    Args:
+        settings: The sweep's.
+        directory: Where the sweep was started.
+        commands: The words that start a trial there, of each worker pool.
+        sweep_directory: This sweep's directory, which is no code.
+
+    Raises:
+        InvalidSweep: With every mistake in the tree, its requirements, and the words that start a trial.
+    """
+    if settings.trial.code is None:
+        return None
+    root = Path(os.path.realpath(directory / settings.trial.code))
+    folder = os.path.relpath(os.path.realpath(directory), root)
+    if Path(folder).parts[:1] == (os.pardir,):
+        rule = f"{_CODE}: the folder {settings.trial.code!r} does not hold {directory}, where this sweep is started"
+        raise InvalidSweep([f"{rule}: name that folder (`.`), or one above it"])
+    left_out = [sweep_directory] if sweep_directory is not None else []
+    bundle = pack(root, list_tree(root, left_out=left_out), allow_secrets=settings.trial.allow_secrets)
+    mistakes = Mistakes()
+    for command in commands:
+        mistakes.add(_missing_files(command, folder, bundle.names))
+    wanted = Requirements(None, (), "", local=False)
+    with mistakes:
+        wanted = read_requirements(
+            settings.trial.requirements,
+            root=root,
+            folder=folder,
+            names=bundle.names,
+            allow_secrets=settings.trial.allow_secrets,
+        )
+    wheels = settings.trial.wheels
+    with mistakes:
+        wheels = _wheels(wheels, folder, bundle.names)
+    mistakes.raise_if_any()
+    wheel = own_wheel()
+    staging = _staging(settings)
+    code = ShippedCode(
+        start=start_text(),
+        archive=f"{staging}/code/{bundle.sha256}.tar.gz",
+        archive_sha256=bundle.sha256,
+        wheel=f"{staging}/code/{wheel.name}",
+        wheel_sha256=wheel.sha256,
+        folder=folder,
+        requirements=wanted.lines,
+        requirements_file=wanted.file,
+        wheels=wheels,
+        key=_key(wanted, wheel, wheels, bundle),
+    )
+    return Shipment(code, bundle, wheel)
+
+
+def _staging(settings: Settings) -> str:
+    vertex = settings.vertex
+    return (vertex.staging or vertex.base_output_directory or LOCAL_STAGING).rstrip("/")
+
+
+def _key(wanted: Requirements, wheel: Wheel, wheels: str | None, bundle: CodeBundle) -> str:
+    """The hash of all that decides what is installed."""
+    local = wanted.local or (wheels is not None and not wheels.startswith("gs://"))
+    about = [wanted.text, wheel.sha256, wheels, bundle.sha256 if local else ""]
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:32]
+
+
+def _missing_files(command: Sequence[str], folder: str, names: frozenset[str]) -> list[str]:
+    """A line for a script or a folder of configs that a trial would not have."""
+    words = [word for word in command if word.endswith(".py")][:1]
+    lines = []
+    for word in words:
+        path = posixpath.normpath(posixpath.join(folder, word))
+        if path not in names:
+            rule = f"{_CODE}: the script {word!r}, which starts a trial, is not in the tree that is sent"
+            lines.append(f"{rule}: see what .gitignore and .gcloudignore leave out")
+    for flag, word in pairwise(command):
+        path = posixpath.normpath(posixpath.join(folder, word))
+        if flag in ("--config-dir", "-cd") and not any(name.startswith(f"{path}/") for name in names):
+            lines.append(f"{_CODE}: nothing of {flag} {word!r} is in the tree that is sent: see what .gitignore leaves out")
+    return lines
+
+
+def _wheels(wheels: str | None, folder: str, names: frozenset[str]) -> str | None:
+    if wheels is None or wheels.startswith("gs://"):
+        return wheels
+    path = posixpath.normpath(posixpath.join(folder, wheels))
+    if not any(name.startswith(f"{path}/") and name.endswith(".whl") for name in names):
+        rule = f"hydra.sweeper.trial.wheels: no wheel of {wheels!r} is in the tree that trial.code sends"
+        raise InvalidSweep([f"{rule}: name a gs:// folder, or see what .gitignore leaves out"])
+    return path
+
+
+def start_text() -> str:
+    """The program that a container starts with: two modules of the runtime, which import nothing else of it."""
+    lines = ["import sys, types"]
+    for name in _START:
+        spec = importlib.util.find_spec(name)
+        assert spec is not None
+        assert spec.origin is not None
+        source = Path(spec.origin).read_text(encoding="utf-8")
+        lines.append(f"sys.modules[{name!r}] = module = types.ModuleType({name!r})")
+        lines.append(f"exec(compile({source!r}, {name!r}, 'exec'), module.__dict__)")
+    return "\n".join([*lines, "sys.exit(module.main(sys.argv[1:]))", ""])
