@@ -205,7 +205,7 @@ ROOMS: dict[str, set[str]] = {
     "terminal": {"settings", "results", "services.address"},
     "run": {"settings", "job", "services", "results", "terminal"},
     "emulator": {"services"},
-    "cli": {"settings", "job", "services", "results", "terminal", "run", "emulator"},
+    "cli": {"settings", "job", "plan", "services", "results", "terminal", "run", "emulator"},
     "testing": {"services"},
 }
 

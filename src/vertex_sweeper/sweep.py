@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 from vertex_sweeper.errors import InvalidJob, ServiceError, SweepError
-from vertex_sweeper.finding import Found
+from vertex_sweeper.finding import Finding, Found, unchecked
 from vertex_sweeper.job import in_our_words
 from vertex_sweeper.job.needs import job_needs
 from vertex_sweeper.messages import attach_command, printable
@@ -45,6 +46,8 @@ from vertex_sweeper.run.target import read_target
 from vertex_sweeper.run.upload import upload
 from vertex_sweeper.services.buckets import Put
 from vertex_sweeper.services.opening import check_job, open_buckets, open_service
+from vertex_sweeper.services.requirements import check_requirements
+from vertex_sweeper.settings.image_name import ImageName
 from vertex_sweeper.terminal import next_steps
 from vertex_sweeper.terminal.findings import finding_lines
 
@@ -87,7 +90,7 @@ def _show(plan: Plan) -> None:
     if not for_doctor:
         _write(dry_run_text(plan))
     failures = []
-    for finding in preflight(plan.place.address, plan.job, login=for_doctor) if plan.place.container else ():
+    for finding in _findings(plan, for_doctor=for_doctor):
         _write("".join(f"{line}\n" for line in finding_lines([finding])))  # as it comes: some take seconds
         failures += [finding.subject] if finding.found is Found.FAILED else []
     if plan.place.container:
@@ -96,12 +99,30 @@ def _show(plan: Plan) -> None:
         raise SweepError(f"this sweep would fail on Vertex: {', '.join(dict.fromkeys(failures))}")
 
 
+def _findings(plan: Plan, *, for_doctor: bool) -> Iterator[Finding]:
+    """What is looked up; an installer, which may take minutes, is asked for doctor only."""
+    vertex, trial = plan.settings.vertex, plan.settings.trial
+    staging = vertex.staging or vertex.base_output_directory if plan.shipment is not None else None
+    built = None if plan.image is None else str(plan.image.name)
+    if plan.place.container:
+        yield from preflight(plan.place.address, plan.job, login=for_doctor, staging=staging, built=built)
+    if plan.shipment is None or not for_doctor:
+        return
+    wanted = plan.shipment.code.requirements_file or plan.shipment.code.requirements
+    if trial.wheels and wanted:
+        yield unchecked("requirements", "whether trial.wheels has them all")
+    elif wanted:
+        python = ImageName.parse(trial.image).python if trial.image else None
+        yield check_requirements(wanted, root=Path.cwd() / str(trial.code), python=python)
+
+
 def _write(text: str) -> None:
     sys.stdout.write(text)  # not logged: it is what was asked for, and may be piped into a file
     sys.stdout.flush()
 
 
 def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
+    plan = _with_image(plan)
     address, directory = plan.place.address, plan.directory
     opened = open_service(address, directory, seed=plan.settings.local.seed)
     # Signals are caught from before the claim: between claim and creation one would leave a directory to a job that never was.
@@ -130,6 +151,16 @@ def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
             on_interrupt=plan.settings.on_interrupt,
         )
         return follow_to_end(followed, interrupt)
+
+
+def _with_image(plan: Plan) -> Plan:
+    """The plan with the image that was built for it, by its digest. Raises SweepError; nothing was created."""
+    if plan.image is None:
+        return plan
+    from vertex_sweeper.run.build import with_built_image  # most sweeps do without
+
+    address, project = plan.place.address, plan.settings.vertex.project
+    return replace(plan, job=with_built_image(plan.job, plan.image, address, project=project))
 
 
 def _upload(plan: Plan, interrupt: Interrupt) -> None:

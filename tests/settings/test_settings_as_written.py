@@ -208,7 +208,6 @@ RICH: dict[str, Any] = {
     "trial": {
         "command": ["python", "train.py"],
         "image": "europe-west4-docker.pkg.dev/p/train/app",
-        "build": True,
         "env": {"HF_TOKEN": "abcdefgh1234"},
         "allow_secrets": True,
         "machine_type": "a2-highgpu-1g",
@@ -275,7 +274,7 @@ PLACES = list(_leaves(RICH))
 def test_the_rich_settings_are_right_and_hold_every_setting() -> None:
     read_settings(RICH)
     (pool,) = RICH["trial"]["worker_pools"]
-    left_out = {("attach",)} | {("trial", "worker_pools", 0, key) for key in pool}
+    left_out = {("attach",), ("trial", "build")} | {("trial", "worker_pools", 0, key) for key in pool}
     known = {path for path in _leaves({key: item for key, item in SETTINGS.items() if isinstance(item, dict)}) if len(path) > 1}
     assert known - {("params",), ("conditional",)} - set(PLACES) - left_out == set()
     assert {key for key in SETTINGS if key[0] != "_"} - {*SEARCH_SPACE_KEYS, "attach"} == set(RICH)

@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from vertex_sweeper import job as spec
 from vertex_sweeper.api import LONGEST_DISPLAY_NAME, Job
 from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.job.app_image import AppImage
 from vertex_sweeper.job.shipped_code import ShippedCode
 from vertex_sweeper.plan import composition
 from vertex_sweeper.plan.config_drift import machine_roots
@@ -51,7 +52,7 @@ _LOST = "hydra.sweeper.vertex.base_output_directory is not set: Hydra's output e
 class Plan:
     """A checked sweep: what will be created, where, and what to tell the user first.
 
-    `shipment` is the code that goes to a bucket for it, where there is some.
+    `shipment` is the code that goes to a bucket for it, where there is some; `image` is what is built before, where that is so.
     """
 
     settings: Settings
@@ -62,6 +63,7 @@ class Plan:
     compose: composition.Compose
     notes: tuple[str, ...]
     shipment: Shipment | None = None
+    image: AppImage | None = None
 
 
 def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: ConfigLoader, start: Start) -> Plan:
@@ -86,8 +88,13 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
     shipment: Shipment | None = None
     with mistakes:
         shipment = _shipment_of(reading, start, command, directory)
+    image: AppImage | None = None
+    with mistakes:
+        image = _image_of(reading, start, command, directory)
     mistakes.raise_if_any()
     code = None if shipment is None else shipment.code
+    if image is not None:
+        settings = replace(settings, trial=replace(settings.trial, image=str(image.name)))
 
     place = place_of(settings)
     agree = partial(_agree, settings, command=command, config=config, files=files, code=code)
@@ -112,6 +119,7 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
         compose=compose,
         notes=(*_notes(section, config), *reading.notes, *space.notes, *found),
         shipment=shipment,
+        image=image,
     )
 
 
@@ -161,6 +169,25 @@ def _shipment_of(reading: Reading, start: Start, command: Sequence[str], directo
         return None
     commands = [command, *(pool.command or () for pool in settings.trial.worker_pools or () if pool is not None)]
     return make_shipment(settings, directory=start.directory, commands=commands, sweep_directory=directory)
+
+
+def _image_of(reading: Reading, start: Start, command: Sequence[str], directory: Path) -> AppImage | None:
+    """The image that is built for the sweep. On this machine trials run without one."""
+    trial, section = reading.settings.trial, "hydra.sweeper.trial"
+    if not trial.build or trial.image is None or reading.settings.backend is not Backend.VERTEX:
+        return None
+    if any(reading.unread.touches(f"{section}.{key}") for key in ("build", "image", "requirements")) or reading.mistakes:
+        return None
+    from vertex_sweeper.plan.app_image import plan_image  # most sweeps do without
+
+    return plan_image(
+        trial.image,
+        root=start.directory,
+        command=command,
+        requirements=trial.requirements,
+        left_out=[directory],
+        allow_secrets=trial.allow_secrets,
+    )
 
 
 def _agree(

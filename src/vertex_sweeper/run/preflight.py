@@ -17,13 +17,17 @@ DOCTOR: Final = "HYDRA_VERTEX_SWEEPER_DOCTOR"
 """The variable by which `vertex-sweeper doctor` asks a sweep for what its checks find, instead of the job."""
 
 
-def preflight(address: Address, job: Job, *, login: bool) -> Iterator[Finding]:
+def preflight(
+    address: Address, job: Job, *, login: bool, staging: str | None = None, built: str | None = None
+) -> Iterator[Finding]:
     """Looks at what a job needs on Vertex, in order.
 
     Args:
         address: Where the job would be created.
         job: The job, which passed every check that needs no network.
         login: Whether it is a failure that nobody is logged in. A dry run is also asked for where nothing is ever submitted.
+        staging: The `gs://` folder that the sweep's code goes to.
+        built: The image that is built before the job is created, where it is not there.
     """
     host = Endpoint.parse(address.endpoint) if address.endpoint else None
     if host is not None and host.plain:
@@ -33,6 +37,7 @@ def preflight(address: Address, job: Job, *, login: bool) -> Iterator[Finding]:
 
     id, location = parse_parent(address.parent)
     where = None if host is None else str(host).removeprefix(TLS)
-    for finding in check_project(Project(id, location, where, address.impersonate), job_needs(job)):
+    project = Project(id, location, where, address.impersonate, staging, built)
+    for finding in check_project(project, job_needs(job)):
         excused = not login and finding.subject == LOGIN and finding.found is Found.FAILED
         yield replace(finding, found=Found.UNCHECKED) if excused else finding

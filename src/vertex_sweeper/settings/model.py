@@ -114,7 +114,8 @@ class TrialSettings:
         "app is in the image."
     )
     requirements: str | Sequence[str] | None = setting(
-        "With `code`, what is installed beside what the image has: a requirements file in that folder, or its lines as a list."
+        "What is installed with `code`, beside what the image has, and with `build` for an app without a Dockerfile: a "
+        "requirements file in that folder, or its lines as a list."
     )
     wheels: str | None = setting(
         "With `code`, where the containers find wheels instead of an index: a `gs://` folder, or one inside `code`."

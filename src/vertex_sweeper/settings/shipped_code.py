@@ -18,10 +18,12 @@ def broken_code(settings: Settings, unread: Unread) -> Iterator[str]:
     if f"{_PATH}.trial.code" in unread:
         return
     if trial.code is None:
-        for key in ("requirements", "wheels"):
+        for key in ("wheels",) if trial.build else ("requirements", "wheels"):
             if getattr(trial, key) is not None:
                 yield f"{_PATH}.trial.{key}: works with trial.code only: set trial.code=., or install it into the image"
         return
+    if trial.build:
+        yield f"{_PATH}.trial.build: must not be used with trial.code: the image that is built has the code, so leave one out"
     if not trial.code.strip():
         yield f"{_PATH}.trial.code: must not be empty: name the folder that has the app, as in `.`"
     wheels = trial.wheels

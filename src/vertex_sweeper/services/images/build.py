@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import subprocess
 import tempfile
@@ -27,21 +26,6 @@ log = logging.getLogger(__name__)
 
 _LAST_LINES: Final = 5
 """How many of a builder's last lines an error repeats."""
-
-_TAG: Final = 16
-"""How many hex digits of a hash a tag has."""
-
-
-def image_tag(code_hash: str, *, made: str = "") -> str:
-    """The tag of a tree's image.
-
-    Args:
-        code_hash: The hash of the tree, in hex digits.
-        made: The Dockerfile, where it is not part of the tree: another one makes another image of the same tree.
-    """
-    if not made:
-        return code_hash[:_TAG]
-    return hashlib.sha256(f"{code_hash}\n{made}".encode()).hexdigest()[:_TAG]
 
 
 def find_image(image: ImageName, *, token: str | None = None) -> ImageName | None:

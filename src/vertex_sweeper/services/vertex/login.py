@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from vertex_sweeper.services.vertex.errors import describe_auth
 from vertex_sweeper.services.vertex.extra import vertex_extra
 
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
@@ -28,3 +29,15 @@ def renew(credentials: Any) -> None:
     from google.auth.transport.requests import Request
 
     credentials.refresh(Request())
+
+
+def access_token(impersonate: str | None) -> str:
+    """A valid access token, for what is no client of Google's. Raises ServiceError where nobody is logged in."""
+    with vertex_extra():
+        from google.auth.exceptions import GoogleAuthError
+    try:
+        credentials = find_credentials(impersonate)
+        renew(credentials)
+    except GoogleAuthError as error:
+        raise describe_auth(error, impersonate=impersonate) from error
+    return str(credentials.token)
