@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import starmap
 from pathlib import Path
 
 import hydra
@@ -37,8 +38,8 @@ from vertex_sweeper.run.interruptible import interruptible
 from vertex_sweeper.run.reporter import FollowedJob
 from vertex_sweeper.run.submit import submit
 from vertex_sweeper.run.target import read_target
-from vertex_sweeper.run.upload import upload
-from vertex_sweeper.services.buckets import Put
+from vertex_sweeper.run.upload import upload_all
+from vertex_sweeper.services.buckets import Put, Upload
 from vertex_sweeper.services.opening import check_job, open_buckets, open_service
 from vertex_sweeper.terminal import next_steps
 
@@ -117,10 +118,13 @@ def _upload(plan: Plan, interrupt: Interrupt) -> None:
     if plan.shipment is None:
         return
     try:
-        upload(plan.shipment, _buckets(plan), interrupt)
+        with plan.shipment.bundle.archive:
+            written = upload_all(starmap(Upload, plan.shipment.contents().items()), _buckets(plan), interrupt)
     except ServiceError:
         sweep_directory.withdraw(plan.directory)
         raise
+    what = "uploaded to" if any(written) else "nothing has changed since it was uploaded to"
+    log.info("trial.code: %s %s", what, printable(plan.shipment.code.archive))
 
 
 def _buckets(plan: Plan) -> Put:

@@ -88,13 +88,9 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
         shipment = _shipment_of(reading, start, command, directory)
     mistakes.raise_if_any()
     code = None if shipment is None else shipment.code
-
     place = place_of(settings)
     agree = partial(_agree, settings, command=command, config=config, files=files, code=code)
-    version = None if code is None else code.archive_sha256
-    name = settings.display_name or display_name(
-        str(config.hydra.job.name), start.directory, longest=LONGEST_DISPLAY_NAME, code=version
-    )
+    name = settings.display_name or _name_of(config, start, code)
     build = partial(spec.build_job, settings, space, display_name=name, sweep_id=secrets.token_hex(8), code=code)
     unchecked = _check_fields(settings, build(agree(space)))
     compose = composition.composer(config_loader, config.hydra.job.config_name)
@@ -113,6 +109,11 @@ def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: Co
         notes=(*_notes(section, config), *reading.notes, *space.notes, *found),
         shipment=shipment,
     )
+
+
+def _name_of(config: DictConfig, start: Start, code: ShippedCode | None) -> str:
+    version = None if code is None else code.archive_sha256
+    return display_name(str(config.hydra.job.name), start.directory, longest=LONGEST_DISPLAY_NAME, code=version)
 
 
 def _output_notes(settings: Settings, place: Place, shared: str | None) -> list[str]:

@@ -18,7 +18,7 @@ from vertex_sweeper.endpoint import PLAIN, Endpoint
 from vertex_sweeper.errors import InvalidSweep, JobNotFound, MissingExtra, SweepDirectoryError
 from vertex_sweeper.job.field_types import find_not_json, find_wrong_types
 from vertex_sweeper.services.base import Service
-from vertex_sweeper.services.buckets import FOLDER, STORAGE_EMULATOR, Put, stand_in_folder, write_into
+from vertex_sweeper.services.buckets import STORAGE_EMULATOR, Put, stand_in_folder, write_into
 from vertex_sweeper.services.vertex.connection import EMULATOR
 from vertex_sweeper.services.waiting import sleep
 from vertex_sweeper.settings import Backend, Settings
@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 
 SWEEP: Final = "sweep.json"
 """What says in a sweep's directory where its job is."""
+
+BUCKETS_FOLDER: Final = ".gcs"
+"""What stands in its directory for the buckets of a sweep of this machine."""
 
 RECORDS: Final = ".records"
 """Where in its directory a sweep of this machine keeps what another process needs to go on with it."""
@@ -178,7 +181,7 @@ def open_buckets(address: Address, directory: Path, *, project: str | None) -> P
     """
     folder, server = stand_in_folder(), os.environ.get(STORAGE_EMULATOR)
     if address.backend is Backend.LOCAL:
-        return partial(write_into, folder or directory / FOLDER)
+        return partial(write_into, folder or directory / BUCKETS_FOLDER)
     if folder is not None and not server:
         return partial(write_into, folder)
     if (address.endpoint or "").startswith(PLAIN) and not server:
@@ -236,7 +239,7 @@ def _make_local(directory: Path, *, seed: int | None = None) -> LocalService:
         seed=seed,
         executor=ProcessExecutor(),  # here no thread of ours has begun: an executor may fork
         records=directory / RECORDS,
-        buckets=stand_in_folder() or directory / FOLDER,
+        buckets=stand_in_folder() or directory / BUCKETS_FOLDER,
         describe=explain_exit,
     )
 
