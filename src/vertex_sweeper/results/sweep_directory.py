@@ -26,7 +26,7 @@ from vertex_sweeper.job import SWEEP_LABEL
 from vertex_sweeper.job.field_types import check_job_shape
 from vertex_sweeper.messages import attach_command, printable
 from vertex_sweeper.results.tables import BEST_CONFIG
-from vertex_sweeper.services.opening import BUCKETS_FOLDER, RECORDS, SWEEP, Address
+from vertex_sweeper.services.address import BUCKETS_FOLDER, RECORDS, SWEEP, Address
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.stored_json import DamagedDocument, check_complete, read_json
 
