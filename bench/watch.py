@@ -76,7 +76,8 @@ def watch(address: str, directory: Path, looks: int) -> dict[str, list[float]]:
     from vertex_sweeper.run.interrupt import Interrupt, Reaction
     from vertex_sweeper.run.reporter import FollowedJob, Reporter
     from vertex_sweeper.run.watch import Watch
-    from vertex_sweeper.services.opening import Address, open_service
+    from vertex_sweeper.services.address import Address
+    from vertex_sweeper.services.opening import open_service
     from vertex_sweeper.settings import Backend, OnInterrupt
     from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Slot
 

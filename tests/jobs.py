@@ -152,7 +152,7 @@ def request_of(plan: Plan) -> dict[str, Any]:
             if entry["name"] == contract.VARIABLE:
                 entry["value"] = unpacked(entry["value"])
                 entry["value"]["drift"] = unpacked(entry["value"]["drift"])
-    return {"parent": plan.place.address.parent, "hyperparameterTuningJob": job}
+    return {"parent": plan.address.parent, "hyperparameterTuningJob": job}
 
 
 def main() -> int:

@@ -14,6 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from vertex_sweeper.plan.context import SweepContext
 from vertex_sweeper.plan.plan import Plan, make_plan
 from vertex_sweeper.plan.trial_command import Start
 
@@ -41,7 +42,7 @@ class App:
         arguments = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)  # as Hydra itself hands them over
         assert isinstance(arguments, list)
         start = start_of(self.folder, "--multirun", *LOCAL, *overrides)
-        return make_plan(arguments, config=config, config_loader=self.loader, start=start)
+        return make_plan(SweepContext.of(arguments, config=config, config_loader=self.loader, start=start))
 
 
 def start_of(folder: Path, *words: str) -> Start:

@@ -13,6 +13,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from tests.support import App, app_in
+from vertex_sweeper.plan.context import SweepContext
 from vertex_sweeper.plan.plan import Plan, make_plan
 from vertex_sweeper.plan.trial_command import Start
 from vertex_sweeper_runtime import contract
@@ -84,7 +85,7 @@ def plan_in(app: App, *overrides: str) -> Plan:
     script = str(app.folder / "src" / "train.py")
     start = Start([script, "-m", *overrides], ["python", script, "-m", *overrides], None, "/usr/bin/python", app.folder)
     config = app.multirun(overrides, "train")
-    return make_plan(list(config.hydra.overrides.task), config=config, config_loader=app.loader, start=start)
+    return make_plan(SweepContext.of(list(config.hydra.overrides.task), config=config, config_loader=app.loader, start=start))
 
 
 def test_the_example_of_a_config_of_its_own_is_the_job_it_describes(app: App) -> None:
@@ -136,7 +137,7 @@ def test_the_example_of_a_config_of_its_own_is_the_job_it_describes(app: App) ->
     json_format.ParseDict(plan.job, types.HyperparameterTuningJob.pb(sent))
     assert sent == expected
     assert plan.contract.keep_alive == 300
-    assert plan.place.address.parent == "projects/my-project/locations/europe-west4"
+    assert plan.address.parent == "projects/my-project/locations/europe-west4"
 
 
 def test_a_trial_of_that_example_is_what_hydra_composes_here(app: App) -> None:

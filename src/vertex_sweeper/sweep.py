@@ -1,9 +1,9 @@
-"""One sweep, from Hydra's call to the files it leaves behind.
+"""One sweep, from Hydra's call to the files in the sweep directory.
 
     plan (check everything) → claim the sweep directory → create the job → watch it → read its outcome → write the results
 
-Everything before the creation costs nothing and starts nothing; everything after it runs to its end, interrupts included.
-`attach` comes in where the job exists, `dry_run` ends where the job is planned.
+Nothing is started or paid for before the job is created. From then on the job is followed to its end, or until a signal says
+otherwise. `hydra.sweeper.attach` follows a job that exists; `hydra.sweeper.dry_run` ends with the plan.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import starmap
 from pathlib import Path
 
 import hydra
@@ -27,10 +28,10 @@ from vertex_sweeper.job import in_our_words
 from vertex_sweeper.job.needs import job_needs
 from vertex_sweeper.messages import attach_command, printable
 from vertex_sweeper.plan.ceiling import ceiling_lines
+from vertex_sweeper.plan.context import SweepContext
 from vertex_sweeper.plan.dry_run import dry_run_text
 from vertex_sweeper.plan.own_settings import unused_to_attach, valid_settings
 from vertex_sweeper.plan.plan import Plan, make_plan
-from vertex_sweeper.plan.trial_command import Start
 from vertex_sweeper.plan.whitelist import check_whitelist
 from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.results.folders import output_of, trial_folder
@@ -43,10 +44,12 @@ from vertex_sweeper.run.preflight import DOCTOR, preflight
 from vertex_sweeper.run.reporter import FollowedJob
 from vertex_sweeper.run.submit import submit
 from vertex_sweeper.run.target import read_target
-from vertex_sweeper.run.upload import upload
-from vertex_sweeper.services.buckets import Put
-from vertex_sweeper.services.opening import check_job, open_buckets, open_service
+from vertex_sweeper.run.upload import upload_all
+from vertex_sweeper.services.buckets import Put, Upload
+from vertex_sweeper.services.checks import check_job
+from vertex_sweeper.services.opening import open_buckets, open_service
 from vertex_sweeper.services.requirements import check_requirements
+from vertex_sweeper.settings import Backend
 from vertex_sweeper.settings.image_name import ImageName
 from vertex_sweeper.terminal import next_steps
 from vertex_sweeper.terminal.findings import finding_lines
@@ -57,14 +60,25 @@ log = logging.getLogger(__name__)
 def run_sweep(arguments: Sequence[str], *, hydra_context: HydraContext, config: DictConfig) -> Outcome | None:
     """Tunes the app of this Hydra multirun; returns when the job has ended and its results are written.
 
-    The task function is not called here: trials run the command that started the sweep. Returns None after a dry run. Raises
-    SweepError for whatever a user can mend, and SystemExit(130) after an interrupt.
+    The task function is not called here: trials run the command that started the sweep.
+
+    Args:
+        arguments: The overrides of the command line, as Hydra hands them to a sweeper.
+        hydra_context: Hydra's config loader and callbacks.
+        config: The app's config for the multirun, with `hydra`.
+
+    Returns:
+        The sweep as it was last seen; None after a dry run.
+
+    Raises:
+        SweepError: Something that a user can mend.
+        SystemExit: 130, after a signal.
     """
     with _multirun(hydra_context, config):
         if config.hydra.sweeper.get("attach") is not None:
             return _go_on(arguments, config)
         check_whitelist(hydra_context)
-        plan = make_plan(arguments, config=config, config_loader=hydra_context.config_loader, start=Start.of_this_process())
+        plan = make_plan(SweepContext.of(arguments, config=config, config_loader=hydra_context.config_loader))
         for note in plan.notes:
             log.info("%s", printable(note))
         _check(plan)
@@ -75,37 +89,37 @@ def run_sweep(arguments: Sequence[str], *, hydra_context: HydraContext, config: 
 
 
 def _check(plan: Plan) -> None:
-    """The last check, of the job as a whole, before anything is written. Raises InvalidJob, InvalidSweep, MissingExtra."""
+    """Checks the whole job before anything is written. Raises InvalidJob, InvalidSweep, MissingExtra."""
     if plan.shipment is not None:
         _buckets(plan)
     try:
-        check_job(plan.place.address, plan.job)
+        check_job(plan.address, plan.job)
     except InvalidJob as error:
         raise in_our_words(error) from error
 
 
 def _show(plan: Plan) -> None:
-    """The end of a dry run: the job, and what is found of the things that it needs. Raises SweepError where one is missing."""
+    """Prints a dry run's job, and what is found of the things that it needs. Raises SweepError where one is missing."""
     for_doctor = os.environ.get(DOCTOR) == "1"
     if not for_doctor:
         _write(dry_run_text(plan))
+    if plan.address.backend is not Backend.VERTEX:
+        return
     failures = []
     for finding in _findings(plan, for_doctor=for_doctor):
         _write("".join(f"{line}\n" for line in finding_lines([finding])))  # as it comes: some take seconds
         failures += [finding.subject] if finding.found is Found.FAILED else []
-    if plan.place.container:
-        _write("".join(f"{printable(line)}\n" for line in ceiling_lines(job_needs(plan.job), plan.settings.prices)))
+    _write("".join(f"{printable(line)}\n" for line in ceiling_lines(job_needs(plan.job), plan.settings.prices)))
     if failures:
         raise SweepError(f"this sweep would fail on Vertex: {', '.join(dict.fromkeys(failures))}")
 
 
 def _findings(plan: Plan, *, for_doctor: bool) -> Iterator[Finding]:
-    """What is looked up; an installer, which may take minutes, is asked for doctor only."""
+    """Looks up what the job needs; an installer, which may take minutes, is asked for doctor only."""
     vertex, trial = plan.settings.vertex, plan.settings.trial
     staging = vertex.staging or vertex.base_output_directory if plan.shipment is not None else None
     built = None if plan.image is None else str(plan.image.name)
-    if plan.place.container:
-        yield from preflight(plan.place.address, plan.job, login=for_doctor, staging=staging, built=built)
+    yield from preflight(plan.address, plan.job, login=for_doctor, staging=staging, built=built)
     if plan.shipment is None or not for_doctor:
         return
     wanted = plan.shipment.code.requirements_file or plan.shipment.code.requirements
@@ -122,10 +136,11 @@ def _write(text: str) -> None:
 
 
 def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
+    """Claims the sweep directory, creates the job, and follows it to its end."""
     plan = _with_image(plan)
-    address, directory = plan.place.address, plan.directory
+    address, directory = plan.address, plan.directory
     opened = open_service(address, directory, seed=plan.settings.local.seed)
-    # Signals are caught from before the claim: between claim and creation one would leave a directory to a job that never was.
+    # Signals are caught before the claim: one between claim and creation would leave a directory that belongs to no job.
     with Interrupt(opened.kill) as interrupt:
         sweep_directory.claim(directory, address, plan.job, config=OmegaConf.to_yaml(config))
         if interrupt.received:
@@ -154,13 +169,13 @@ def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
 
 
 def _with_image(plan: Plan) -> Plan:
-    """The plan with the image that was built for it, by its digest. Raises SweepError; nothing was created."""
+    """The plan with the image that is built for it, by its digest. Raises SweepError; nothing was created."""
     if plan.image is None:
         return plan
     from vertex_sweeper.run.build import with_built_image  # most sweeps do without
 
-    address, project = plan.place.address, plan.settings.vertex.project
-    return replace(plan, job=with_built_image(plan.job, plan.image, address, project=project))
+    built = with_built_image(plan.job, plan.image, plan.address, project=plan.settings.vertex.project)
+    return replace(plan, job=built)
 
 
 def _upload(plan: Plan, interrupt: Interrupt) -> None:
@@ -168,18 +183,21 @@ def _upload(plan: Plan, interrupt: Interrupt) -> None:
     if plan.shipment is None:
         return
     try:
-        upload(plan.shipment, _buckets(plan), interrupt)
+        with plan.shipment.bundle.archive:
+            written = upload_all(starmap(Upload, plan.shipment.contents().items()), _buckets(plan), interrupt)
     except ServiceError:
         sweep_directory.withdraw(plan.directory)
         raise
+    what = "uploaded to" if any(written) else "nothing has changed since it was uploaded to"
+    log.info("trial.code: %s %s", what, printable(plan.shipment.code.archive))
 
 
 def _buckets(plan: Plan) -> Put:
-    return open_buckets(plan.place.address, plan.directory, project=plan.settings.vertex.project)
+    return open_buckets(plan.address, plan.directory, project=plan.settings.vertex.project)
 
 
 def _go_on(arguments: Sequence[str], config: DictConfig) -> Outcome:
-    """Follows a job that exists. `multirun.yaml` is that of the command that created it, and is not written here."""
+    """Follows a job that exists. Its `multirun.yaml` was written by the command that created it, and stays."""
     settings = valid_settings(config)
     assert settings.attach is not None
     target = read_target(
@@ -196,7 +214,7 @@ def _go_on(arguments: Sequence[str], config: DictConfig) -> Outcome:
 
 @contextmanager
 def _multirun(hydra_context: HydraContext, config: DictConfig) -> Iterator[None]:
-    """Lets Hydra's callbacks know of a bad end too: 1.3 does not call them when `sweep()` raises, 1.4 always does."""
+    """Calls `on_multirun_end` where the sweep fails, too: Hydra 1.3 does not when `sweep()` raises, Hydra 1.4 does."""
     try:
         yield
     except (SweepError, SystemExit):

@@ -25,8 +25,9 @@ from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.run.attach import go_on
 from vertex_sweeper.run.submit import submit
 from vertex_sweeper.run.target import read_target
+from vertex_sweeper.services.address import Address
 from vertex_sweeper.services.local import LocalService
-from vertex_sweeper.services.opening import Address, open_service, reopen_service
+from vertex_sweeper.services.opening import open_service, reopen_service
 from vertex_sweeper.settings import Backend, OnInterrupt
 from vertex_sweeper.testing.gate import wait_for, wait_for_end
 

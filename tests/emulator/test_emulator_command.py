@@ -20,7 +20,8 @@ pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatfor
 from vertex_sweeper.cli.main import main
 from vertex_sweeper.emulator import Emulator
 from vertex_sweeper.results.outcome import Trial
-from vertex_sweeper.services.opening import Address, existing_address, reopen_service, vertex_address
+from vertex_sweeper.services.address import Address, existing_address, vertex_address
+from vertex_sweeper.services.opening import reopen_service
 from vertex_sweeper.services.vertex import VertexService
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.terminal.next_steps import log_file
@@ -152,7 +153,8 @@ def test_the_fixture_is_an_emulator_of_the_tests_own(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         "import os\n"
         "from pathlib import Path\n"
-        "from vertex_sweeper.services.opening import reopen_service, vertex_address\n"
+        "from vertex_sweeper.services.address import vertex_address\n"
+        "from vertex_sweeper.services.opening import reopen_service\n"
         "def test_it(vertex_emulator):\n"
         "    assert os.environ['VERTEX_EMULATOR_HOST'] == vertex_emulator.address\n"
         "    assert reopen_service(vertex_address('projects/p/locations/l'), Path()).find('projects/p/locations/l', {}) == []\n"

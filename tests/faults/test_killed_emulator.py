@@ -23,7 +23,8 @@ from vertex_sweeper.run.follow import follow  # noqa: E402
 from vertex_sweeper.run.interrupt import Interrupt  # noqa: E402
 from vertex_sweeper.run.reporter import FollowedJob  # noqa: E402
 from vertex_sweeper.run.submit import submit  # noqa: E402
-from vertex_sweeper.services.opening import Address, Opened  # noqa: E402
+from vertex_sweeper.services.address import Address  # noqa: E402
+from vertex_sweeper.services.base import OpenService  # noqa: E402
 from vertex_sweeper.services.vertex import VertexService  # noqa: E402
 from vertex_sweeper.settings import Backend, OnInterrupt  # noqa: E402
 
@@ -59,7 +60,7 @@ def test_a_sweep_whose_service_is_killed_and_comes_back_goes_on_to_its_end(
                 time.sleep(0.1)  # the client tries to connect again when it thinks fit
 
         events = happenings()
-        opened = Opened(service, service.find, lambda _: next(events))
+        opened = OpenService(service, service.find, lambda _: next(events))
         address = Address(Backend.VERTEX, PARENT, f"http://{ready['address']}")
         claim(directory, address, plan.job, config="")
         name = submit(opened, PARENT, plan.job, directory=directory, pause=lambda _: True)["name"]

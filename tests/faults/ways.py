@@ -27,7 +27,8 @@ from vertex_sweeper.run.interrupt import Interrupt
 from vertex_sweeper.run.reporter import FollowedJob
 from vertex_sweeper.run.submit import submit
 from vertex_sweeper.run.target import read_target
-from vertex_sweeper.services.opening import Address, Opened
+from vertex_sweeper.services.address import Address
+from vertex_sweeper.services.base import OpenService
 from vertex_sweeper.services.vertex import VertexService
 from vertex_sweeper.services.vertex.errors import Verb
 from vertex_sweeper.services.vertex.service import TIMEOUTS
@@ -119,13 +120,13 @@ class FaultedSweep:
     def _pause(self, interrupt: Interrupt) -> Callable[[float], bool]:
         return lambda seconds: interrupt.pause(self.pauses.append, seconds)
 
-    def _opened(self, wait: Callable[[], None]) -> Opened:
+    def _opened(self, wait: Callable[[], None]) -> OpenService:
         def pause(seconds: float) -> None:
             self.pauses.append(seconds)
             service.renew()  # in that time a connection that was cut would come back
 
         service = VertexService("l", endpoint=self.address.endpoint, pause=pause, timeouts=self.timeouts)
-        return Opened(service, service.find, lambda _: wait())
+        return OpenService(service, service.find, lambda _: wait())
 
     def _news(self, interrupt: Interrupt) -> None:
         """Waits until there is something to see, or sends the sweep a signal when it is time for one."""
@@ -145,12 +146,12 @@ class FaultedSweep:
         wait_for_end(self._emulator.service, name)
 
 
-def attach_to(directory: Path, opened: Opened | None = None) -> Outcome:
+def attach_to(directory: Path, opened: OpenService | None = None) -> Outcome:
     """As a new process would: all it knows is the directory. Without a service it does not wait either."""
     target = read_target(str(directory))
     if opened is None:
         service = VertexService("l", endpoint=target.address.endpoint, pause=lambda _: None)
-        opened = Opened(service, service.find, lambda _: None)
+        opened = OpenService(service, service.find, lambda _: None)
     followed = prepare(target, opened, None, on_interrupt=OnInterrupt.DETACH, pause=lambda _: True)
     return follow(followed, Interrupt(lambda: None))
 

@@ -69,20 +69,20 @@ def test_two_sweeps_with_one_base_output_directory_have_no_folder_in_common(app:
 def test_everybody_reads_it_from_the_job(app: App) -> None:
     plan = app.plan(*EVERYWHERE, LR, *settings(vertex__base_output_directory="gs://bucket/x"))
     prefix = f"gs://bucket/x/train-{plan.job['labels'][SWEEP_LABEL]}"
-    assert output_of(plan.place.address, plan.job, plan.directory) == prefix
-    assert output_of(plan.place.address, {**plan.job, "name": "n", "state": "JOB_STATE_RUNNING"}, app.folder) == prefix
+    assert output_of(plan.address, plan.job, plan.directory) == prefix
+    assert output_of(plan.address, {**plan.job, "name": "n", "state": "JOB_STATE_RUNNING"}, app.folder) == prefix
 
 
 def test_without_a_base_output_directory_nothing_outlives_the_container_and_a_line_says_so(app: App) -> None:
     plan = app.plan(*EVERYWHERE, LR)
-    assert output_of(plan.place.address, plan.job, plan.directory) is None
+    assert output_of(plan.address, plan.job, plan.directory) is None
     assert "baseOutputDirectory" not in plan.job["trialJobSpec"]
     assert [note for note in plan.notes if "base_output_directory is not set" in note]
 
 
 def test_a_sweep_on_this_machine_has_its_trials_in_its_own_directory(app: App) -> None:
     plan = app.plan(LR, *settings(vertex__base_output_directory="gs://bucket/x"))
-    assert output_of(plan.place.address, plan.job, plan.directory) == str(plan.directory)
+    assert output_of(plan.address, plan.job, plan.directory) == str(plan.directory)
 
 
 ANEW = {

@@ -15,7 +15,8 @@ from tests.support import App, app_in
 from vertex_sweeper.atomic_files import write_text
 from vertex_sweeper.errors import InvalidSweep, MissingExtra
 from vertex_sweeper.plan.composition import check_compositions
-from vertex_sweeper.services.opening import open_service, place_of
+from vertex_sweeper.services.address import address_of
+from vertex_sweeper.services.opening import open_service
 from vertex_sweeper.settings import Backend, Settings, VertexSettings
 from vertex_sweeper.space.overrides import OverrideReader
 from vertex_sweeper.space.search_space import build_space
@@ -537,7 +538,7 @@ def test_a_contract_too_large_for_an_environment_variable_names_its_largest_part
 def test_a_sweep_directory_that_cannot_be_used_is_refused(tmp_path: Path, taken: str) -> None:
     from vertex_sweeper.errors import SweepDirectoryError
     from vertex_sweeper.results.sweep_directory import claim
-    from vertex_sweeper.services.opening import Address
+    from vertex_sweeper.services.address import Address
     from vertex_sweeper.settings import Backend
 
     directory = tmp_path / "sweep"
@@ -559,7 +560,7 @@ def test_a_missing_extra_is_named_by_the_command_that_installs_it(
     monkeypatch.setattr(importlib.util, "find_spec", absent)
     settings = Settings(backend=Backend(backend), vertex=VertexSettings(project="my-project", location="europe-west4"))
     with pytest.raises(MissingExtra, match=rf"pip install 'hydra-vertex-sweeper\[{backend}\]'"):
-        open_service(place_of(settings).address, tmp_path)
+        open_service(address_of(settings), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support import LOCAL, App, app_in, start_of
 from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.plan.context import SweepContext
 from vertex_sweeper.plan.plan import make_plan
 from vertex_sweeper.plan.process_arguments import CommandLine, host_of, hydra_flags, split_command_line
 
@@ -110,7 +111,7 @@ def refused(app: App, given: Sequence[str], words: Sequence[str], *, config: str
     tasks = [str(line) for line in composed.hydra.overrides.task]
     command = type(start)(start.argv, start.original, None, start.executable, app.folder, host)
     try:
-        plan = make_plan(tasks, config=composed, config_loader=app.loader, start=command)
+        plan = make_plan(SweepContext.of(tasks, config=composed, config_loader=app.loader, start=command))
     except InvalidSweep as error:
         return error.mistakes
     assert plan.contract.command == ("python", "train.py")

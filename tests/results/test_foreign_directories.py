@@ -19,7 +19,7 @@ from vertex_sweeper.cli.main import main
 from vertex_sweeper.endpoint import Endpoint, api_host
 from vertex_sweeper.errors import InvalidSweep, ServiceError, SweepDirectoryError
 from vertex_sweeper.run.target import read_target
-from vertex_sweeper.services.opening import Address, existing_address, vertex_address
+from vertex_sweeper.services.address import Address, existing_address, vertex_address
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.stored_json import MOST_LEVELS, DamagedDocument, parse_json, read_sealed, sealed
 

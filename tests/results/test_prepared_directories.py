@@ -19,10 +19,10 @@ pytest.importorskip("optuna", reason="backend local needs the extra [local]")
 from vertex_sweeper.api_names import LOCAL_PARENT
 from vertex_sweeper.cli.main import main
 from vertex_sweeper.results import sweep_directory
+from vertex_sweeper.services.address import RECORDS, Address
 from vertex_sweeper.services.local import LocalService
 from vertex_sweeper.services.local.records.records import LOCK, JobOrigin, Records
 from vertex_sweeper.services.local.study.study import Study
-from vertex_sweeper.services.opening import RECORDS, Address
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.stored_json import read_sealed, sealed
 from vertex_sweeper.testing.gate import make_job, wait_for_end

@@ -14,7 +14,7 @@ import pytest
 from vertex_sweeper.cli.main import main
 from vertex_sweeper.errors import SweepDirectoryError
 from vertex_sweeper.results.sweep_directory import adopt, claim, read_job, read_record, withdraw, write_job
-from vertex_sweeper.services.opening import Address
+from vertex_sweeper.services.address import Address
 from vertex_sweeper.settings import Backend
 
 SWEEPS = 6

@@ -13,7 +13,8 @@ from vertex_sweeper.api import Job
 from vertex_sweeper.errors import ServiceError, SweepDirectoryError
 from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.run.submit import LOOKS, REPEATS, submit
-from vertex_sweeper.services.opening import Address, Opened
+from vertex_sweeper.services.address import Address
+from vertex_sweeper.services.base import OpenService
 from vertex_sweeper.settings import Backend
 
 PARENT = "projects/p/locations/l"
@@ -65,7 +66,7 @@ class Scripted:
         return True
 
     def submit(self) -> Job:
-        opened = Opened(self, self.find, self.pauses.append)
+        opened = OpenService(self, self.find, self.pauses.append)
         claim(self.directory)
         return submit(opened, PARENT, SPEC, directory=self.directory, pause=self.pause)
 
@@ -150,7 +151,7 @@ def test_where_nobody_can_tell_nothing_is_created_again(
 @pytest.mark.parametrize("creations", [[LOST], [BUSY]], ids=["while looking for a job", "before another try"])
 def test_an_interrupt_ends_the_waiting(tmp_path: Path, creations: list[ServiceError]) -> None:
     service = Scripted(tmp_path, list(creations), [])
-    opened = Opened(service, service.find, service.pauses.append)
+    opened = OpenService(service, service.find, service.pauses.append)
     claim(tmp_path)
     with pytest.raises(ServiceError):
         submit(opened, PARENT, SPEC, directory=tmp_path, pause=lambda _: False)
@@ -159,7 +160,7 @@ def test_an_interrupt_ends_the_waiting(tmp_path: Path, creations: list[ServiceEr
 
 def test_a_service_of_this_process_is_not_asked_for_what_it_refused(tmp_path: Path) -> None:
     service = Scripted(tmp_path, [LOST], [])
-    opened = Opened(service, service.find, service.pauses.append, outlives=False)
+    opened = OpenService(service, service.find, service.pauses.append, outlives=False)
     claim(tmp_path)
     with pytest.raises(ServiceError) as caught:
         submit(opened, PARENT, SPEC, directory=tmp_path, pause=service.pause)

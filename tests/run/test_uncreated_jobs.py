@@ -24,7 +24,9 @@ from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.run.submit import submit
 from vertex_sweeper.services import opening as services
-from vertex_sweeper.services.opening import Address, check_job, open_service
+from vertex_sweeper.services.address import Address
+from vertex_sweeper.services.checks import check_job
+from vertex_sweeper.services.opening import open_service
 from vertex_sweeper.settings import Backend, Settings
 
 pytest.importorskip("optuna", reason="backend local needs the extra [local]")

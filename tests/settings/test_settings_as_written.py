@@ -13,6 +13,7 @@ import pytest
 from hydra_plugins.vertex_sweeper.config import SETTINGS
 from tests.support import LOCAL, App, app_in, start_of
 from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.plan.context import SweepContext
 from vertex_sweeper.plan.own_settings import read_own_settings, unused_to_attach, valid_settings
 from vertex_sweeper.plan.plan import make_plan
 from vertex_sweeper.settings import SEARCH_SPACE_KEYS, Settings, read_settings, read_what_is_right
@@ -344,7 +345,7 @@ def test_the_rest_is_planned_with_what_could_be_read(app: App, tmp_path: Path, o
     if "trial.command" in keys[0]:
         start = replace(start, argv=[""])
     with pytest.raises(InvalidSweep) as caught:
-        make_plan(list(config.hydra.overrides.task), config=config, config_loader=app.loader, start=start)
+        make_plan(SweepContext.of(list(config.hydra.overrides.task), config=config, config_loader=app.loader, start=start))
     assert [key for key in keys if key not in str(caught.value)] == []
     assert len(caught.value.mistakes) == len(keys), caught.value
 

@@ -24,7 +24,7 @@ from vertex_sweeper.messages import attach_command, cancel_command, one_line, pr
 from vertex_sweeper.plan.dry_run import dry_run_text
 from vertex_sweeper.results.outcome import Outcome, Trial, read_outcome
 from vertex_sweeper.results.tables import trials_table
-from vertex_sweeper.services.opening import Address
+from vertex_sweeper.services.address import Address
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.terminal import lines, next_steps
 from vertex_sweeper_runtime.contract import Contract

@@ -14,7 +14,8 @@ from vertex_sweeper.errors import JobNotFound, SweepDirectoryError, SweepError
 from vertex_sweeper.job import SWEEP_LABEL
 from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.run.target import open_target
-from vertex_sweeper.services.opening import SWEEP, reopen_service, vertex_address
+from vertex_sweeper.services.address import SWEEP, vertex_address
+from vertex_sweeper.services.opening import reopen_service
 from vertex_sweeper.settings import Backend
 
 HEADER = ("state", "created", "trials", "name", "display name")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from vertex_sweeper.atomic_files import write_text
 from vertex_sweeper.emulator.loopback import loopback_address
 from vertex_sweeper.errors import ServiceError
+from vertex_sweeper.extras import require
 from vertex_sweeper.services.local import LocalService
-from vertex_sweeper.services.opening import require
 
 if TYPE_CHECKING:
     import grpc

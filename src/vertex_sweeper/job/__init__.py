@@ -2,12 +2,12 @@
 
 The same document is written to `job.json`, accepted by `gcloud`, parsed into the real message, and run by the local service.
 
-    places.py     which setting stands where in the job; both directions are read from this one table
+    fields.py     which setting stands where in the job; both directions are read from this one table
     study.py      the search space as a study
     counts.py     how many trials there are, at a time and failed at most
-    trial_job.py  the contract, and the containers and machines of a trial
+    containers.py the contract, and the containers and machines of a trial
     identity.py   what makes the job one sweep's own
-    overrides.py  what users merge into the job last
+    spec_overrides.py  what users merge into the job last
     job.py        the whole
 """
 

@@ -1,4 +1,4 @@
-"""Mistakes of several steps, collected so that the user sees them together."""
+"""Mistakes of several steps, told together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from vertex_sweeper.errors import InvalidSweep
 
 
 class Mistakes:
-    """Collects InvalidSweep errors of several steps, so that the user sees them together."""
+    """Collects InvalidSweep errors of several steps, so that the user sees them together.
+
+    As a context manager it takes the InvalidSweep that its block raises, and goes on behind the block.
+    """
 
     def __init__(self) -> None:
         self._lines: list[str] = []
@@ -28,6 +31,6 @@ class Mistakes:
         self._lines += lines
 
     def raise_if_any(self) -> None:
-        """Raises InvalidSweep with all that was collected."""
+        """Raises InvalidSweep with all that was collected, credentials hidden."""
         if self._lines:
             raise InvalidSweep([hidden(line) for line in self._lines])

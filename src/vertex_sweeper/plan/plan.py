@@ -14,27 +14,28 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
-from vertex_sweeper import job as spec
+from vertex_sweeper import job
 from vertex_sweeper.api import LONGEST_DISPLAY_NAME, Job
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.job.app_image import AppImage
 from vertex_sweeper.job.shipped_code import ShippedCode
 from vertex_sweeper.plan import composition
 from vertex_sweeper.plan.config_drift import machine_roots
+from vertex_sweeper.plan.context import SweepContext
 from vertex_sweeper.plan.display_name import display_name
 from vertex_sweeper.plan.exposed_credentials import exposed_credentials
-from vertex_sweeper.plan.hydra_overrides import given_hydra_overrides, left_behind, refuse_absolute_search_paths
+from vertex_sweeper.plan.hydra_overrides import left_behind, refuse_absolute_search_paths
 from vertex_sweeper.plan.mistakes import Mistakes
 from vertex_sweeper.plan.own_settings import read_own_settings
 from vertex_sweeper.plan.process_arguments import refuse_foreign_arguments
-from vertex_sweeper.plan.trial_command import Start, trial_command
+from vertex_sweeper.plan.trial_command import trial_command
 from vertex_sweeper.plan.trial_configs import TrialConfigCheck
 from vertex_sweeper.plan.trial_folders import shared_folder_note
 from vertex_sweeper.plan.written_space import read_space
-from vertex_sweeper.services.opening import Place, find_mistakes, place_of
+from vertex_sweeper.services.address import Address, address_of
+from vertex_sweeper.services.checks import find_mistakes
 from vertex_sweeper.settings import Backend, Reading, Settings
 from vertex_sweeper.space.config_groups import GroupFiles
 from vertex_sweeper.space.hydra_api import overridden_groups
@@ -58,7 +59,7 @@ class Plan:
     settings: Settings
     contract: Contract
     job: Job
-    place: Place
+    address: Address
     directory: Path
     compose: composition.Compose
     notes: tuple[str, ...]
@@ -66,66 +67,96 @@ class Plan:
     image: AppImage | None = None
 
 
-def make_plan(arguments: Sequence[str], *, config: DictConfig, config_loader: ConfigLoader, start: Start) -> Plan:
-    """The sweep of these command-line overrides. Raises InvalidSweep with every mistake found; nothing has been started."""
-    mistakes = Mistakes()
-    section = config.hydra.sweeper
-    with mistakes:
-        _refuse_distributed_run(os.environ)
-    reading = read_own_settings(config)
-    settings = reading.settings
-    mistakes.add(reading.mistakes)
-    space = SearchSpace((), ())
-    files = GroupFiles(config_loader, config.hydra.job.config_name, given_hydra_overrides(config))
-    with mistakes:
-        space = read_space(arguments, config, files, allow_secrets=_may_have_secrets(reading))
-    command: Sequence[str] = ()
-    with mistakes:
-        command = _command_of(reading, config, start, config_loader)
-    with mistakes:
-        _refuse_credentials(reading, space, files)
-    directory = start.directory / str(config.hydra.sweep.dir)
-    shipment: Shipment | None = None
-    with mistakes:
-        shipment = _shipment_of(reading, start, command, directory)
-    image: AppImage | None = None
-    with mistakes:
-        image = _image_of(reading, start, command, directory)
-    mistakes.raise_if_any()
-    code = None if shipment is None else shipment.code
-    if image is not None:
-        settings = replace(settings, trial=replace(settings.trial, image=str(image.name)))
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What the user wrote, read and without a mistake."""
 
-    place = place_of(settings)
-    agree = partial(_agree, settings, command=command, config=config, files=files, code=code)
-    version = None if code is None else code.archive_sha256
-    name = settings.display_name or display_name(
-        str(config.hydra.job.name), start.directory, longest=LONGEST_DISPLAY_NAME, code=version
-    )
-    build = partial(spec.build_job, settings, space, display_name=name, sweep_id=secrets.token_hex(8), code=code)
+    reading: Reading
+    space: SearchSpace
+    command: Sequence[str]
+    shipment: Shipment | None
+    image: AppImage | None
+
+    @property
+    def code(self) -> ShippedCode | None:
+        """What the job says of the code."""
+        return None if self.shipment is None else self.shipment.code
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines for the user."""
+        return (*self.reading.notes, *self.space.notes, *(() if self.shipment is None else self.shipment.notes))
+
+
+def make_plan(context: SweepContext) -> Plan:
+    """The plan of a sweep; nothing is started and nothing written.
+
+    Raises:
+        InvalidSweep: Every mistake found.
+    """
+    read = _read_all(context)
+    settings, config, space = read.reading.settings, context.config, read.space
+    address = address_of(settings)
+    agree = partial(_agree, context, read)
+    name = settings.display_name or _name_of(context, read.code)
+    build = partial(job.build_job, settings, space, display_name=name, sweep_id=secrets.token_hex(8), code=read.code)
     unchecked = _check_fields(settings, build(agree(space)))
-    compose = composition.composer(config_loader, config.hydra.job.config_name)
-    roots = machine_roots(start.directory)
-    checked = TrialConfigCheck(settings, files, compose, roots).check(space, agree, left_behind(config))
-    counts = spec.count_trials(settings, space)
-    outputs = _output_notes(settings, place, checked.folder if counts.most > 1 else None)
-    found = [*unchecked, *checked.notes, *counts.notes, *outputs, *(shipment.notes if shipment else ())]
+    compose = composition.composer(context.config_loader, context.config_name)
+    check = TrialConfigCheck(settings, context.files, compose, machine_roots(context.start.directory))
+    checked = check.check(space, agree, left_behind(config))
+    counts = job.count_trials(settings, space)
+    outputs = _output_notes(settings, address, checked.folder if counts.most > 1 else None)
+    found = [*unchecked, *checked.notes, *counts.notes, *outputs]
     return Plan(
         settings=settings,
         contract=checked.contract,
         job=build(checked.contract),
-        place=place,
-        directory=directory,
+        address=address,
+        directory=context.directory,
         compose=compose,
-        notes=(*_notes(section, config), *reading.notes, *space.notes, *found),
-        shipment=shipment,
-        image=image,
+        notes=(*_notes(config), *read.notes, *found),
+        shipment=read.shipment,
+        image=read.image,
     )
 
 
-def _output_notes(settings: Settings, place: Place, shared: str | None) -> list[str]:
+def _read_all(context: SweepContext) -> _Read:
+    """Settings, search space, command and code; raises InvalidSweep with the mistakes of all of them."""
+    mistakes = Mistakes()
+    with mistakes:
+        _refuse_distributed_run(os.environ)
+    reading = read_own_settings(context.config)
+    mistakes.add(reading.mistakes)
+    space = SearchSpace((), ())
+    with mistakes:
+        space = read_space(context.arguments, context.config, context.files, allow_secrets=_may_have_secrets(reading))
+    command: Sequence[str] = ()
+    with mistakes:
+        command = _command_of(context, reading)
+    with mistakes:
+        _refuse_credentials(reading, space, context.files)
+    shipment: Shipment | None = None
+    with mistakes:
+        shipment = _shipment_of(context, reading, command)
+    image: AppImage | None = None
+    with mistakes:
+        image = _image_of(context, reading, command)
+    mistakes.raise_if_any()
+    if image is not None:  # the job names it by its tag, until it is built
+        settings = reading.settings
+        reading = replace(reading, settings=replace(settings, trial=replace(settings.trial, image=str(image.name))))
+    return _Read(reading, space, command, shipment, image)
+
+
+def _name_of(context: SweepContext, code: ShippedCode | None) -> str:
+    version = None if code is None else code.archive_sha256
+    name, directory = str(context.config.hydra.job.name), context.start.directory
+    return display_name(name, directory, longest=LONGEST_DISPLAY_NAME, code=version)
+
+
+def _output_notes(settings: Settings, address: Address, shared: str | None) -> list[str]:
     """What becomes of the trials' output; `shared` is the one folder of several trials."""
-    if place.container and settings.vertex.base_output_directory is None:
+    if address.backend is Backend.VERTEX and settings.vertex.base_output_directory is None:
         return [_LOST]
     return [] if shared is None else [shared_folder_note(shared)]
 
@@ -141,7 +172,7 @@ def _refuse_credentials(reading: Reading, space: SearchSpace, files: GroupFiles)
         raise InvalidSweep(found)
 
 
-def _command_of(reading: Reading, config: DictConfig, start: Start, config_loader: ConfigLoader) -> Sequence[str]:
+def _command_of(context: SweepContext, reading: Reading) -> Sequence[str]:
     mistakes = Mistakes()
     command: Sequence[str] = ()
     # Where the job runs decides what a container would not have.
@@ -150,71 +181,64 @@ def _command_of(reading: Reading, config: DictConfig, start: Start, config_loade
     trial = reading.settings.trial
     given, portable = trial.command, reading.settings.backend is Backend.VERTEX or trial.code is not None
     with mistakes:
-        refuse_absolute_search_paths(config, portable=portable)
+        refuse_absolute_search_paths(context.config, portable=portable)
     with mistakes:
         if given is None:
-            refuse_foreign_arguments(start.line, start.argv, host=start.host, config=config, config_loader=config_loader)
-        command = trial_command(given, start, portable=portable)
+            start = context.start
+            refuse_foreign_arguments(
+                start.line, start.argv, host=start.host, config=context.config, config_loader=context.config_loader
+            )
+        command = trial_command(given, context.start, portable=portable)
     mistakes.raise_if_any()
     return command
 
 
-def _shipment_of(reading: Reading, start: Start, command: Sequence[str], directory: Path) -> Shipment | None:
-    settings = reading.settings
-    if settings.trial.code is None:
+def _shipment_of(context: SweepContext, reading: Reading, command: Sequence[str]) -> Shipment | None:
+    trial = reading.settings.trial
+    if trial.code is None or any(reading.unread.touches(f"hydra.sweeper.trial.{key}") for key in ("requirements", "wheels")):
         return None
     from vertex_sweeper.plan.shipment import make_shipment  # most sweeps do without
 
-    if any(reading.unread.touches(f"hydra.sweeper.trial.{key}") for key in ("code", "requirements", "wheels")):
-        return None
-    commands = [command, *(pool.command or () for pool in settings.trial.worker_pools or () if pool is not None)]
-    return make_shipment(settings, directory=start.directory, commands=commands, sweep_directory=directory)
+    commands = [command, *(pool.command or () for pool in trial.worker_pools or () if pool is not None)]
+    return make_shipment(
+        reading.settings, directory=context.start.directory, commands=commands, sweep_directory=context.directory
+    )
 
 
-def _image_of(reading: Reading, start: Start, command: Sequence[str], directory: Path) -> AppImage | None:
+def _image_of(context: SweepContext, reading: Reading, command: Sequence[str]) -> AppImage | None:
     """The image that is built for the sweep. On this machine trials run without one."""
-    trial, section = reading.settings.trial, "hydra.sweeper.trial"
-    if not trial.build or trial.image is None or reading.settings.backend is not Backend.VERTEX:
-        return None
-    if any(reading.unread.touches(f"{section}.{key}") for key in ("build", "image", "requirements")) or reading.mistakes:
+    trial = reading.settings.trial
+    if not trial.build or trial.image is None or reading.settings.backend is not Backend.VERTEX or reading.mistakes:
         return None
     from vertex_sweeper.plan.app_image import plan_image  # most sweeps do without
 
     return plan_image(
         trial.image,
-        root=start.directory,
+        root=context.start.directory,
         command=command,
         requirements=trial.requirements,
-        left_out=[directory],
+        left_out=[context.directory],
         allow_secrets=trial.allow_secrets,
     )
 
 
-def _agree(
-    settings: Settings,
-    space: SearchSpace,
-    *,
-    command: Sequence[str],
-    config: DictConfig,
-    files: GroupFiles,
-    code: ShippedCode | None,
-) -> Contract:
-    return spec.build_contract(
-        settings,
+def _agree(context: SweepContext, read: _Read, space: SearchSpace) -> Contract:
+    return job.build_contract(
+        read.reading.settings,
         space,
-        command=command,
-        groups=[key for key in space.keys if "." not in key and files.has_group(key)],
-        pinned=overridden_groups(files.config_loader, config.hydra.job.config_name),
-        subdir=_as_written(config.hydra.sweep, "subdir"),
-        code=code,
+        command=read.command,
+        groups=[key for key in space.keys if "." not in key and context.files.has_group(key)],
+        pinned=overridden_groups(context.config_loader, context.config_name),
+        subdir=_as_written(context.config.hydra.sweep, "subdir"),
+        code=read.code,
     )
 
 
-def _check_fields(settings: Settings, job: Job) -> list[str]:
+def _check_fields(settings: Settings, document: Job) -> list[str]:
     """A line when `spec_overrides` could not be checked. Raises InvalidSweep with every field that the API does not have."""
-    found = find_mistakes(settings, job)
+    found = find_mistakes(settings, document)
     if found:
-        raise InvalidSweep(spec.lines_in_our_words(found, settings))
+        raise InvalidSweep(job.lines_in_our_words(found, settings))
     if found is None and settings.spec_overrides:
         return ["spec_overrides is not checked against the API's fields: pip install 'hydra-vertex-sweeper[vertex]' for that"]
     return []
@@ -225,9 +249,9 @@ def _as_written(section: DictConfig, key: str) -> str | None:
     return str(value[key]) if isinstance(value, dict) and value.get(key) is not None else None
 
 
-def _notes(section: DictConfig, config: DictConfig) -> list[str]:
+def _notes(config: DictConfig) -> list[str]:
     notes = []
-    if section.get("metrics") is None:
+    if config.hydra.sweeper.get("metrics") is None:
         notes.append("hydra.sweeper.metrics is left out: the task's return value is minimized, as `objective`")
     launcher = config.hydra.runtime.choices.get("hydra/launcher")
     if launcher not in (None, "basic"):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import posixpath
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from vertex_sweeper.credentials import credentials_among
 from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.settings import TrialSettings
 
 SETTING: Final = "hydra.sweeper.trial.requirements"
 _OTHER_FILE: Final = re.compile(r"(?:-r|--requirement|-c|--constraint)(?:\s*=\s*|\s+|(?<=-[rc]))(\S.*)")
@@ -34,23 +35,25 @@ class Requirements:
     local: bool
 
 
-def read_requirements(
-    given: str | Sequence[str] | None, *, root: Path, folder: str, names: frozenset[str], allow_secrets: bool
-) -> Requirements:
+NONE: Final = Requirements(None, (), "", local=False)
+"""Where nothing was set."""
+
+
+def read_requirements(trial: TrialSettings, *, root: Path, folder: str, names: frozenset[str]) -> Requirements:
     """The requirements of a sweep.
 
     Args:
-        given: The setting.
+        trial: The settings.
         root: The tree.
         folder: The working directory, relative to the tree.
         names: The files that go along.
-        allow_secrets: Let addresses have passwords.
 
     Raises:
         InvalidSweep: A file is not in the tree, cannot be read, or names one that is not there; a line has a password.
     """
+    given = trial.requirements
     if given is None:
-        return Requirements(None, (), "", local=False)
+        return NONE
     if isinstance(given, str):
         file = posixpath.normpath(posixpath.join(folder, given))
         texts = list(_read_all(root, file, names, from_=SETTING))
@@ -60,7 +63,7 @@ def read_requirements(
         if any(_OTHER_FILE.match(line.strip()) for line in lines):
             raise InvalidSweep([f"{SETTING}: a line that names another file must be in a file: name that file instead"])
         texts = ["\n".join(lines)]
-    mistakes = [] if allow_secrets else credentials_among([(SETTING, text) for text in texts])
+    mistakes = [] if trial.allow_secrets else credentials_among([(SETTING, text) for text in texts])
     if mistakes:
         raise InvalidSweep(mistakes)
     text = "\n".join(texts)

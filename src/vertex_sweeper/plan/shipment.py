@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import json
 import os
 import posixpath
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.job.shipped_code import ShippedCode
@@ -19,7 +20,7 @@ from vertex_sweeper.plan.code_bundle import CodeBundle, pack
 from vertex_sweeper.plan.code_tree import list_tree
 from vertex_sweeper.plan.mistakes import Mistakes
 from vertex_sweeper.plan.own_wheel import Wheel, own_wheel
-from vertex_sweeper.plan.requirements import Requirements, read_requirements
+from vertex_sweeper.plan.requirements import NONE, Requirements, read_requirements
 from vertex_sweeper.settings import Settings
 
 LOCAL_STAGING: Final = "gs://this-machine"
@@ -36,6 +37,10 @@ class Shipment:
     code: ShippedCode
     bundle: CodeBundle
     wheel: Wheel
+
+    def contents(self) -> dict[str, IO[bytes]]:
+        """What must be in a bucket when the job begins, by its address."""
+        return {self.code.wheel: io.BytesIO(self.wheel.content), self.code.archive: self.bundle.archive}
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -60,30 +65,19 @@ def make_shipment(
     if settings.trial.code is None:
         return None
     root = Path(os.path.realpath(directory / settings.trial.code))
-    folder = os.path.relpath(os.path.realpath(directory), root)
-    if Path(folder).parts[:1] == (os.pardir,):
-        rule = f"{_CODE}: the folder {settings.trial.code!r} does not hold {directory}, where this sweep is started"
-        raise InvalidSweep([f"{rule}: name that folder (`.`), or one above it"])
+    folder = _folder_in(root, directory, settings.trial.code)
     left_out = [sweep_directory] if sweep_directory is not None else []
     bundle = pack(root, list_tree(root, left_out=left_out), allow_secrets=settings.trial.allow_secrets)
     mistakes = Mistakes()
     for command in commands:
         mistakes.add(_missing_files(command, folder, bundle.names))
-    wanted = Requirements(None, (), "", local=False)
+    wanted, wheels = NONE, settings.trial.wheels
     with mistakes:
-        wanted = read_requirements(
-            settings.trial.requirements,
-            root=root,
-            folder=folder,
-            names=bundle.names,
-            allow_secrets=settings.trial.allow_secrets,
-        )
-    wheels = settings.trial.wheels
+        wanted = read_requirements(settings.trial, root=root, folder=folder, names=bundle.names)
     with mistakes:
         wheels = _wheels(wheels, folder, bundle.names)
     mistakes.raise_if_any()
-    wheel = own_wheel()
-    staging = _staging(settings)
+    wheel, staging = own_wheel(), _staging(settings)
     code = ShippedCode(
         start=start_text(),
         archive=f"{staging}/code/{bundle.sha256}.tar.gz",
@@ -97,6 +91,15 @@ def make_shipment(
         key=_key(wanted, wheel, wheels, bundle),
     )
     return Shipment(code, bundle, wheel)
+
+
+def _folder_in(root: Path, directory: Path, given: str) -> str:
+    """The working directory, relative to the tree."""
+    folder = os.path.relpath(os.path.realpath(directory), root)
+    if Path(folder).parts[:1] == (os.pardir,):
+        rule = f"{_CODE}: the folder {given!r} does not hold {directory}, where this sweep is started"
+        raise InvalidSweep([f"{rule}: name that folder (`.`), or one above it"])
+    return folder
 
 
 def _staging(settings: Settings) -> str:

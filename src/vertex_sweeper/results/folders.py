@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vertex_sweeper.api import Job
 from vertex_sweeper.job import output_prefix
 from vertex_sweeper.results.outcome import Trial
-from vertex_sweeper.services.opening import Address
+from vertex_sweeper.services.address import Address
 from vertex_sweeper.settings import Backend
 from vertex_sweeper_runtime.contract import Contract
 

@@ -23,7 +23,7 @@ from vertex_sweeper.run.interrupt import Interrupt, ending
 from vertex_sweeper.run.interruptible import interruptible
 from vertex_sweeper.run.reporter import FollowedJob
 from vertex_sweeper.run.target import Target, contract_of, locate, open_target
-from vertex_sweeper.services.opening import Opened
+from vertex_sweeper.services.base import OpenService
 from vertex_sweeper.settings import OnInterrupt
 from vertex_sweeper.terminal import next_steps
 
@@ -59,7 +59,7 @@ def go_on(
 
 
 def prepare(
-    target: Target, opened: Opened, directory: Path | None, *, on_interrupt: OnInterrupt, pause: Callable[[float], bool]
+    target: Target, opened: OpenService, directory: Path | None, *, on_interrupt: OnInterrupt, pause: Callable[[float], bool]
 ) -> FollowedJob:
     """The target's job, ready to be followed, running where it had been abandoned. Raises as `go_on` does."""
     try:

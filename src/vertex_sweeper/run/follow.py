@@ -23,9 +23,19 @@ log = logging.getLogger(__name__)
 
 
 def follow(followed: FollowedJob, interrupt: Interrupt, *, wait: bool = True) -> Outcome:
-    """Watches the job until it has ended or is let go of, and writes what is known by then; without `wait`, of one look.
+    """Watches the job until it has ended, or until a signal ends the watch, and writes the files of its sweep.
 
-    Raises ServiceError when the job cannot be watched any longer; what had been seen of it is written first.
+    Args:
+        followed: The job.
+        interrupt: Tells of signals.
+        wait: False looks at the job once.
+
+    Returns:
+        The sweep as it was last seen.
+
+    Raises:
+        ServiceError: The job cannot be watched any longer; the files have what was seen of it.
+        SweepDirectoryError: The files cannot be written.
     """
     table = table_of_terminal() if wait else None
     reporter = Reporter(followed, table)
@@ -49,19 +59,18 @@ def follow(followed: FollowedJob, interrupt: Interrupt, *, wait: bool = True) ->
         reporter.leave_results()
         raise _lost(error, followed, deleted=watch.seen and isinstance(error, JobNotFound)) from error
     if job is None or not ended(job):
-        stays = (
-            "goes on without this process; come back" if followed.opened.goes_on else "waits for somebody who runs it; go on"
-        )
-        log.info("the job %s with `%s`", stays, attach_command(followed.directory))
-        log.info("or end it with `%s`", cancel_command(followed.directory))
+        _say_how_to_come_back(followed)
     reporter.leave_results()
     return reporter.outcome
 
 
 def follow_to_end(followed: FollowedJob, interrupt: Interrupt, *, wait: bool = True) -> Outcome:
-    """Like `follow`; returns only when the job succeeded and a trial has a result, or without `wait`.
+    """Like `follow`, for callers that want a sweep with a result.
 
-    Raises SweepFailed, ServiceError, and SystemExit(130) after an interrupt.
+    Raises:
+        SweepFailed: The job did not succeed, or no trial has a result; with `wait` only.
+        ServiceError: As `follow`.
+        SystemExit: 130, after a signal.
     """
     outcome = follow(followed, interrupt, wait=wait)
     if interrupt.received:
@@ -93,6 +102,12 @@ def _react(followed: FollowedJob, interrupt: Interrupt, table: LiveTable | None)
     elif reaction is Reaction.DETACH:
         interrupt.acknowledge("letting go of the job")
     return reaction
+
+
+def _say_how_to_come_back(followed: FollowedJob) -> None:
+    stays = "goes on without this process; come back" if followed.opened.goes_on else "waits for somebody who runs it; go on"
+    log.info("the job %s with `%s`", stays, attach_command(followed.directory))
+    log.info("or end it with `%s`", cancel_command(followed.directory))
 
 
 def _lost(error: ServiceError, followed: FollowedJob, *, deleted: bool) -> ServiceError:

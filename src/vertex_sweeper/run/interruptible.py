@@ -9,8 +9,7 @@ from typing import Any, Final
 
 from vertex_sweeper.api import Job
 from vertex_sweeper.run.interrupt import Interrupt
-from vertex_sweeper.services.base import Service
-from vertex_sweeper.services.opening import Opened
+from vertex_sweeper.services.base import OpenService, Service
 
 PATIENCE: Final = 3.0
 """Seconds that a read has to be answered when a signal has come: long for a service that answers, short for a person."""
@@ -19,7 +18,7 @@ CREATION_PATIENCE: Final = 10.0
 """The same for a creation: to know the job's name is worth more."""
 
 
-def interruptible(opened: Opened, interrupt: Interrupt) -> Opened:
+def interruptible(opened: OpenService, interrupt: Interrupt) -> OpenService:
     """The same service; where it is on this machine it answers at once, and is left as it is."""
     if opened.be_brief_when is None:
         return opened
@@ -31,7 +30,7 @@ def interruptible(opened: Opened, interrupt: Interrupt) -> Opened:
 class _Interruptible:
     """A `Service`, and `find`. To cancel is what a signal asks for, and goes on when one has come."""
 
-    def __init__(self, opened: Opened, interrupt: Interrupt) -> None:
+    def __init__(self, opened: OpenService, interrupt: Interrupt) -> None:
         self._service: Service = opened.service
         self._find = opened.find
         self._interrupt = interrupt

@@ -20,7 +20,8 @@ from vertex_sweeper.results.outcome import Outcome, OutcomeReader, Trial
 from vertex_sweeper.results.rerun import Rerun, rerun_of
 from vertex_sweeper.run.permanent_failure import permanent_failure, saved
 from vertex_sweeper.run.watch import ended
-from vertex_sweeper.services.opening import Address, Opened
+from vertex_sweeper.services.address import Address
+from vertex_sweeper.services.base import OpenService
 from vertex_sweeper.settings import OnInterrupt
 from vertex_sweeper.terminal import lines, next_steps
 from vertex_sweeper.terminal.live_table import LiveTable
@@ -46,7 +47,7 @@ class FollowedJob:
         on_interrupt: What a signal does to the job.
     """
 
-    opened: Opened
+    opened: OpenService
     address: Address
     name: str
     contract: Contract

@@ -18,7 +18,7 @@ from vertex_sweeper.errors import InvalidJob, ServiceError, SweepDirectoryError
 from vertex_sweeper.job import SWEEP_LABEL, in_our_words
 from vertex_sweeper.messages import attach_command, cancel_command
 from vertex_sweeper.results import sweep_directory
-from vertex_sweeper.services.opening import Opened
+from vertex_sweeper.services.base import OpenService
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,9 @@ REPEATS: Final = (5.0, 15.0, 40.0)
 """Seconds before each further call where the service could not act for the moment: a minute, in which quotas are counted."""
 
 
-def submit(opened: Opened, parent: str, spec: Mapping[str, Any], *, directory: Path, pause: Callable[[float], bool]) -> Job:
+def submit(
+    opened: OpenService, parent: str, spec: Mapping[str, Any], *, directory: Path, pause: Callable[[float], bool]
+) -> Job:
     """Creates the job and puts its name into `job.json`; returns the service's answer, which has it.
 
     Args:
@@ -71,7 +73,7 @@ def submit(opened: Opened, parent: str, spec: Mapping[str, Any], *, directory: P
     return job
 
 
-def find_by_label(opened: Opened, parent: str, spec: Mapping[str, Any]) -> Job | None:
+def find_by_label(opened: OpenService, parent: str, spec: Mapping[str, Any]) -> Job | None:
     """The job that was created from this specification, if a list shows it. Raises ServiceError, also when there are two."""
     label = spec.get("labels", {}).get(SWEEP_LABEL)
     if not label:
@@ -85,7 +87,7 @@ def find_by_label(opened: Opened, parent: str, spec: Mapping[str, Any]) -> Job |
     return found[0] if found else None
 
 
-def look_for(opened: Opened, parent: str, spec: Mapping[str, Any], *, pause: Callable[[float], bool]) -> Job | None:
+def look_for(opened: OpenService, parent: str, spec: Mapping[str, Any], *, pause: Callable[[float], bool]) -> Job | None:
     """The job of a call whose answer was lost, once a list shows it; None after a minute, or when asked to give up.
 
     Raises ServiceError where looking longer would not help.
@@ -106,7 +108,7 @@ def look_for(opened: Opened, parent: str, spec: Mapping[str, Any], *, pause: Cal
     return find_by_label(opened, parent, spec)
 
 
-def _create(opened: Opened, parent: str, spec: Mapping[str, Any], *, pause: Callable[[float], bool]) -> Job:
+def _create(opened: OpenService, parent: str, spec: Mapping[str, Any], *, pause: Callable[[float], bool]) -> Job:
     for seconds in (*REPEATS, None):
         try:
             return opened.service.create(parent, spec)
@@ -126,7 +128,7 @@ def _create(opened: Opened, parent: str, spec: Mapping[str, Any], *, pause: Call
     raise AssertionError("the last attempt returns or raises")  # pragma: no cover
 
 
-def _glance(opened: Opened, parent: str, spec: Mapping[str, Any]) -> Job | None:
+def _glance(opened: OpenService, parent: str, spec: Mapping[str, Any]) -> Job | None:
     try:
         return find_by_label(opened, parent, spec)
     except ServiceError as error:
@@ -134,7 +136,9 @@ def _glance(opened: Opened, parent: str, spec: Mapping[str, Any]) -> Job | None:
         return None
 
 
-def _recover(opened: Opened, parent: str, spec: Mapping[str, Any], why: ServiceError, *, pause: Callable[[float], bool]) -> Job:
+def _recover(
+    opened: OpenService, parent: str, spec: Mapping[str, Any], why: ServiceError, *, pause: Callable[[float], bool]
+) -> Job:
     log.info("%s; the job may exist all the same: looking for it", why)
     try:
         job = look_for(opened, parent, spec, pause=pause)

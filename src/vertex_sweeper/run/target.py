@@ -13,14 +13,9 @@ from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError
 from vertex_sweeper.messages import printable
 from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.run.submit import look_for
-from vertex_sweeper.services.opening import (
-    SWEEP,
-    Address,
-    Opened,
-    existing_address,
-    reopen_service,
-    vertex_address,
-)
+from vertex_sweeper.services.address import SWEEP, Address, existing_address, vertex_address
+from vertex_sweeper.services.base import OpenService
+from vertex_sweeper.services.opening import reopen_service
 from vertex_sweeper_runtime import contract
 from vertex_sweeper_runtime.errors import ContractError
 
@@ -37,9 +32,15 @@ class Target:
 
 
 def read_target(text: str, *, endpoint: str | None = None, impersonate: str | None = None) -> Target:
-    """Reads a job's full name or a sweep directory. What is given beside it takes the place of what the directory says.
+    """Reads a job's full name, or the path of a sweep directory.
 
-    Raises SweepDirectoryError for what is neither.
+    Args:
+        text: What the user wrote.
+        endpoint: The host to use instead of the region's own, or of the one that the directory names.
+        impersonate: The service account to act as, instead of the one that the directory names.
+
+    Raises:
+        SweepDirectoryError: It is neither, or the directory is damaged.
     """
     try:
         name = JobName.parse(text)
@@ -51,15 +52,30 @@ def read_target(text: str, *, endpoint: str | None = None, impersonate: str | No
     return Target(address, str(name), None)
 
 
-def open_target(target: Target, *, join: bool = False) -> Opened:
-    """The target's service; `join` is for those who go on with a job that was abandoned. Raises MissingExtra, JobNotFound."""
+def open_target(target: Target, *, join: bool = False) -> OpenService:
+    """The target's service.
+
+    Args:
+        target: The job.
+        join: Whether this process may run a job on this machine whose own process has died.
+
+    Raises:
+        MissingExtra: Something is not installed.
+        JobNotFound: The directory is of a sweep that ended before it had a job.
+    """
     return reopen_service(target.address, target.directory or Path(), join=join)
 
 
-def locate(target: Target, opened: Opened, *, pause: Callable[[float], bool]) -> str:
-    """The name of the target's job; looked for by its label where the answer to its creation never came.
+def locate(target: Target, opened: OpenService, *, pause: Callable[[float], bool]) -> str:
+    """The name of the target's job. Where the answer to its creation was lost, the job is looked for by its label.
 
-    Raises JobNotFound when no list shows it within a minute, which does not prove that it does not exist.
+    Args:
+        target: The job.
+        opened: Its service.
+        pause: Waits for a number of seconds; returns False to give up now.
+
+    Raises:
+        JobNotFound: No list shows it within a minute, which does not prove that it does not exist.
     """
     if target.name is not None:
         return target.name

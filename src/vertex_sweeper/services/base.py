@@ -1,11 +1,13 @@
-"""The protocol of whoever runs a sweep's trials: three verbs, in the API's own words."""
+"""The protocol of whoever runs a sweep's trials, three verbs in the API's own words; and such a service ready for calls."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from vertex_sweeper.api import Job
+from vertex_sweeper.services.waiting import sleep
 
 
 class Service(Protocol):
@@ -53,3 +55,41 @@ class Service(Protocol):
             JobNotFound: There is no job of this name.
             ServiceError: The service refuses, or cannot be reached.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class OpenService:
+    """A service ready for calls, and how to live with it.
+
+    Attributes:
+        service: The service.
+        find: Lists the jobs below a parent with these labels; None for any value.
+        wait: Returns after so many seconds, or when the service knows of a change.
+        kill: Ends at once whatever this process runs.
+        outlives: Whether a job goes on without this process.
+        abandoned: Whether the job was left by a process that was killed, and waits for somebody to go on with it.
+        go_on: Does that, in this process.
+        be_brief_when: Takes what says whether somebody waits for this process to end: then no call is made again. None where
+            there is no network on the way.
+        renew: Makes the next call on a new connection, with credentials that are looked for anew.
+    """
+
+    service: Service
+    find: Callable[[str, Mapping[str, str | None]], list[Job]]
+    wait: Callable[[float], None] = sleep
+    kill: Callable[[], None] = lambda: None
+    outlives: bool = True
+    abandoned: bool = False
+    go_on: Callable[[], None] = lambda: None
+    be_brief_when: Callable[[Callable[[], bool]], None] | None = None
+    renew: Callable[[], None] = lambda: None
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether `go_on` runs in this process what another one had begun."""
+        return self.abandoned and not self.outlives
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether somebody runs the job when this process has ended."""
+        return self.outlives and not self.abandoned

@@ -19,15 +19,18 @@ STORAGE_EMULATOR: Final = "STORAGE_EMULATOR_HOST"
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An object to be: its `gs://` address, what it holds (at its beginning), and how many bytes that is."""
+    """An object to be: its `gs://` address, and what it holds."""
 
     uri: str
     content: IO[bytes]
-    size: int
 
+    @property
+    def size(self) -> int:
+        """How many bytes it holds; the content is at its beginning then."""
+        size = self.content.seek(0, os.SEEK_END)
+        self.content.seek(0)
+        return size
 
-FOLDER: Final = ".gcs"
-"""What stands for the buckets in the directory of a sweep on this machine."""
 
 Put = Callable[[Upload], bool]
 """Writes an object unless it is there. Whether it was written now. Raises ServiceError."""

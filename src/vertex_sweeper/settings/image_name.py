@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
 from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.settings.model import TrialSettings
 
 _HUB: Final = "docker.io"
 _COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -87,3 +89,17 @@ class ImageName:
     def __str__(self) -> str:
         tag, digest = f":{self.tag}" if self.tag else "", f"@{self.digest}" if self.digest else ""
         return f"{self.registry}/{self.repository}{tag}{digest}"
+
+
+def broken_build(trial: TrialSettings) -> Iterator[str]:
+    """The mistakes in the name of an image that is built: it has nothing that only the build finds out."""
+    path = "hydra.sweeper.trial.image"
+    if not trial.build or trial.image is None:
+        return
+    try:
+        image = ImageName.parse(trial.image)
+    except InvalidSweep as error:
+        yield f"{path}: {error}"
+        return
+    if image.tag or image.digest:
+        yield f"{path}: {trial.image!r} must have no tag and no digest beside build: the code's hash is its tag"

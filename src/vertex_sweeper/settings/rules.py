@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from pathlib import PurePosixPath
 
 from vertex_sweeper.api import LONGEST_DISPLAY_NAME, MOST_LABELS, Goal, broken_label_rules
 from vertex_sweeper.api_names import ACCOUNT, LOCATION, PROJECT
@@ -13,9 +14,8 @@ from vertex_sweeper.credentials import credentials_among, credentials_in
 from vertex_sweeper.endpoint import Endpoint
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.settings.durations import as_written
-from vertex_sweeper.settings.image_name import ImageName
-from vertex_sweeper.settings.model import Backend, Settings, TrialSettings, VertexSettings
-from vertex_sweeper.settings.shipped_code import broken_code
+from vertex_sweeper.settings.image_name import broken_build
+from vertex_sweeper.settings.model import Backend, Settings, VertexSettings
 from vertex_sweeper.settings.unread import Unread
 from vertex_sweeper.settings.worker_pools import broken_machines
 
@@ -41,11 +41,11 @@ def broken_rules(settings: Settings, unread: Unread) -> list[str]:
     if not settings.trial.allow_secrets and f"{PATH}.trial.allow_secrets" not in unread:
         mistakes += _exposed_credentials(settings)
     mistakes += _broken_labels(settings.labels)
-    mistakes += _broken_prices(settings.prices)
-    mistakes += _broken_build(settings.trial)
     mistakes += _broken_stopping(settings)
     mistakes += broken_machines(settings.trial, unread)
-    mistakes += broken_code(settings, unread)
+    mistakes += _broken_code(settings, unread)
+    mistakes += broken_build(settings.trial)
+    mistakes += _broken_prices(settings.prices)
     mistakes += _broken_names(settings.vertex)
     mistakes += _broken_modes(settings, unread)
     if settings.display_name is not None and not 1 <= len(settings.display_name) <= LONGEST_DISPLAY_NAME:
@@ -77,28 +77,6 @@ def _broken_counts(settings: Settings) -> list[str]:
     ]
 
 
-def _broken_prices(prices: Mapping[str, float]) -> list[str]:
-    return [
-        f"{PATH}.prices.{kind}: {price} must be 0 or more: what an hour costs"
-        for kind, price in prices.items()
-        if not 0 <= price < math.inf
-    ]
-
-
-def _broken_build(trial: TrialSettings) -> list[str]:
-    """An image that is built is named without what the build finds out."""
-    if not trial.build or trial.image is None:
-        return []
-    try:
-        image = ImageName.parse(trial.image)
-    except InvalidSweep as error:
-        return [f"{PATH}.trial.image: {error}"]
-    if image.tag or image.digest:
-        rule = f"{trial.image!r} must have no tag and no digest beside build: the code's hash is its tag"
-        return [f"{PATH}.trial.image: {rule}"]
-    return []
-
-
 def _broken_metrics(metrics: Mapping[str, Goal]) -> list[str]:
     path = f"{PATH}.metrics"
     mistakes = [] if metrics else [f"{path}: must name at least one metric: {{val_acc: maximize}}"]
@@ -119,6 +97,35 @@ def _broken_modes(settings: Settings, unread: Unread) -> list[str]:
         f"{PATH}.attach: {attach!r} must not be used with dry_run: there is nothing to check": attach and settings.dry_run,
     }
     return [line for line, broken in rules.items() if broken]
+
+
+def _broken_code(settings: Settings, unread: Unread) -> Iterator[str]:
+    """The mistakes in `trial.code` and what belongs to it."""
+    trial, vertex = settings.trial, settings.vertex
+    if f"{PATH}.trial.code" in unread:
+        return
+    if trial.code is None:
+        for key in ("wheels",) if trial.build else ("requirements", "wheels"):
+            if getattr(trial, key) is not None:
+                yield f"{PATH}.trial.{key}: works with trial.code only: set trial.code=., or install it into the image"
+        return
+    if trial.build:
+        yield f"{PATH}.trial.build: must not be used with trial.code: the image that is built has the code, so leave one out"
+    if not trial.code.strip():
+        yield f"{PATH}.trial.code: must not be empty: name the folder that has the app, as in `.`"
+    wheels = trial.wheels
+    if wheels is not None and (not wheels or PurePosixPath(wheels).is_absolute() or wheels == "gs://"):
+        yield f"{PATH}.trial.wheels: {wheels!r} must be a gs:// folder, or a folder of the tree"
+    named = any(f"{PATH}.{key}" in unread for key in ("backend", "vertex.staging", "vertex.base_output_directory"))
+    if settings.backend is Backend.VERTEX and not named and not (vertex.staging or vertex.base_output_directory):
+        rule = f"{PATH}.vertex.staging: must be set for trial.code, and vertex.base_output_directory is not set either"
+        yield f"{rule}: name a folder in a bucket of the job's region, gs://<bucket>/<folder>"
+
+
+def _broken_prices(prices: Mapping[str, float]) -> Iterator[str]:
+    for kind, price in prices.items():
+        if not 0 <= price < math.inf:
+            yield f"{PATH}.prices.{kind}: {price} must be 0 or more: what an hour costs"
 
 
 def _exposed_credentials(settings: Settings) -> list[str]:

@@ -63,7 +63,12 @@ class Element:
 def domain_of(override: Override) -> ParameterDomain | Element:
     """What a swept override ranges over; a lone Element when there is nothing to choose.
 
-    Raises ValueError with the rule that the expression breaks, and the remedy, but without the key.
+    Raises:
+        ValueError: The rule that the expression breaks, and the remedy, but without the key.
+
+    >>> parse = OverridesParser.create().parse_override
+    >>> domain_of(parse("lr=tag(log,interval(1e-4,1e-1))")).kind.value, domain_of(parse("model=cnn,vit")).literals
+    ('DOUBLE', ('cnn', 'vit'))
     """
     sweep = override.value()
     tags = set(sweep.tags) if isinstance(sweep, Sweep) else set()
@@ -144,7 +149,11 @@ def categorical(texts: Sequence[str]) -> ParameterDomain:
 
 
 def unique_aliases(texts: Sequence[str], *, fallback: str) -> list[str]:
-    """A plain name for each text (letters, digits, `_`, `.`, inner `-`), the text itself where it is plain and free."""
+    """A plain name for each text (letters, digits, `_`, `.`, inner `-`), the text itself where it is plain and free.
+
+    >>> unique_aliases(["a b", "a_b", "[1,2]"], fallback="value")
+    ['a_b_2', 'a_b', '1_2']
+    """
     plain = {text for text in texts if _PLAIN.fullmatch(text)}
     names: list[str] = []
     for text in texts:

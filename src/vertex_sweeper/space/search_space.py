@@ -55,7 +55,16 @@ class SearchSpace:
 
 
 def build_space(overrides: Sequence[WrittenOverride]) -> SearchSpace:
-    """The search space of all overrides, which are in their final order. Raises InvalidSweep with every mistake."""
+    """The search space of all overrides, which are in their final order.
+
+    Raises:
+        InvalidSweep: Every mistake.
+
+    >>> from vertex_sweeper.space.overrides import OverrideReader
+    >>> space = build_space(OverrideReader(None).command_line(["lr=interval(0,1)", "seed=1"]))
+    >>> [parameter.id for parameter in space.parameters], space.keys
+    (['lr'], ['seed', 'lr'])
+    """
     overrides, notes = decide(overrides)
     swept: list[tuple[WrittenOverride, ParameterDomain]] = []
     fixed: list[str | None] = []  # in the order of overrides, None where a parameter stands

@@ -14,7 +14,7 @@ from vertex_sweeper.api_names import JobName
 from vertex_sweeper.endpoint import PLAIN
 from vertex_sweeper.messages import printable, shell_line
 from vertex_sweeper.results.outcome import Trial
-from vertex_sweeper.services.opening import Address
+from vertex_sweeper.services.address import Address
 from vertex_sweeper.settings import Backend
 
 log = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ NAME = URI.removeprefix("gs://")
 
 
 def upload_of(content: bytes, uri: str = URI) -> Upload:
-    return Upload(uri, io.BytesIO(content), len(content))
+    return Upload(uri, io.BytesIO(content))
 
 
 @pytest.fixture

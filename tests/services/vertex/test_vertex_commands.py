@@ -21,7 +21,7 @@ from google.protobuf.json_format import ParseDict  # noqa: E402
 from tests.services.vertex.fake_api import FakeApi  # noqa: E402
 from vertex_sweeper.cli.main import main  # noqa: E402
 from vertex_sweeper.results import sweep_directory  # noqa: E402
-from vertex_sweeper.services.opening import Address  # noqa: E402
+from vertex_sweeper.services.address import Address  # noqa: E402
 from vertex_sweeper.settings import Backend  # noqa: E402
 from vertex_sweeper_runtime import contract  # noqa: E402
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Slot  # noqa: E402

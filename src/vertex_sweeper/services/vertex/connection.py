@@ -44,7 +44,7 @@ _CHANNEL_OPTIONS: Final = {
 }
 """What holds for every connection, with credentials and without."""
 
-Opened = tuple[Any, Any]
+OpenClient = tuple[Any, Any]
 """A `JobServiceClient`, and the credentials whose expiry must be watched (None when there is nothing to watch)."""
 
 
@@ -55,11 +55,11 @@ class Connection:
     before the call: the error has its own class, and certainly nothing was created.
     """
 
-    def __init__(self, open_: Callable[[], Opened], *, impersonate: str | None = None) -> None:
+    def __init__(self, open_: Callable[[], OpenClient], *, impersonate: str | None = None) -> None:
         self._open = open_
         self._impersonate = impersonate
         self._lock = threading.Lock()
-        self._opened: Opened | None = None
+        self._opened: OpenClient | None = None
 
     def client(self) -> Any:
         """The client, with a valid login. Raises ServiceError or MissingExtra."""
@@ -83,7 +83,7 @@ class Connection:
             self._opened = None
 
 
-def connect(location: str, *, endpoint: str | None = None, impersonate: str | None = None) -> Opened:
+def connect(location: str, *, endpoint: str | None = None, impersonate: str | None = None) -> OpenClient:
     """Opens the real service with the application default credentials.
 
     An endpoint that begins with `http://` is an emulator: no credentials are looked for, none are sent.

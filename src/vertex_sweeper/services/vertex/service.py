@@ -1,4 +1,4 @@
-"""Vertex AI behind the seam: the generated client's calls, with timeouts, and repeated where a repetition changes nothing."""
+"""Vertex AI as a service: the generated client's calls, with timeouts, and repeated where a repetition changes nothing."""
 
 from __future__ import annotations
 
