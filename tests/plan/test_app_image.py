@@ -12,6 +12,7 @@ import pytest
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.job.app_image import AppImage
 from vertex_sweeper.plan.app_image import plan_image
+from vertex_sweeper.settings import TrialSettings
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -23,8 +24,9 @@ def app(folder: Path, files: Mapping[str, str]) -> Path:
     return folder
 
 
-def plan(folder: Path, **more: str | list[str]) -> AppImage:
-    return plan_image("gcr.io/p/app", root=folder, command=["python", "src/train.py"], **more)  # type: ignore[arg-type]
+def plan(folder: Path, *, requirements: str | None = None, dockerfile: str | None = None) -> AppImage:
+    trial = TrialSettings(image="gcr.io/p/app", requirements=requirements)
+    return plan_image(trial, root=folder, command=["python", "src/train.py"], dockerfile=dockerfile)
 
 
 DOCKERFILES = {
@@ -54,7 +56,7 @@ def test_a_dockerfile_is_made_of_the_apps_requirements_and_this_package(
     tmp_path: Path, case: tuple[list[str], str | None, str]
 ) -> None:
     files, given, found = case
-    image = plan(app(tmp_path, dict.fromkeys(files, "torch\n")), **({"requirements": given} if given else {}))
+    image = plan(app(tmp_path, dict.fromkeys(files, "torch\n")), requirements=given)
     assert f"FROM docker.io/library/python:{PYTHON}-slim" in image.made
     assert f'COPY ["{found}", ' in image.made
     (wheel,) = image.packages
@@ -82,7 +84,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("case", MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_told_before_anything_is_built(
-    tmp_path: Path, case: tuple[dict[str, str | list[str]], dict[str, str], str]
+    tmp_path: Path, case: tuple[dict[str, str], dict[str, str], str]
 ) -> None:
     more, files, line = case
     with pytest.raises(InvalidSweep, match=line):

@@ -6,11 +6,12 @@ import argparse
 from pathlib import Path
 
 from vertex_sweeper.cli.common import write_lines
-from vertex_sweeper.errors import SweepError
+from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.plan.app_image import plan_image
 from vertex_sweeper.run.build import build
 from vertex_sweeper.services.images.builder import Builder
-from vertex_sweeper.settings.image_name import ImageName
+from vertex_sweeper.settings import TrialSettings
+from vertex_sweeper.settings.image_name import broken_repository
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,12 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """0 when the image is there."""
-    name = ImageName.parse(options.image)
-    if name.tag or name.digest:
-        raise SweepError(f"{options.image!r} must have no tag and no digest: the code's hash is its tag")
-    image = plan_image(
-        options.image, root=options.folder.resolve(), dockerfile=options.dockerfile, requirements=options.requirements
-    )
+    mistakes = list(broken_repository(options.image))
+    if mistakes:
+        raise InvalidSweep(mistakes)
+    trial = TrialSettings(image=options.image, requirements=options.requirements)
+    image = plan_image(trial, root=options.folder.resolve(), dockerfile=options.dockerfile)
     pinned = build(
         image,
         impersonate=options.impersonate_service_account,

@@ -8,9 +8,9 @@ from vertex_sweeper.api import Job
 from vertex_sweeper.endpoint import Endpoint
 from vertex_sweeper.job.app_image import AppImage, with_digest
 from vertex_sweeper.run.interrupt import EXIT_CODE
+from vertex_sweeper.services.address import Address
 from vertex_sweeper.services.images.app_image import build_app_image
 from vertex_sweeper.services.images.builder import Builder
-from vertex_sweeper.services.opening import Address
 from vertex_sweeper.settings.image_name import ImageName
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from vertex_sweeper.api_names import parse_parent
 from vertex_sweeper.endpoint import TLS, Endpoint
 from vertex_sweeper.finding import Finding, Found, unchecked
 from vertex_sweeper.job.needs import job_needs
-from vertex_sweeper.services.opening import Address
+from vertex_sweeper.services.address import Address
 
 DOCTOR: Final = "HYDRA_VERTEX_SWEEPER_DOCTOR"
 """The variable by which `vertex-sweeper doctor` asks a sweep for what its checks find, instead of the job."""

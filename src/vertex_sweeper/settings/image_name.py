@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.settings.model import TrialSettings
 
 _HUB: Final = "docker.io"
 _COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -91,15 +90,12 @@ class ImageName:
         return f"{self.registry}/{self.repository}{tag}{digest}"
 
 
-def broken_build(trial: TrialSettings) -> Iterator[str]:
-    """The mistakes in the name of an image that is built: it has nothing that only the build finds out."""
-    path = "hydra.sweeper.trial.image"
-    if not trial.build or trial.image is None:
-        return
+def broken_repository(text: str) -> Iterator[str]:
+    """The mistake in the name of an image that is built: it has nothing that only the build finds out."""
     try:
-        image = ImageName.parse(trial.image)
+        image = ImageName.parse(text)
     except InvalidSweep as error:
-        yield f"{path}: {error}"
+        yield str(error)
         return
     if image.tag or image.digest:
-        yield f"{path}: {trial.image!r} must have no tag and no digest beside build: the code's hash is its tag"
+        yield f"{text!r} must have no tag and no digest, because the code's hash is its tag"

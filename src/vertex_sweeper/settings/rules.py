@@ -14,7 +14,7 @@ from vertex_sweeper.credentials import credentials_among, credentials_in
 from vertex_sweeper.endpoint import Endpoint
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.settings.durations import as_written
-from vertex_sweeper.settings.image_name import broken_build
+from vertex_sweeper.settings.image_name import broken_repository
 from vertex_sweeper.settings.model import Backend, Settings, VertexSettings
 from vertex_sweeper.settings.unread import Unread
 from vertex_sweeper.settings.worker_pools import broken_machines
@@ -44,7 +44,8 @@ def broken_rules(settings: Settings, unread: Unread) -> list[str]:
     mistakes += _broken_stopping(settings)
     mistakes += broken_machines(settings.trial, unread)
     mistakes += _broken_code(settings, unread)
-    mistakes += broken_build(settings.trial)
+    if settings.trial.build and settings.trial.image is not None:
+        mistakes += [f"{PATH}.trial.image: {mistake}" for mistake in broken_repository(settings.trial.image)]
     mistakes += _broken_prices(settings.prices)
     mistakes += _broken_names(settings.vertex)
     mistakes += _broken_modes(settings, unread)

@@ -21,13 +21,14 @@ import pytest
 from vertex_sweeper.api import Job
 from vertex_sweeper.cli.main import main
 from vertex_sweeper.errors import SweepError
+from vertex_sweeper.job.app_image import AppImage
 from vertex_sweeper.plan.app_image import plan_image
 from vertex_sweeper.run.build import with_built_image
+from vertex_sweeper.services.address import Address
 from vertex_sweeper.services.images.app_image import build_app_image
 from vertex_sweeper.services.images.builder import Builder
 from vertex_sweeper.services.images.registry import find_digest
-from vertex_sweeper.services.opening import Address
-from vertex_sweeper.settings import Backend
+from vertex_sweeper.settings import Backend, TrialSettings
 from vertex_sweeper.settings.image_name import ImageName
 
 pytestmark = [
@@ -95,14 +96,18 @@ def tree(tmp_path: Path) -> Path:
     return root
 
 
+def image_of(registry: str, tree: Path) -> AppImage:
+    return plan_image(TrialSettings(image=f"{registry}/train/app"), root=tree)
+
+
 def build(registry: str, tree: Path) -> ImageName:
-    return build_app_image(plan_image(f"{registry}/train/app", root=tree), builder=Builder.BUILDAH)
+    return build_app_image(image_of(registry, tree), builder=Builder.BUILDAH)
 
 
 def test_an_image_is_built_and_pushed_once(registry: str, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built = build(registry, tree)
     assert str(built).startswith(f"{registry}/train/app@sha256:")
-    assert built.digest == find_digest(plan_image(f"{registry}/train/app", root=tree).name)
+    assert built.digest == find_digest(image_of(registry, tree).name)
     monkeypatch.setenv("PATH", "")  # to build it again would fail
     assert build(registry, tree) == built
 
@@ -135,11 +140,11 @@ def test_a_build_that_fails_says_the_builders_last_lines(registry: str, tree: Pa
     with pytest.raises(SweepError, match=r"buildah build .* ended with") as raised:
         build(registry, tree)
     assert "missing.py" in str(raised.value).splitlines()[-1]
-    assert find_digest(plan_image(f"{registry}/train/app", root=tree).name) is None
+    assert find_digest(image_of(registry, tree).name) is None
 
 
 def test_a_sweeps_job_gets_the_digest_and_an_emulators_is_left_alone(registry: str, tree: Path) -> None:
-    image = plan_image(f"{registry}/train/app", root=tree)
+    image = image_of(registry, tree)
     job: Job = {"trialJobSpec": {"workerPoolSpecs": [{"containerSpec": {"imageUri": str(image.name)}}]}}
     emulator = Address(Backend.VERTEX, "projects/p/locations/l", "http://127.0.0.1:1")
     assert with_built_image(job, image, emulator, project=None) == job
