@@ -25,13 +25,25 @@ BENCH := .venv-bench/.installed-$(MODULES)
 # What the lowest versions can break: the calls of Google's client, its message, and the emulator behind them.
 LOWEST_TESTS := tests/services/vertex tests/emulator tests/services/behaviour tests/faults/test_frame_faults.py tests/job/test_job.py tests/job/test_spec_overrides.py tests/test_example_app.py
 
+# What another Hydra can break: how it parses, composes and records, what it hands to the sweeper, what a trial's process asks of
+# it, and some real sweeps. The rest speaks to the service or to files, and is tried with Hydra 1.3.
+HYDRA_TESTS := tests/space tests/plan tests/fidelity tests/settings/test_settings_as_written.py tests/runtime/test_shim.py \
+	tests/runtime/test_sweep_in_trial.py tests/runtime/test_metric_callback.py tests/runtime/test_contract_codec.py \
+	tests/runtime/test_quoting.py tests/results/test_best_config.py tests/results/test_rerun.py tests/job/test_job.py \
+	tests/test_docs.py tests/test_installation.py $(addprefix tests/test_sweep.py::test_, \
+	a_sweep_tunes_the_app_and_leaves_everything_behind what_a_trial_saw_is_what_the_table_says \
+	the_best_config_runs_the_best_trial_again an_app_without_a_config_file_is_tuned_too \
+	an_app_started_as_a_module_is_tuned_as_a_module params_and_the_command_line_together_make_the_search_space \
+	a_plain_run_is_a_plain_run a_failing_trial_is_shown_with_the_end_of_its_log_and_the_others_go_on \
+	bad_input_ends_in_lines_and_no_traceback_and_starts_nothing another_launcher_is_named_as_not_used)
+
 .PHONY: help demo test test-hydra13 test-hydra14 test-lowest check lint coverage docs record fuzz bench clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo    tune the example app with $(TRIALS) trials on this machine; the last line is the sweep dir'
-	@echo 'make test    the tests, with Hydra 1.3 and with the newest 1.4'
+	@echo 'make test    the tests with Hydra 1.3, and those that Hydra can break with the newest 1.4'
 	@echo 'make test-lowest  the tests of all that uses Google'"'"'s client, with the lowest versions that setup.py admits'
 	@echo 'make check   lint, format, strict types, the tests, then those with the lowest versions'
 	@echo 'make coverage  which lines the tests run, those of child processes too; fails below the floor in pyproject.toml'
@@ -55,7 +67,7 @@ test-hydra13: $(DEV)
 
 test-hydra14: $(HYDRA14)
 	@echo '== The tests, with Hydra 1.4'
-	.venv-hydra14/bin/python -m pytest --numprocesses $(WORKERS)
+	.venv-hydra14/bin/python -m pytest --numprocesses $(WORKERS) $(HYDRA_TESTS)
 
 test-lowest: $(LOWEST)
 	@echo '== The tests, with the lowest versions of what the package needs'

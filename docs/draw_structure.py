@@ -112,9 +112,11 @@ def diagram(arrows: Arrows) -> str:
 
 
 def rooms() -> str:
-    """A row for each room: what its `__init__` says of it."""
+    """A row for each room, the lowest first: what its `__init__` says of it."""
     lines = ["| room | what it is | what it knows, and what it must not |", "| --- | --- | --- |"]
-    for path in sorted((ROOT / "src" / "vertex_sweeper").glob("*/__init__.py")):
+    height = floors(find_arrows())
+    found = (ROOT / "src" / "vertex_sweeper").glob("*/__init__.py")
+    for path in sorted(found, key=lambda path: (height[path.parent.name], path.parent.name)):
         text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
         first, _, rest = text.partition("\n\n")
         second = " ".join(rest.partition("\n\n")[0].split())

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_loader import ConfigLoader
@@ -51,6 +52,11 @@ def start_of(folder: Path, *words: str) -> Start:
     script.touch()
     argv = [str(script), *words]
     return Start(argv, ["python", *argv], None, "/usr/bin/python", folder)
+
+
+def is_thorough(config: pytest.Config) -> bool:
+    """Whether this is `make fuzz`, which tries all that `make test` tries a part of (the tests that are marked `thorough`)."""
+    return bool(config.getoption("hypothesis_profile") == "fuzz")
 
 
 @contextmanager

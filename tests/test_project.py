@@ -203,7 +203,7 @@ ROOMS: dict[str, set[str]] = {
     "services": {"settings", "job"},
     "results": {"space", "settings", "job", "services.address"},
     "plan": {"space", "settings", "job", *ADDRESSES},
-    "terminal": {"settings", "results", "services.address"},
+    "terminal": {"settings", "results", "services.address", "services.finding"},
     "run": {"settings", "job", "services", "results", "terminal"},
     "emulator": {"services"},
     "cli": {"settings", "job", "services", "results", "terminal", "run", "emulator"},

@@ -40,7 +40,7 @@ from vertex_sweeper.run.submit import submit
 from vertex_sweeper.run.target import read_target
 from vertex_sweeper.run.upload import upload_all
 from vertex_sweeper.services.buckets import Put, Upload
-from vertex_sweeper.services.checks import check_job
+from vertex_sweeper.services.checks import check_acceptable
 from vertex_sweeper.services.opening import open_buckets, open_service
 from vertex_sweeper.terminal import next_steps
 
@@ -83,7 +83,7 @@ def _check(plan: Plan) -> None:
     if plan.shipment is not None:
         _buckets(plan)
     try:
-        check_job(plan.address, plan.job)
+        check_acceptable(plan.settings.backend, plan.job)
     except InvalidJob as error:
         raise in_our_words(error) from error
 

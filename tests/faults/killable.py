@@ -1,6 +1,7 @@
 """A program that starts sweeps from the command line, each in a process of its own, and kills them where it is told to.
 
-It has loaded what a sweep loads, and forks: a sweep then costs a tenth of a fresh interpreter. What a process does to files in
+It has loaded what a sweep loads, has planned the first one without starting it, and forks: a sweep then costs a tenth of a
+fresh interpreter. What a process does to files in
 its sweep directory is seen by an audit hook, what it asks of the service by wrapping Google's client: these are the steps at
 which it can be killed, by a SIGKILL that it sends itself. It reads a request a line and answers with a line.
 """
@@ -16,13 +17,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import IO, Any
 
 from google.cloud.aiplatform_v1 import JobServiceClient
 from google.cloud.aiplatform_v1.services.job_service.transports.grpc import JobServiceGrpcTransport  # noqa: F401
 from google.cloud.aiplatform_v1.types import HyperparameterTuningJob  # noqa: F401
+from hydra.core.global_hydra import GlobalHydra
 
 import vertex_sweeper.sweep  # noqa: F401
 from vertex_sweeper.services.vertex.errors import Verb
@@ -118,9 +120,22 @@ def sweep(request: dict[str, Any], log: int, output: int) -> None:
     os._exit(code)
 
 
+def warm_up(argv: list[str]) -> None:
+    """Plans the sweep and starts nothing: what Hydra finds and the parsers learn is there for every child."""
+    sys.argv = [*argv, "hydra.sweeper.dry_run=true"]
+    sys.orig_argv = ["python", *sys.argv]
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    GlobalHydra.instance().clear()
+
+
 def main() -> None:
+    warm = False
     for line in sys.stdin:
         request = json.loads(line)
+        if not warm:
+            warm_up(request["argv"])
+            warm = True
         with ExitStack() as stack:
             files = [[stack.enter_context(tempfile.TemporaryFile()) for _ in range(2)] for _ in range(request["times"])]
             children = [start(request, *(file.fileno() for file in pair)) for pair in files]

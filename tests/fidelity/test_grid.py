@@ -15,12 +15,11 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 
-from tests.fidelity.oracle import composed
+from tests.fidelity.drawn import Case
+from tests.fidelity.oracle import composed, planned
 from tests.support import App, app_in
-from vertex_sweeper.services.local.parameter_tree import read_parameter_specs
 from vertex_sweeper.services.local.suggest.grid import iterate_points
 from vertex_sweeper.testing import HostileRendering
-from vertex_sweeper_runtime import contract as contracts
 from vertex_sweeper_runtime.flags import trial_overrides
 
 ROOT = Path(__file__).parents[2]
@@ -87,11 +86,9 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 
 def ours(app: App, lines: Sequence[str]) -> set[tuple[str, ...]]:
     """The overrides of all trials of a grid, each through the shim."""
-    plan = app.plan(*lines, "hydra.sweeper.algorithm=grid")
-    agreed = contracts.decode(contracts.encode(plan.contract))
-    container = plan.job["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"]
-    points = iterate_points(read_parameter_specs(plan.job["studySpec"]["parameters"]))
-    rendered = (HostileRendering(number).render(point, container.get("args", [])) for number, point in enumerate(points))
+    _, agreed, nodes = planned(Case({}, {}, lines, ()), app.loader)
+    fixed = [item for item in agreed.sequence if isinstance(item, str)]
+    rendered = (HostileRendering(number).render(point, fixed) for number, point in enumerate(iterate_points(nodes)))
     return {tuple(trial_overrides(agreed, [*agreed.command, *arguments])) for arguments in rendered}
 
 

@@ -23,9 +23,9 @@ from vertex_sweeper.job import lines_in_our_words
 from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.run.submit import submit
-from vertex_sweeper.services import opening as services
+from vertex_sweeper.services import checks
 from vertex_sweeper.services.address import Address
-from vertex_sweeper.services.checks import check_job
+from vertex_sweeper.services.checks import check_acceptable
 from vertex_sweeper.services.opening import open_service
 from vertex_sweeper.settings import Backend, Settings
 
@@ -249,10 +249,10 @@ WRONG = [
 def test_a_field_of_a_wrong_type_is_named_without_googles_client(
     overrides: str, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "_installed", lambda module: not module.startswith("google"))
+    monkeypatch.setattr(checks, "installed", lambda module: not module.startswith("google"))
 
     with pytest.raises((InvalidSweep, ServiceError)) as caught:
-        check_job(ADDRESS, app.plan("batch=8,16", f"hydra.sweeper.spec_overrides={overrides}").job)
+        check_acceptable(Backend.LOCAL, app.plan("batch=8,16", f"hydra.sweeper.spec_overrides={overrides}").job)
     text = str(caught.value)
     assert len(text.splitlines()) == 1
     if isinstance(caught.value, InvalidSweep):
@@ -263,10 +263,10 @@ def test_a_field_of_a_wrong_type_is_named_without_googles_client(
     "overrides", ["{maxTrialCount: '4'}", "{labels: {a: b}}", "{studySpec: {foo: {bar: [1]}}}", "{x: 2.5}"]
 )
 def test_a_field_that_may_be_right_is_left_to_the_service(overrides: str, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "_installed", lambda module: not module.startswith("google"))
+    monkeypatch.setattr(checks, "installed", lambda module: not module.startswith("google"))
 
     plan = app.plan("batch=8,16", f"hydra.sweeper.spec_overrides={overrides}")
-    check_job(ADDRESS, plan.job)
+    check_acceptable(Backend.LOCAL, plan.job)
     assert any("is not checked against the API's fields" in note for note in plan.notes)
 
 

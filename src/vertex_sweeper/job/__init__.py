@@ -1,4 +1,6 @@
-"""The job: settings and search space as a HyperparameterTuningJob in the API's JSON form. Pure; the only place that spells it.
+"""The job: settings and search space as a HyperparameterTuningJob in the API's JSON form, and the contract that it carries.
+
+It alone spells the job's fields, and never opens a file, looks at a clock or knows a service.
 
 The same document is written to `job.json`, accepted by `gcloud`, parsed into the real message, and run by the local service.
 

@@ -34,7 +34,7 @@ from vertex_sweeper.plan.trial_configs import TrialConfigCheck
 from vertex_sweeper.plan.trial_folders import shared_folder_note
 from vertex_sweeper.plan.written_space import read_space
 from vertex_sweeper.services.address import Address, address_of
-from vertex_sweeper.services.checks import find_mistakes
+from vertex_sweeper.services.checks import wrong_fields
 from vertex_sweeper.settings import Backend, Reading, Settings
 from vertex_sweeper.space.config_groups import GroupFiles
 from vertex_sweeper.space.hydra_api import overridden_groups
@@ -209,7 +209,7 @@ def _agree(context: SweepContext, read: _Read, space: SearchSpace) -> Contract:
 
 def _check_fields(settings: Settings, document: Job) -> list[str]:
     """A line when `spec_overrides` could not be checked. Raises InvalidSweep with every field that the API does not have."""
-    found = find_mistakes(settings, document)
+    found = wrong_fields(settings.backend, document, overridden=bool(settings.spec_overrides))
     if found:
         raise InvalidSweep(job.lines_in_our_words(found, settings))
     if found is None and settings.spec_overrides:

@@ -59,6 +59,11 @@ def submit(
         if not opened.outlives:
             sweep_directory.withdraw(directory)
         raise
+    _write_name(opened, spec, job, directory)
+    return job
+
+
+def _write_name(opened: OpenService, spec: Mapping[str, Any], job: Job, directory: Path) -> None:
     try:
         sweep_directory.write_job(directory, spec, job["name"])
     except OSError as error:
@@ -70,7 +75,6 @@ def submit(
             f"{job['name']} was created, but its name cannot be written into {directory} ({error.strerror}): come back to it "
             f"with `{attach_command(job['name'])}`, or end it with `{cancel_command(job['name'])}`"
         ) from error
-    return job
 
 
 def find_by_label(opened: OpenService, parent: str, spec: Mapping[str, Any]) -> Job | None:

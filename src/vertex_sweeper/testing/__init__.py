@@ -1,5 +1,8 @@
 """For whoever writes another service or executor: the behaviour that a sweep relies on, as tests to subclass.
 
+It knows services and executors by their protocols, and nothing else of this package imports it. `ServiceSuite` and
+`ExecutorSuite` need pytest, which is imported at their first use; `Gate` and `HostileRendering` do not.
+
     from vertex_sweeper.testing import ExecutorSuite
 
     class TestMyExecutor(ExecutorSuite):
@@ -8,9 +11,6 @@
             executor = MyExecutor()
             yield executor
             executor.close()
-
-Nothing else of this package imports it. `ServiceSuite` and `ExecutorSuite` need pytest, which is imported at their first use;
-`Gate` and `HostileRendering` do not.
 """
 
 from __future__ import annotations
