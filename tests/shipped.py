@@ -57,6 +57,19 @@ def write_wheels(folder: Path) -> Path:
     return folder
 
 
+def write_module_wheel(folder: Path, name: str, file: str, text: str, version: str = "1.0") -> Path:
+    """A wheel of one module, which nothing else has."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = f"{name.replace('-', '_')}-{version}"
+    path = folder / f"{stem}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr(file, text)
+        wheel.writestr(f"{stem}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        wheel.writestr(f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{stem}.dist-info/RECORD", f"{file},,\n")
+    return path
+
+
 def make_python(folder: Path) -> Path:
     """A Python with nothing installed beside what this one is made of: an image's."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)

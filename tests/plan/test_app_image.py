@@ -83,9 +83,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_told_before_anything_is_built(
-    tmp_path: Path, case: tuple[dict[str, str], dict[str, str], str]
-) -> None:
+def test_a_mistake_is_told_before_anything_is_built(tmp_path: Path, case: tuple[dict[str, str], dict[str, str], str]) -> None:
     more, files, line = case
     with pytest.raises(InvalidSweep, match=line):
         plan(app(tmp_path, files), **more)

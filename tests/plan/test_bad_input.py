@@ -80,7 +80,10 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "a price alone": ([SWEPT, "hydra.sweeper.prices=0.38"], ["hydra.sweeper.prices: 0.38 must be a mapping"]),
     "an image to build with a tag": (
         [SWEPT, *VERTEX, "hydra.sweeper.trial.build=true"],
-        ["trial.image: 'europe-west4-docker.pkg.dev/p/train/app:1' must have no tag and no digest", "the code's hash is its tag"],
+        [
+            "trial.image: 'europe-west4-docker.pkg.dev/p/train/app:1' must have no tag and no digest",
+            "the code's hash is its tag",
+        ],
     ),
     "an image to build that has no name": (
         [SWEPT, *VERTEX, "hydra.sweeper.trial.build=true", "hydra.sweeper.trial.image='My App'"],

@@ -208,7 +208,10 @@ RICH: dict[str, Any] = {
     "on_interrupt": "cancel",
     "trial": {
         "command": ["python", "train.py"],
-        "image": "europe-west4-docker.pkg.dev/p/train/app",
+        "image": "europe-west4-docker.pkg.dev/p/train/app:1",
+        "code": ".",
+        "requirements": ["einops", "timm"],
+        "wheels": "gs://b/wheels",
         "env": {"HF_TOKEN": "abcdefgh1234"},
         "allow_secrets": True,
         "machine_type": "a2-highgpu-1g",
@@ -242,6 +245,7 @@ RICH: dict[str, Any] = {
         "network": "projects/1/global/networks/vpc",
         "kms_key_name": "projects/p/locations/europe-west4/keyRings/r/cryptoKeys/k",
         "base_output_directory": "gs://bucket/sweeps",
+        "staging": "gs://b/staging",
         "tensorboard": "projects/p/locations/europe-west4/tensorboards/1",
     },
     "local": {"seed": 1},
@@ -250,13 +254,21 @@ RICH: dict[str, Any] = {
 """Settings of which many lean on one another, and all are right."""
 
 
+HELD_AS_THEY_ARE = {("trial", "command"), ("trial", "requirements"), ("spec_overrides",), ("trial", "worker_pools")}
+
+
 def _leaves(section: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Every setting of it, sections and their items included."""
     if path:
         yield path
     items = section.items() if isinstance(section, dict) else enumerate(section) if isinstance(section, list) else ()
     for key, item in items:
-        if path not in {("trial", "command"), ("spec_overrides",), ("trial", "worker_pools")} or isinstance(item, dict):
+        if path not in {
+            ("trial", "command"),
+            ("trial", "requirements"),
+            ("spec_overrides",),
+            ("trial", "worker_pools"),
+        } or isinstance(item, dict):
             yield from _leaves(item, (*path, key))
 
 

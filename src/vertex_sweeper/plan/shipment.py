@@ -21,7 +21,7 @@ from vertex_sweeper.plan.code_tree import list_tree
 from vertex_sweeper.plan.mistakes import Mistakes
 from vertex_sweeper.plan.own_wheel import Wheel, own_wheel
 from vertex_sweeper.plan.requirements import NONE, Requirements, read_requirements
-from vertex_sweeper.settings import Settings
+from vertex_sweeper.settings import Settings, TrialSettings
 
 LOCAL_STAGING: Final = "gs://this-machine"
 """The bucket of a sweep on this machine that names none: a folder in its directory."""
@@ -65,18 +65,10 @@ def make_shipment(
     if settings.trial.code is None:
         return None
     root = Path(os.path.realpath(directory / settings.trial.code))
+    files = list_tree(root, left_out=[] if sweep_directory is None else [sweep_directory])
     folder = _folder_in(root, directory, settings.trial.code)
-    left_out = [sweep_directory] if sweep_directory is not None else []
-    bundle = pack(root, list_tree(root, left_out=left_out), allow_secrets=settings.trial.allow_secrets)
-    mistakes = Mistakes()
-    for command in commands:
-        mistakes.add(_missing_files(command, folder, bundle.names))
-    wanted, wheels = NONE, settings.trial.wheels
-    with mistakes:
-        wanted = read_requirements(settings.trial, root=root, folder=folder, names=bundle.names)
-    with mistakes:
-        wheels = _wheels(wheels, folder, bundle.names)
-    mistakes.raise_if_any()
+    bundle = pack(root, files, allow_secrets=settings.trial.allow_secrets)
+    wanted, wheels = _installed(settings.trial, root, folder, bundle.names, commands)
     wheel, staging = own_wheel(), _staging(settings)
     code = ShippedCode(
         start=start_text(),
@@ -91,6 +83,22 @@ def make_shipment(
         key=_key(wanted, wheel, wheels, bundle),
     )
     return Shipment(code, bundle, wheel)
+
+
+def _installed(
+    trial: TrialSettings, root: Path, folder: str, names: frozenset[str], commands: Sequence[Sequence[str]]
+) -> tuple[Requirements, str | None]:
+    """What is installed for the trials, and from where. Raises InvalidSweep, also for commands that are not in the tree."""
+    mistakes = Mistakes()
+    for command in commands:
+        mistakes.add(_missing_files(command, folder, names))
+    wanted, wheels = NONE, trial.wheels
+    with mistakes:
+        wanted = read_requirements(trial, root=root, folder=folder, names=names)
+    with mistakes:
+        wheels = _wheels(wheels, folder, names)
+    mistakes.raise_if_any()
+    return wanted, wheels
 
 
 def _folder_in(root: Path, directory: Path, given: str) -> str:
@@ -131,7 +139,7 @@ def _missing_files(command: Sequence[str], folder: str, names: frozenset[str]) -
 
 
 def _wheels(wheels: str | None, folder: str, names: frozenset[str]) -> str | None:
-    if wheels is None or wheels.startswith("gs://"):
+    if wheels is None or wheels.startswith(("gs://", "/")):  # an absolute one is refused among the settings
         return wheels
     path = posixpath.normpath(posixpath.join(folder, wheels))
     if not any(name.startswith(f"{path}/") and name.endswith(".whl") for name in names):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vertex_sweeper.api import Job, WorkerPoolSpec
+from vertex_sweeper.api import Job
 from vertex_sweeper.errors import InvalidSweep, SweepError
 from vertex_sweeper.job.app_image import AppImage, with_digest
 from vertex_sweeper.job.dockerfile import made_dockerfile
