@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vertex_sweeper.api import Job
+from vertex_sweeper.api import Job, WorkerPoolSpec
 from vertex_sweeper.errors import InvalidSweep, SweepError
 from vertex_sweeper.job.app_image import AppImage, with_digest
 from vertex_sweeper.job.dockerfile import made_dockerfile
@@ -124,9 +124,8 @@ def test_the_tag_is_the_codes_hash_and_changes_with_all_that_is_not_in_the_code(
 
 def test_the_job_has_the_digest_wherever_it_had_the_tag() -> None:
     name, pinned = ImageName.parse("gcr.io/p/app:1"), ImageName.parse(f"gcr.io/p/app@sha256:{'0' * 64}")
-    job: Job = {
-        "trialJobSpec": {"workerPoolSpecs": [{"containerSpec": {"imageUri": each}} for each in (str(name), "other")] + [{}]}
-    }
+    pools: list[WorkerPoolSpec] = [{"containerSpec": {"imageUri": each}} for each in (str(name), "other")]
+    job: Job = {"trialJobSpec": {"workerPoolSpecs": [*pools, {}]}}
     found = with_digest(job, name, pinned)
     assert images_of(found) == [str(pinned), "other", None]
     assert images_of(job) == [str(name), "other", None]
