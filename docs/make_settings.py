@@ -87,7 +87,7 @@ def _type(hint: Any) -> str:
     if get_origin(hint) is Sequence:
         return "list of words"
     if hint not in _TYPES and kinds:
-        return _type(kinds[0])
+        return " or ".join(map(_type, kinds))
     if isinstance(hint, type) and issubclass(hint, Enum):
         return ", ".join(f"`{member.value.lower()}`" for member in hint)
     return _TYPES[hint]

@@ -12,8 +12,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from urllib.parse import parse_qs, urlsplit
 
-import google_crc32c
-
 
 @dataclass
 class Storage:
@@ -79,6 +77,8 @@ def serve_storage() -> Iterator[Storage]:  # noqa: C901 - one small server
             if condition and there:
                 self._answer(412, {"error": {"message": "conditionNotMet", "code": 412}})
             else:
+                import google_crc32c
+
                 digest = base64.b64encode(google_crc32c.Checksum(content).digest()).decode()
                 self._answer(200, {"name": name, "size": str(len(content)), "crc32c": digest})
 
