@@ -37,13 +37,14 @@ HYDRA_TESTS := tests/space tests/plan tests/fidelity tests/settings/test_setting
 	a_plain_run_is_a_plain_run a_failing_trial_is_shown_with_the_end_of_its_log_and_the_others_go_on \
 	bad_input_ends_in_lines_and_no_traceback_and_starts_nothing another_launcher_is_named_as_not_used)
 
-.PHONY: help demo test test-hydra13 test-hydra14 test-lowest check lint coverage docs record fuzz bench clean
+.PHONY: help demo test test-all test-hydra13 test-hydra14 test-lowest check lint coverage docs record fuzz bench clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo    tune the example app with $(TRIALS) trials on this machine; the last line is the sweep dir'
 	@echo 'make test    the tests with Hydra 1.3, and those that Hydra can break with the newest 1.4'
+	@echo 'make test-all  those, and the tests that build and push images: apt-get install buildah docker-registry'
 	@echo 'make test-lowest  the tests of all that uses Google'"'"'s client, with the lowest versions that setup.py admits'
 	@echo 'make check   lint, format, strict types, the tests, then those with the lowest versions'
 	@echo 'make coverage  which lines the tests run, those of child processes too; fails below the floor in pyproject.toml'
@@ -68,6 +69,10 @@ test-hydra13: $(DEV)
 test-hydra14: $(HYDRA14)
 	@echo '== The tests, with Hydra 1.4'
 	.venv-hydra14/bin/python -m pytest --numprocesses $(WORKERS) $(HYDRA_TESTS)
+
+test-all: test
+	@echo '== The tests that need more than pip brings; what is not installed is skipped'
+	.venv/bin/python -m pytest -m system
 
 test-lowest: $(LOWEST)
 	@echo '== The tests, with the lowest versions of what the package needs'
