@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from vertex_sweeper_runtime import contract
+from vertex_sweeper_runtime import contract, contract_document
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Slot
 
 LIMIT = 0.35
@@ -47,7 +47,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         environment = {
             **os.environ,
-            contract.VARIABLE: contract.encode(agreed()),
+            contract.VARIABLE: contract_document.encode(agreed()),
             "CLOUD_ML_HP_METRIC_FILE": str(Path(folder, "metrics")),
             "CLOUD_ML_TRIAL_ID": "1",
         }

@@ -16,7 +16,7 @@ from tests.support import App, app_in
 from vertex_sweeper.plan.context import SweepContext
 from vertex_sweeper.plan.plan import Plan, make_plan
 from vertex_sweeper.plan.trial_command import Start
-from vertex_sweeper_runtime import contract
+from vertex_sweeper_runtime import contract, contract_document
 from vertex_sweeper_runtime.code_archive import EXIT_CODES
 from vertex_sweeper_runtime.errors import TrialError
 
@@ -127,7 +127,7 @@ def test_the_example_of_a_config_of_its_own_is_the_job_it_describes(app: App) ->
                         image_uri="europe-west4-docker.pkg.dev/my-project/train/app:1",
                         command=["vertex-trial", "python", "src/train.py"],
                         args=["experiment=example", "hparams_search=vertex_ai"],
-                        env=[{"name": contract.VARIABLE, "value": contract.encode(plan.contract)}],
+                        env=[{"name": contract.VARIABLE, "value": contract_document.encode(plan.contract)}],
                     ),
                 )
             ],

@@ -14,9 +14,6 @@ import math
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from vertex_sweeper_runtime.checked_json import Fields, pack, unpack
-from vertex_sweeper_runtime.errors import ContractError
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -25,7 +22,6 @@ SHIM: Final = "vertex-trial"
 
 VARIABLE: Final = "VERTEX_SWEEPER_CONTRACT"
 VERSION: Final = 2  # which brought `drift`
-_LATEST_VERSION: Final = 10**6
 
 TOLERANCE: Final = 1e-9
 """How far, relative to the larger number, a flag may be off an allowed value: services round in the last digits."""
@@ -196,35 +192,6 @@ class Contract(NamedTuple):
                 yield f"{parameter.id}: no value given"
             if when is not None and not active and parameter.id in given:
                 yield f"{parameter.id}: given, but {when.parent} is not {_listed(when.values)}"
-
-
-def encode(contract: Contract) -> str:
-    """The contract as the text of an environment variable: letters, digits, `-`, `_` and `=`."""
-    from vertex_sweeper_runtime.contract_document import to_document  # which imports the classes of this module
-
-    return pack({"version": VERSION, **to_document(contract)})
-
-
-def decode(text: str) -> Contract:
-    """The contract that `encode` wrote. Raises ContractError when it is damaged, of a newer version, or of another shape."""
-    from vertex_sweeper_runtime.contract_document import from_document
-
-    try:
-        document = Fields(unpack(text))
-        version = document.integer("version", least=1, most=_LATEST_VERSION)
-    except ValueError as error:
-        raise ContractError(
-            f"{VARIABLE} cannot be read ({error}): it must be passed to the container as the sweep wrote it"
-        ) from error
-    if version > VERSION:
-        raise ContractError(
-            f"{VARIABLE} has version {version} and this container understands up to {VERSION}: "
-            "upgrade hydra-vertex-sweeper in the training image"
-        )
-    try:
-        return from_document(document)
-    except ValueError as error:
-        raise ContractError(f"{VARIABLE} has version {version} but not its shape: {error}") from error
 
 
 def _number(id: str, rendered: ServiceValue) -> float:

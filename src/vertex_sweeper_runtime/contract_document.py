@@ -1,17 +1,45 @@
-"""A contract as a JSON document, and back: `contract.encode` and `contract.decode` are the way there."""
+"""A contract as the text of an environment variable, and back: JSON, packed into one word."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from vertex_sweeper_runtime.checked_json import Fields, is_number, is_text
-from vertex_sweeper_runtime.contract import Condition, Contract, Kind, Parameter, Scale, ServiceValue, Slot
+from vertex_sweeper_runtime.checked_json import Fields, is_number, is_text, pack, unpack
+from vertex_sweeper_runtime.contract import VARIABLE, VERSION, Condition, Contract, Kind, Parameter, Scale, ServiceValue, Slot
+from vertex_sweeper_runtime.errors import ContractError
+
+_LATEST_VERSION: Final = 10**6
 
 _LONGEST_WAIT: Final = 2**31 - 1
 """What an alarm of the system takes."""
 
 _KINDS: Final = {kind.value: kind for kind in Kind}
 _SCALES: Final = {scale.value: scale for scale in Scale}
+
+
+def encode(contract: Contract) -> str:
+    """The contract as the text of an environment variable: letters, digits, `-`, `_` and `=`."""
+    return pack({"version": VERSION, **to_document(contract)})
+
+
+def decode(text: str) -> Contract:
+    """The contract that `encode` wrote. Raises ContractError when it is damaged, of a newer version, or of another shape."""
+    try:
+        document = Fields(unpack(text))
+        version = document.integer("version", least=1, most=_LATEST_VERSION)
+    except ValueError as error:
+        raise ContractError(
+            f"{VARIABLE} cannot be read ({error}): it must be passed to the container as the sweep wrote it"
+        ) from error
+    if version > VERSION:
+        raise ContractError(
+            f"{VARIABLE} has version {version} and this container understands up to {VERSION}: "
+            "upgrade hydra-vertex-sweeper in the training image"
+        )
+    try:
+        return from_document(document)
+    except ValueError as error:
+        raise ContractError(f"{VARIABLE} has version {version} but not its shape: {error}") from error
 
 
 def to_document(contract: Contract) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from vertex_sweeper_runtime import contract, trial_environment
+from vertex_sweeper_runtime import contract, contract_document, trial_environment
 from vertex_sweeper_runtime.config_drift import find_drift
 from vertex_sweeper_runtime.errors import ContractError, DriftError
 from vertex_sweeper_runtime.metric_lines import LineReader, Position
@@ -41,7 +41,7 @@ class ReportMetrics(Callback):
         with suppress(OSError):
             mark_begun(begun_path(metric_path(environment)))
         try:
-            drift = find_drift(contract.decode(environment[contract.VARIABLE]), config)
+            drift = find_drift(contract_document.decode(environment[contract.VARIABLE]), config)
         except ContractError as error:
             log.error("Comparing the config with the sweep's failed: %s", error)  # noqa: TRY400 - the line says all
             return
@@ -136,7 +136,7 @@ def _report(path: str, metrics: Sequence[str], value: Any, *, since: Position) -
 def _metrics(environment: Mapping[str, str]) -> tuple[str, ...]:
     text = environment.get(contract.VARIABLE)
     if text is not None:
-        return contract.decode(text).metrics
+        return contract_document.decode(text).metrics
     return (environment.get(trial_environment.METRIC) or _DEFAULT_METRIC,)
 
 

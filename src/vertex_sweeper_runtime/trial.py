@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Final
 
-from vertex_sweeper_runtime import contract, process
+from vertex_sweeper_runtime import contract, contract_document, process
 from vertex_sweeper_runtime.contract import Contract
 from vertex_sweeper_runtime.errors import CannotRunError, MetricError, TrialError
 from vertex_sweeper_runtime.hydra_overrides import hydra_overrides
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if arguments else _MISUSED
     try:
         container = container_of(os.environ)
-        agreed = contract.decode(os.environ[contract.VARIABLE]) if contract.VARIABLE in os.environ else None
+        agreed = contract_document.decode(os.environ[contract.VARIABLE]) if contract.VARIABLE in os.environ else None
         command = [*_command(agreed, arguments), *hydra_overrides(container)]
     except TrialError as error:
         _say(str(error))

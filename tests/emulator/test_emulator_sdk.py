@@ -13,7 +13,8 @@ import pytest
 
 from tests.emulator.commands import start_emulator
 from tests.emulator.jobs import ENDLESS
-from vertex_sweeper_runtime.contract import VARIABLE, Condition, Contract, Kind, Parameter, Scale, Slot, encode
+from vertex_sweeper_runtime.contract import VARIABLE, Condition, Contract, Kind, Parameter, Scale, Slot
+from vertex_sweeper_runtime.contract_document import encode
 
 pytest.importorskip("google.cloud.aiplatform", reason="google-cloud-aiplatform is not installed")
 

@@ -25,6 +25,7 @@ from vertex_sweeper.space.overrides import OverrideReader, merge
 from vertex_sweeper.space.search_space import build_space
 from vertex_sweeper.testing import HostileRendering
 from vertex_sweeper_runtime import contract as contracts
+from vertex_sweeper_runtime import contract_document
 from vertex_sweeper_runtime.contract import Contract, Kind, ServiceValue
 from vertex_sweeper_runtime.flags import trial_overrides
 from vertex_sweeper_runtime.hydra_overrides import hydra_overrides
@@ -61,7 +62,7 @@ def planned(case: Case, loader: ConfigLoader) -> Sweep:
     job = spec.build_job(settings, space, sent, display_name="drawn", sweep_id="0")
     container = job["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"]
     text = next(entry["value"] for entry in container["env"] if entry["name"] == contracts.VARIABLE)
-    return Sweep(case, contracts.decode(text), read_parameter_specs(job["studySpec"]["parameters"]))
+    return Sweep(case, contract_document.decode(text), read_parameter_specs(job["studySpec"]["parameters"]))
 
 
 def is_group(loader: ConfigLoader, key: str) -> bool:

@@ -22,7 +22,7 @@ from vertex_sweeper.services.local.parameter_tree import Choice
 from vertex_sweeper.space.overrides import OverrideReader
 from vertex_sweeper.space.search_space import build_space
 from vertex_sweeper.testing import HostileRendering
-from vertex_sweeper_runtime import contract as contracts
+from vertex_sweeper_runtime import contract_document
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Scale
 from vertex_sweeper_runtime.errors import FlagError
 from vertex_sweeper_runtime.flags import trial_overrides
@@ -33,7 +33,7 @@ LARGEST, LEAST = sys.float_info.max, math.ulp(0.0)
 def agreed(line: str) -> Contract:
     """The contract of a sweep over one key, as the container reads it."""
     space = build_space(OverrideReader(None).command_line([line]))
-    return contracts.decode(contracts.encode(Contract(("app",), space.sequence, space.parameters, ())))
+    return contract_document.decode(contract_document.encode(Contract(("app",), space.sequence, space.parameters, ())))
 
 
 def both_ways(contract: Contract, text: str) -> list[str]:

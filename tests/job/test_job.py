@@ -18,7 +18,7 @@ from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.job.fields import CONTAINER_ELSEWHERE, ELSEWHERE, PLACES, POOL_PLACES
 from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper.settings import Settings, WorkerPoolSettings
-from vertex_sweeper_runtime import contract
+from vertex_sweeper_runtime import contract, contract_document
 from vertex_sweeper_runtime.contract import Slot
 from vertex_sweeper_runtime.flags import trial_overrides
 
@@ -136,7 +136,7 @@ def test_the_contract_in_the_job_is_the_plans(plans: dict[str, Plan]) -> None:
     plan = plans["kinds"]
     environment = plan.job["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"]["env"]
     text = next(entry["value"] for entry in environment if entry["name"] == contract.VARIABLE)
-    assert contract.decode(text) == plan.contract
+    assert contract_document.decode(text) == plan.contract
     assert plan.contract.sequence == (
         "hydra.job.chdir=false",
         Slot("lr"),
@@ -230,7 +230,7 @@ def contracts_of(plan: Plan) -> list[contract.Contract | None]:
     found = []
     for pool in pools_of(plan):
         environment = {entry["name"]: entry["value"] for entry in pool.get("containerSpec", {}).get("env", ())}
-        found.append(contract.decode(environment[contract.VARIABLE]) if contract.VARIABLE in environment else None)
+        found.append(contract_document.decode(environment[contract.VARIABLE]) if contract.VARIABLE in environment else None)
     return found
 
 

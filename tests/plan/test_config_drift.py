@@ -24,7 +24,7 @@ from tests.support import App, app_in
 from vertex_sweeper.plan import config_drift as drift
 from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper.settings import DriftPolicy
-from vertex_sweeper_runtime import contract, fingerprint
+from vertex_sweeper_runtime import contract, contract_document, fingerprint
 from vertex_sweeper_runtime.config_drift import find_drift
 from vertex_sweeper_runtime.contract import Contract, ServiceValue
 from vertex_sweeper_runtime.errors import DriftError
@@ -126,7 +126,7 @@ def lean(config: DictConfig) -> DictConfig:
 def test_no_trial_of_the_same_files_is_told_of_a_drift(
     plan: Plan, trials: list[tuple[dict[str, ServiceValue], DictConfig]]
 ) -> None:
-    agreed = contract.decode(contract.encode(plan.contract))
+    agreed = contract_document.decode(contract_document.encode(plan.contract))
     assert {(values["model"], values["data"]) for values, _ in trials} == {
         (model, data) for model in ("cnn", "vit", "mlp") for data in ("small", "large")
     }
@@ -335,7 +335,7 @@ def test_a_large_config_is_hashed_in_larger_parts_and_the_part_is_named(tmp_path
     )
     with app_in(tmp_path, {"config": f"n: 1\n{big}"}) as app:
         plan = app.plan("n=1,2")
-        size = len(contract.encode(plan.contract)) - len(contract.encode(plan.contract._replace(drift="")))
+        size = len(contract_document.encode(plan.contract)) - len(contract_document.encode(plan.contract._replace(drift="")))
         assert size <= drift.LONGEST_DRIFT
         assert fingerprint.decode(plan.contract.drift).depth == 1
         text = (tmp_path / "conf" / "config.yaml").read_text()
@@ -353,7 +353,7 @@ def test_off_leaves_nothing_in_the_contract(app: App) -> None:
 def drifted(plan: Plan, policy: DriftPolicy, monkeypatch: pytest.MonkeyPatch, folder: Path) -> DictConfig:
     """Sets the environment of a trial; its config, with a change."""
     found = fingerprint.decode(plan.contract.drift)._replace(policy=policy.value)
-    monkeypatch.setenv(contract.VARIABLE, contract.encode(plan.contract._replace(drift=fingerprint.encode(found))))
+    monkeypatch.setenv(contract.VARIABLE, contract_document.encode(plan.contract._replace(drift=fingerprint.encode(found))))
     monkeypatch.setenv("CLOUD_ML_HP_METRIC_FILE", str(folder / "metrics"))
     config = plan.compose(plan.contract.overrides(drawn(plan.contract, 0)))
     config.multi = "changed"
@@ -390,7 +390,7 @@ def test_a_fingerprint_that_cannot_be_read_stops_nothing(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = drifted(plan, DriftPolicy.ERROR, monkeypatch, tmp_path)
-    monkeypatch.setenv(contract.VARIABLE, contract.encode(plan.contract._replace(drift="damaged")))
+    monkeypatch.setenv(contract.VARIABLE, contract_document.encode(plan.contract._replace(drift="damaged")))
     ReportMetrics().on_job_start(config)
     assert "Comparing the config with the sweep's failed" in caplog.text
 
@@ -416,7 +416,7 @@ def test_a_trial_in_an_older_image_warns_or_does_not_begin(tmp_path: Path, polic
     environment = {
         "PATH": str(Path(sys.executable).parent),
         "PYTHONPATH": str(Path(fingerprint.__file__).parents[1]),
-        contract.VARIABLE: contract.encode(agreed),
+        contract.VARIABLE: contract_document.encode(agreed),
         "CLOUD_ML_HP_METRIC_FILE": str(tmp_path / "out" / "metrics"),
     }
     command = [sys.executable, "-m", "vertex_sweeper_runtime", *agreed.command, "--n=2"]

@@ -26,7 +26,7 @@ from vertex_sweeper.services.local.study.study import Study
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.stored_json import read_sealed, sealed
 from vertex_sweeper.testing.gate import make_job, wait_for_end
-from vertex_sweeper_runtime import contract
+from vertex_sweeper_runtime import contract, contract_document
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Scale, Slot
 
 NAME = f"{LOCAL_PARENT}/hyperparameterTuningJobs/7"
@@ -48,7 +48,7 @@ with open(os.environ["CLOUD_ML_HP_METRIC_FILE"], "a") as file:
 
 
 def job(take_away: str = "") -> dict[str, Any]:
-    env = [{"name": contract.VARIABLE, "value": contract.encode(AGREED)}, {"name": "TAKE_AWAY", "value": take_away}]
+    env = [{"name": contract.VARIABLE, "value": contract_document.encode(AGREED)}, {"name": "TAKE_AWAY", "value": take_away}]
     return make_job(command=[sys.executable, "-c", TRIAL], env=env) | {"displayName": "tune"}
 
 

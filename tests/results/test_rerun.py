@@ -20,7 +20,7 @@ from vertex_sweeper.messages import shell_line
 from vertex_sweeper.plan.rerun_needs import RerunNeeds
 from vertex_sweeper.results.outcome import Trial
 from vertex_sweeper.results.rerun import rerun_of
-from vertex_sweeper_runtime import contract
+from vertex_sweeper_runtime import contract_document
 from vertex_sweeper_runtime.contract import Contract
 
 TAKES: dict[str, tuple[str, tuple[str, ...] | None]] = {
@@ -89,8 +89,8 @@ def test_one_option_that_takes_the_overrides_is_enough_for_the_whole_list(tmp_pa
     with app_in(tmp_path / "another", configs) as app:
         agreed = app.plan("lr=1,2", "hydra.sweeper.algorithm=grid").contract
     assert agreed.rerun == ()
-    assert contract.decode(contract.encode(agreed)) == agreed
-    assert contract.decode(contract.encode(agreed._replace(rerun=None))).rerun is None
+    assert contract_document.decode(contract_document.encode(agreed)) == agreed
+    assert contract_document.decode(contract_document.encode(agreed._replace(rerun=None))).rerun is None
 
 
 BASH = shutil.which("bash") or "bash"

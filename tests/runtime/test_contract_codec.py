@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.runtime.trials import FIXED, FLAGS, sweep
-from vertex_sweeper_runtime import contract
+from vertex_sweeper_runtime import contract, contract_document
 from vertex_sweeper_runtime.contract import Condition, Contract, Kind, Parameter, Scale, Slot
 from vertex_sweeper_runtime.errors import ContractError, FlagError
 from vertex_sweeper_runtime.flags import trial_overrides
@@ -55,14 +55,14 @@ def pack(document: object) -> str:
 
 @given(agreed=CONTRACTS)
 def test_what_is_encoded_is_decoded_again_with_every_type(agreed: Contract) -> None:
-    decoded = contract.decode(contract.encode(agreed))
+    decoded = contract_document.decode(contract_document.encode(agreed))
     assert decoded == agreed
     assert repr(decoded) == repr(agreed)  # 1 and 1.0 are equal, and not the same override
 
 
 @given(agreed=CONTRACTS)
 def test_nothing_that_a_service_might_expand_or_quote_is_in_the_text(agreed: Contract) -> None:
-    assert re.fullmatch("[A-Za-z0-9_=-]+", contract.encode(agreed))
+    assert re.fullmatch("[A-Za-z0-9_=-]+", contract_document.encode(agreed))
 
 
 @pytest.mark.parametrize(
@@ -70,8 +70,8 @@ def test_nothing_that_a_service_might_expand_or_quote_is_in_the_text(agreed: Con
     [
         pytest.param("", "cannot be read", id="empty"),
         pytest.param("ä", "cannot be read", id="not base64"),
-        pytest.param(contract.encode(sweep("app"))[:40], "cannot be read", id="cut short"),
-        pytest.param(contract.encode(sweep("app"))[4:], "cannot be read", id="its beginning gone"),
+        pytest.param(contract_document.encode(sweep("app"))[:40], "cannot be read", id="cut short"),
+        pytest.param(contract_document.encode(sweep("app"))[4:], "cannot be read", id="its beginning gone"),
         pytest.param(pack([1]), "cannot be read", id="another document"),
         pytest.param(pack({"version": "new"}), "cannot be read", id="a version that is no number"),
         pytest.param(
@@ -82,7 +82,7 @@ def test_nothing_that_a_service_might_expand_or_quote_is_in_the_text(agreed: Con
 )
 def test_a_contract_that_cannot_be_read_is_refused(text: str, part: str) -> None:
     with pytest.raises(ContractError, match=part):
-        contract.decode(text)
+        contract_document.decode(text)
 
 
 VALUES: dict[str, Any] = {
@@ -124,7 +124,7 @@ def with_value(document: Any, place: Place, value: Any) -> Any:
 
 
 def unpacked(agreed: Contract) -> Any:
-    return json.loads(zlib.decompress(base64.urlsafe_b64decode(contract.encode(agreed))))
+    return json.loads(zlib.decompress(base64.urlsafe_b64decode(contract_document.encode(agreed))))
 
 
 @pytest.mark.parametrize("value", VALUES)
@@ -143,8 +143,8 @@ def test_whatever_stands_anywhere_in_a_contract_it_is_read_or_refused_in_one_lin
 def refusal(text: str) -> str:
     """Why a contract is refused, or nothing; what is read is a contract, and tells from its arguments whether they fit."""
     try:
-        decoded = contract.decode(text)
-        assert contract.decode(contract.encode(decoded)) == decoded
+        decoded = contract_document.decode(text)
+        assert contract_document.decode(contract_document.encode(decoded)) == decoded
         trial_overrides(decoded, ["python", "train.py", *FIXED, *FLAGS, "--log=0.5"])
     except ContractError as error:
         return str(error)
@@ -163,7 +163,7 @@ def test_what_is_missing_from_a_contract_is_named(place: Place) -> None:
         return
     del holder[place[-1]]
     with pytest.raises(ContractError, match=f"{place[-1]} of .* must be .* and is missing"):
-        contract.decode(pack(document))
+        contract_document.decode(pack(document))
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_what_is_missing_from_a_contract_is_named(place: Place) -> None:
 )
 def test_a_hostile_word_is_one_line(text: str, said: str) -> None:
     with pytest.raises(ContractError, match=f"VERTEX_SWEEPER_CONTRACT cannot be read .*{said}") as caught:
-        contract.decode(text)
+        contract_document.decode(text)
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -196,4 +196,4 @@ def test_a_parameter_without_a_place_is_not_left_at_its_default() -> None:
 def test_a_contract_of_an_older_sweep_is_read_by_a_newer_image() -> None:
     document = unpacked(sweep("python", "train.py"))
     del document["drift"]  # which version 2 brought
-    assert contract.decode(pack(document | {"version": 1})) == sweep("python", "train.py")
+    assert contract_document.decode(pack(document | {"version": 1})) == sweep("python", "train.py")

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from tests.runtime.trials import sweep
 from vertex_sweeper.services.local.execute.metric_file import MetricFile
 from vertex_sweeper.services.local.study.measurement import Selection, select_final
-from vertex_sweeper_runtime import contract
+from vertex_sweeper_runtime import contract, contract_document
 from vertex_sweeper_runtime.metric_callback import ReportMetrics
 
 METRICS = {"acc": True, "loss": False, "size": False}
@@ -137,7 +137,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[M
     """Ends a task that has written these lines with this return value; gives the metric file."""
     path = tmp_path / "metrics"
     monkeypatch.setenv("CLOUD_ML_HP_METRIC_FILE", str(path))
-    monkeypatch.setenv(contract.VARIABLE, contract.encode(sweep("python", "train.py", metrics=tuple(METRICS))))
+    monkeypatch.setenv(contract.VARIABLE, contract_document.encode(sweep("python", "train.py", metrics=tuple(METRICS))))
 
     def end(lines: Sequence[Mapping[str, Any]], returned: Any) -> Path:
         path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.runtime.trials import FIXED, FLAGS, OVERRIDES, Bench, sweep
-from vertex_sweeper_runtime import contract
+from vertex_sweeper_runtime import contract, contract_document
 
 SHOW = """
 hydra_config = HydraConfig.get()
@@ -284,7 +284,7 @@ def test_a_contract_that_cannot_be_read_is_64(bench: Bench, text: str) -> None:
 
 def hostile(**changes: Any) -> str:
     """A contract of the right version in which some fields are something else."""
-    agreed = contract.encode(sweep("true"))
+    agreed = contract_document.encode(sweep("true"))
     document = json.loads(zlib.decompress(base64.urlsafe_b64decode(agreed))) | changes
     return base64.urlsafe_b64encode(zlib.compress(json.dumps(document).encode())).decode()
 

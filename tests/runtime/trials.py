@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vertex_sweeper_runtime import contract
+from vertex_sweeper_runtime import contract, contract_document
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Slot
 
 SOURCES = Path(__file__).parents[2] / "src"
@@ -67,7 +67,7 @@ class Bench:
         """Starts the shim with these arguments."""
         complete = {**self.environment, **(environment or {})}
         if agreed is not None:
-            complete[contract.VARIABLE] = contract.encode(agreed)
+            complete[contract.VARIABLE] = contract_document.encode(agreed)
         shim = more.pop("shim", SHIM)
         process = subprocess.Popen(
             [*shim, *map(str, arguments)],

@@ -13,7 +13,7 @@ from vertex_sweeper.job.fields import MACHINE, POOL_PLACES, put
 from vertex_sweeper.job.shipped_code import ShippedCode
 from vertex_sweeper.settings import Settings, TrialSettings, WorkerPoolSettings
 from vertex_sweeper.space.search_space import SearchSpace
-from vertex_sweeper_runtime import contract
+from vertex_sweeper_runtime import contract, contract_document
 from vertex_sweeper_runtime.contract import SHIM, Contract, Kind
 
 LONGEST_CONTRACT = 96 * 1024
@@ -47,7 +47,7 @@ def build_contract(
         pinned=tuple(pinned),
         subdir=subdir,
     )
-    size = len(contract.encode(agreed))
+    size = len(contract_document.encode(agreed))
     if size > LONGEST_CONTRACT:
         what, most = max(_parts(agreed).items(), key=lambda part: part[1])
         rule = f"the contract with the container has {size} characters and must have at most {LONGEST_CONTRACT}"
@@ -103,7 +103,7 @@ def _container(pool: WorkerPoolSettings, agreed: Contract, code: ShippedCode | N
     if pool.command != ():
         # The contract repeats the command's words: each pool gets the one that names its own.
         own = agreed._replace(command=tuple(pool.command)) if pool.command else agreed
-        environment[contract.VARIABLE] = contract.encode(own)
+        environment[contract.VARIABLE] = contract_document.encode(own)
         start = code.words if code is not None else []
         environment |= code.variable if code is not None else {}
         container = {"command": [*start, SHIM, *own.command], "args": [item for item in own.sequence if isinstance(item, str)]}

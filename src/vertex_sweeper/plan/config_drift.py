@@ -24,7 +24,7 @@ from vertex_sweeper.plan.composition import Compose, compose_with
 from vertex_sweeper.settings import DriftPolicy
 from vertex_sweeper.space.hydra_api import Override, OverridesParser
 from vertex_sweeper.space.key_paths import KeyPath, key_path, paths_set
-from vertex_sweeper_runtime import contract, fingerprint
+from vertex_sweeper_runtime import contract_document, fingerprint
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, ServiceValue
 from vertex_sweeper_runtime.fingerprint import Fingerprint, Leaf, Snapshot
 
@@ -168,10 +168,10 @@ def with_drift(agreed: Contract, recorder: Recorder, compose: Compose, policy: D
             recorder.record(sample, config)
     more = next(recorder.missing(), None) is not None
     notes = [f"drift is looked for in trials with {recorder.count} combinations of options, and there are more"] if more else []
-    bare = len(contract.encode(agreed))
+    bare = len(contract_document.encode(agreed))
     for depth in (0, 4, 3, 2, 1):
         whole = agreed._replace(drift=fingerprint.encode(recorder.fingerprint(policy, depth=depth)))
-        size = len(contract.encode(whole))
+        size = len(contract_document.encode(whole))
         if size - bare <= LONGEST_DRIFT and size <= LONGEST_CONTRACT:
             return whole, notes
     return agreed, ["drift is not looked for: the fingerprint of this config would not fit into the contract"]

@@ -16,7 +16,7 @@ from vertex_sweeper.run.submit import look_for
 from vertex_sweeper.services.address import SWEEP, Address, existing_address, vertex_address
 from vertex_sweeper.services.base import OpenService
 from vertex_sweeper.services.opening import reopen_service
-from vertex_sweeper_runtime import contract
+from vertex_sweeper_runtime import contract, contract_document
 from vertex_sweeper_runtime.errors import ContractError
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def contract_of(job: Mapping[str, Any]) -> contract.Contract:
         for entry in pool.get("containerSpec", {}).get("env", []):
             if entry.get("name") == contract.VARIABLE:
                 try:
-                    return contract.decode(entry.get("value", ""))
+                    return contract_document.decode(entry.get("value", ""))
                 except ContractError as error:
                     raise ServiceError(f"{name}: {error}") from error
     raise ServiceError(f"{name} was not created by this package: it carries no {contract.VARIABLE}")

@@ -23,7 +23,7 @@ from vertex_sweeper.cli.main import main  # noqa: E402
 from vertex_sweeper.results import sweep_directory  # noqa: E402
 from vertex_sweeper.services.address import Address  # noqa: E402
 from vertex_sweeper.settings import Backend  # noqa: E402
-from vertex_sweeper_runtime import contract  # noqa: E402
+from vertex_sweeper_runtime import contract, contract_document  # noqa: E402
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Slot  # noqa: E402
 
 PARENT = "projects/my-project/locations/europe-west4"
@@ -44,7 +44,7 @@ CONTAINER = {
     "imageUri": "a/b:1",
     "command": ["vertex-trial", "python", "train.py"],
     "args": ["seed=1"],
-    "env": [{"name": contract.VARIABLE, "value": contract.encode(AGREED)}],
+    "env": [{"name": contract.VARIABLE, "value": contract_document.encode(AGREED)}],
 }
 SPEC: dict[str, Any] = {
     "displayName": "digits",
