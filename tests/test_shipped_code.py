@@ -185,3 +185,18 @@ def test_mistakes_of_the_tree_come_with_all_others(app: Path) -> None:
         "'/w' must be a gs:// folder",
     ):
         assert part in result.stderr
+
+
+def test_requirements_that_do_not_resolve_are_told_once(app: Path, tmp_path: Path) -> None:
+    words = ["hydra.sweeper.trial.requirements=[no-such-package-anywhere]", "hydra.sweeper.max_trial_count=4"]
+    index = ["hydra.sweeper.trial.wheels=wheels"]
+    (app / "wheels").mkdir()
+    write_module_wheel(app / "wheels", "the-factor", "factor.py", "VALUE = 1\n")
+    result = sweep(app, "hydra.sweeper.backend=local", *words, *index, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    assert result.returncode == 1
+    lines = [line for line in result.stdout.splitlines() if "failed: " in line]
+    assert (
+        sum("No matching distribution found for no-such-package-anywhere" in line for line in lines) == 2
+    )  # as it ends, and last
+    assert sum("as trial " in line and "did (exit code 74)" in line for line in lines) == 2
+    assert "failed with exit code 74 (the requirements cannot be installed), and so would every other" in result.stdout
