@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import app_in
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.job.app_image import AppImage
 from vertex_sweeper.plan.app_image import plan_image
@@ -87,3 +88,19 @@ def test_a_mistake_is_told_before_anything_is_built(tmp_path: Path, case: tuple[
     more, files, line = case
     with pytest.raises(InvalidSweep, match=line):
         plan(app(tmp_path, files), **more)
+
+
+def test_a_sweeps_job_has_the_image_by_its_tag_and_one_on_this_machine_builds_none(tmp_path: Path) -> None:
+    words = [
+        "lr=interval(0,1)",
+        "hydra.sweeper.trial={image: gcr.io/p/app, build: true}",
+        "hydra.sweeper.vertex={project: p, location: l}",
+    ]
+    with app_in(tmp_path, {"config": "lr: 0.1\n"}) as hydra_app:
+        here = hydra_app.plan(*words)
+        there = hydra_app.plan(*words, "hydra.sweeper.backend=vertex")
+    assert here.image is None
+    assert there.image is not None
+    images = [pool["containerSpec"]["imageUri"] for pool in there.job["trialJobSpec"]["workerPoolSpecs"]]
+    assert images == [str(there.image.name)]
+    assert there.image.name.tag

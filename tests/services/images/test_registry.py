@@ -54,3 +54,10 @@ def test_a_registry_that_cannot_be_reached_is_one_line() -> None:
         finding = check_image(f"127.0.0.1:{taken.getsockname()[1]}/app:1")
     assert finding.found is Found.UNCHECKED
     assert "cannot be reached" in finding.text
+
+
+@pytest.mark.parametrize("name", ["python:3.8-slim", "us-docker.pkg.dev/vertex-ai/training/tf-cpu.2-8.py37:latest"])
+def test_an_image_whose_name_says_that_its_python_is_too_old_is_refused_without_asking(name: str) -> None:
+    finding = check_image(name)
+    assert finding.found is Found.FAILED
+    assert "3.10 or newer is needed" in finding.text
