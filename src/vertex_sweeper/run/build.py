@@ -60,7 +60,7 @@ def build(
     """
     token = None
     if image.repository.google:
-        from vertex_sweeper.services.vertex.login import access_token
+        from vertex_sweeper.services.vertex.login import valid_credentials
 
-        token = access_token(impersonate)
+        token = valid_credentials(impersonate).token
     return build_app_image(image, token=token, builder=builder, project=project)

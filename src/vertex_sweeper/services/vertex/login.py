@@ -31,8 +31,8 @@ def renew(credentials: Any) -> None:
     credentials.refresh(Request())
 
 
-def access_token(impersonate: str | None) -> str:
-    """A valid access token, for what is no client of Google's. Raises ServiceError where nobody is logged in."""
+def valid_credentials(impersonate: str | None) -> Any:
+    """Credentials with a new token. Raises ServiceError where nobody is logged in, with what to do."""
     with vertex_extra():
         from google.auth.exceptions import GoogleAuthError
     try:
@@ -40,4 +40,4 @@ def access_token(impersonate: str | None) -> str:
         renew(credentials)
     except GoogleAuthError as error:
         raise describe_auth(error, impersonate=impersonate) from error
-    return str(credentials.token)
+    return credentials
