@@ -13,7 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -158,8 +158,9 @@ def test_the_table_has_every_call_with_every_fault() -> None:
 @pytest.fixture(autouse=True)
 def _soon_tired(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call is made three times and a lost job is looked for four times: that it is more is seen elsewhere."""
-    monkeypatch.setattr(service, "PAUSES", service.PAUSES[:2])
-    monkeypatch.setattr(submit, "LOOKS", submit.LOOKS[:3])
+    monkeypatch.setattr(service, "PAUSES", replace(service.PAUSES, times=2, jitter=0.0))
+    monkeypatch.setattr(submit, "LOOKS", replace(submit.LOOKS, times=3, jitter=0.0))
+    monkeypatch.setattr(submit, "REPEATS", replace(submit.REPEATS, jitter=0.0))
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +13,8 @@ import pytest
 from vertex_sweeper.api import Job
 from vertex_sweeper.errors import ServiceError, SweepDirectoryError
 from vertex_sweeper.results import sweep_directory
-from vertex_sweeper.run.submit import LOOKS, REPEATS, submit
+from vertex_sweeper.run import submit as submission
+from vertex_sweeper.run.submit import submit
 from vertex_sweeper.services.address import Address
 from vertex_sweeper.services.base import OpenService
 from vertex_sweeper.settings import Backend
@@ -75,6 +77,15 @@ def claim(directory: Path) -> None:
     sweep_directory.claim(directory, ADDRESS, SPEC, config="")
 
 
+LOOKS, REPEATS = (replace(backoff, jitter=0.0) for backoff in (submission.LOOKS, submission.REPEATS))
+
+
+@pytest.fixture(autouse=True)
+def _without_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submission, "LOOKS", LOOKS)
+    monkeypatch.setattr(submission, "REPEATS", REPEATS)
+
+
 CASES: dict[str, tuple[list[ServiceError | str], list[ServiceError | int], int, list[float]]] = {
     "an answer": ([CREATED], [], 1, []),
     "a lost answer, listed at once": ([LOST], [1], 1, []),
@@ -111,7 +122,7 @@ def test_there_is_one_job_and_its_name_is_on_disk(
     }
 
 
-FREED = {"refused": [WRONG], "busy for too long": [BUSY] * (len(REPEATS) + 1), "busy, then refused": [BUSY, WRONG]}
+FREED = {"refused": [WRONG], "busy for too long": [BUSY] * (len(list(REPEATS)) + 1), "busy, then refused": [BUSY, WRONG]}
 
 
 @pytest.mark.parametrize("creations", FREED.values(), ids=FREED)

@@ -7,15 +7,18 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import Enum
+from itertools import islice
 from typing import Any, cast
 
 import pytest
 
 from vertex_sweeper.api import Job, JobState
 from vertex_sweeper.errors import JobNotFound, ServiceError, Unanswered
+from vertex_sweeper.run import watch as watching
 from vertex_sweeper.run.interrupt import Interrupt, Reaction, react
-from vertex_sweeper.run.watch import APPEARANCE, LONGEST_PAUSE, LOOKS, Watch, ended
+from vertex_sweeper.run.watch import APPEARANCE, Watch, ended
 from vertex_sweeper.services.vertex.errors import MEANINGS
 from vertex_sweeper.settings import OnInterrupt
 
@@ -25,7 +28,15 @@ DENIED = ServiceError("permission denied", code="PERMISSION_DENIED", acted=False
 MISSING = JobNotFound("there is no such job")
 RUNNING, SUCCEEDED = "JOB_STATE_RUNNING", "JOB_STATE_SUCCEEDED"
 
+POLL, LOOKS = (replace(backoff, jitter=0.0) for backoff in (watching.POLL, watching.LOOKS))
+
 Look = Job | ServiceError
+
+
+@pytest.fixture(autouse=True)
+def _without_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "POLL", POLL)
+    monkeypatch.setattr(watching, "LOOKS", LOOKS)
 
 
 def job(state: str | None = RUNNING, *trials: str, **fields: Any) -> Job:
@@ -108,7 +119,7 @@ def test_the_pause_grows_to_a_minute_while_nothing_changes_and_is_short_again_af
     assert sweep.run() == job(SUCCEEDED, "SUCCEEDED", "SUCCEEDED")
     assert sweep.pauses[0] == 2.0
     assert sweep.pauses[:12] == sorted(sweep.pauses[:12])
-    assert sweep.pauses[11] == LONGEST_PAUSE == 60.0
+    assert sweep.pauses[11] == 60.0
     assert sweep.pauses[12] == 2.0
     assert len(sweep.reported) == 14
 
@@ -240,12 +251,12 @@ def test_each_doubt_is_told_and_the_end_of_them(caplog: pytest.LogCaptureFixture
     denied = failing("PERMISSION_DENIED")
     Sweep(job(), denied, denied, job(), denied, job(SUCCEEDED)).run()
     told = [record.message.removeprefix(f"{denied}; ") for record in caplog.records]
-    first, second = (f"looking again in {seconds:g} s, with fresh credentials" for seconds in LOOKS[:2])
+    first, second = (f"looking again in {seconds:g} s, with fresh credentials" for seconds in islice(LOOKS, 2))
     assert told == [first, second, "the service answers again", first, "the service answers again"]
 
 
 def test_doubts_among_other_errors_come_to_an_end() -> None:
-    sweep = Sweep(job(), *[failing("UNAVAILABLE"), failing("PERMISSION_DENIED")] * len(LOOKS), failing("UNAUTHENTICATED"))
+    sweep = Sweep(job(), *[failing("UNAVAILABLE"), failing("PERMISSION_DENIED")] * len(list(LOOKS)), failing("UNAUTHENTICATED"))
     with pytest.raises(ServiceError, match="UNAUTHENTICATED"):
         sweep.run()
 

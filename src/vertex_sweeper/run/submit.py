@@ -18,15 +18,16 @@ from vertex_sweeper.errors import InvalidJob, ServiceError, SweepDirectoryError
 from vertex_sweeper.job import SWEEP_LABEL, in_our_words
 from vertex_sweeper.messages import attach_command, cancel_command
 from vertex_sweeper.results import sweep_directory
+from vertex_sweeper.services.backoff import Backoff
 from vertex_sweeper.services.base import OpenService
 
 log = logging.getLogger(__name__)
 
-LOOKS: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0)
-"""Seconds before each look for a job that may have been created: a minute in all."""
+LOOKS: Final = Backoff(first=1.0, longest=15.0, times=7)
+"""Before each look for a job that may have been created: a minute in all."""
 
-REPEATS: Final = (5.0, 15.0, 40.0)
-"""Seconds before each further call where the service could not act for the moment: a minute, in which quotas are counted."""
+REPEATS: Final = Backoff(first=5.0, longest=40.0, growth=3.0, times=3)
+"""Before each further call where the service could not act for the moment: a minute, in which quotas are counted."""
 
 
 def submit(
@@ -121,7 +122,7 @@ def _create(opened: OpenService, parent: str, spec: Mapping[str, Any], *, pause:
                 return _recover(opened, parent, spec, error, pause=pause)
             if seconds is None or not error.transient or not opened.outlives:
                 raise
-            log.info("%s; nothing was created, so once more in %g s", error, seconds)
+            log.info("%s; nothing was created, so once more in %.0f s", error, seconds)
             if not pause(seconds):
                 raise
             # Busy may be the word of somebody between us and the service: a look is cheap, and a second job is not.

@@ -10,21 +10,19 @@ from vertex_sweeper.api import Job, JobState, job_state
 from vertex_sweeper.errors import JobNotFound, ServiceError, Unanswered
 from vertex_sweeper.messages import printable
 from vertex_sweeper.run.interrupt import Interrupt, Reaction
+from vertex_sweeper.services.backoff import Backoff
 from vertex_sweeper.services.base import Service
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE: Final = 2.0
-LONGEST_PAUSE: Final = 60.0
-"""Seconds between two looks at a job; the pause grows while nothing changes."""
-
-GROWTH: Final = 1.5
+POLL: Final = Backoff(first=2.0, longest=60.0, growth=1.5)
+"""Between two looks at a job; the pause grows while nothing changes."""
 
 APPEARANCE: Final = 60.0
 """For how many seconds a job that was just created may be unknown to the service: how soon a read sees it is not documented."""
 
-LOOKS: Final = (5.0, 15.0, 40.0, 60.0, 60.0)
-"""Seconds before each further look at a job that the service does not show any more: three minutes in all.
+LOOKS: Final = Backoff(first=5.0, longest=60.0, growth=3.0, times=5)
+"""Before each further look at a job that the service does not show any more: three minutes in all.
 
 A watch of days does not end with one such answer: a login may be renewed, a role granted again, or the answer may have been a
 fault of the service.
@@ -92,7 +90,7 @@ class Watch:
         does not mend, and JobNotFound for a job that was deleted.
         """
         pause = 0.0
-        previous: Any = _NOTHING
+        pauses, previous = iter(POLL), _NOTHING
         job: Job | None = None
         while True:
             again = None
@@ -113,8 +111,9 @@ class Watch:
                 if reaction is Reaction.CANCEL:
                     self._cancel()
             current = _digest(job)
-            pause = FIRST_PAUSE if current != previous else min(pause * GROWTH, LONGEST_PAUSE)
-            previous = current
+            if current != previous:
+                pauses, previous = iter(POLL), current
+            pause = next(pauses)
             self._interrupt.pause(self._wait, again or pause)
 
     def look(self, paused: float = 0.0) -> Job | None:
@@ -152,7 +151,7 @@ class Watch:
             raise JobNotFound(f"the job {self._name} was deleted while it was watched", code=error.code) from error
         if seconds is None or (not self.seen and (isinstance(error, JobNotFound) or error.code in _AT_ONCE)):
             raise error
-        log.warning("%s; looking again in %g s, with fresh credentials", error, seconds)
+        log.warning("%s; looking again in %.0f s, with fresh credentials", error, seconds)
         self._in_vain = True
         self._renew()
         return seconds

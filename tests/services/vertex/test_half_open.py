@@ -29,14 +29,14 @@ from vertex_sweeper.services.vertex.errors import Verb  # noqa: E402
 NAME = "projects/my-project/locations/europe-west4/hyperparameterTuningJobs/1"
 
 SLOW = """
-import runpy, sys
+import dataclasses, runpy, sys
 from vertex_sweeper.run import interruptible, watch
 from vertex_sweeper.services.vertex import connection, service
 
 for verb in service.TIMEOUTS:
     service.TIMEOUTS[verb] = 3600.0
 connection._EMULATOR_PATIENCE = 3600.0
-watch.FIRST_PAUSE = 0.01
+watch.POLL = dataclasses.replace(watch.POLL, first=0.01)
 interruptible.PATIENCE, interruptible.CREATION_PATIENCE = float(sys.argv[1]), float(sys.argv[2])
 sys.argv = sys.argv[3:]
 if sys.argv[0].endswith(".py"):

@@ -22,6 +22,7 @@ from tests.services.vertex.fake_api import FakeApi  # noqa: E402
 from vertex_sweeper.cli.main import main  # noqa: E402
 from vertex_sweeper.results import sweep_directory  # noqa: E402
 from vertex_sweeper.services.address import Address  # noqa: E402
+from vertex_sweeper.services.backoff import Backoff  # noqa: E402
 from vertex_sweeper.settings import Backend  # noqa: E402
 from vertex_sweeper_runtime import contract, contract_document  # noqa: E402
 from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Slot  # noqa: E402
@@ -150,8 +151,8 @@ def test_without_waiting_a_running_jobs_files_are_written_as_things_stand(api: F
 def test_what_was_seen_is_written_when_the_job_cannot_be_read_any_more(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vertex_sweeper.run.watch.FIRST_PAUSE", 0.0)
-    monkeypatch.setattr("vertex_sweeper.run.watch.LOOKS", (0.0, 0.0))
+    monkeypatch.setattr("vertex_sweeper.run.watch.POLL", Backoff(first=0.0, longest=0.0))
+    monkeypatch.setattr("vertex_sweeper.run.watch.LOOKS", Backoff(first=0.0, longest=0.0, times=2))
     with Closing() as api:
         show(api, "JOB_STATE_RUNNING")
         assert main(["attach", NAME, *at(api), "--sweep-dir", str(tmp_path)]) == 1
@@ -163,8 +164,8 @@ def test_what_was_seen_is_written_when_the_job_cannot_be_read_any_more(
 def test_a_job_that_is_deleted_while_it_is_watched_is_told_so_and_what_was_seen_is_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vertex_sweeper.run.watch.FIRST_PAUSE", 0.0)
-    monkeypatch.setattr("vertex_sweeper.run.watch.LOOKS", (0.0, 0.0))
+    monkeypatch.setattr("vertex_sweeper.run.watch.POLL", Backoff(first=0.0, longest=0.0))
+    monkeypatch.setattr("vertex_sweeper.run.watch.LOOKS", Backoff(first=0.0, longest=0.0, times=2))
     with Closing() as api:
         api.code = grpc.StatusCode.NOT_FOUND
         show(api, "JOB_STATE_RUNNING")

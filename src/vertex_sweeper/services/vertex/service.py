@@ -7,11 +7,13 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import repeat
 from typing import Any, Final
 
 from vertex_sweeper.api import Job, JobState, job_state
 from vertex_sweeper.api_names import JobName
 from vertex_sweeper.errors import JobNotFound, ServiceError
+from vertex_sweeper.services.backoff import Backoff
 from vertex_sweeper.services.vertex import message
 from vertex_sweeper.services.vertex.connection import Connection, connect
 from vertex_sweeper.services.vertex.errors import Call, Verb, translate
@@ -21,8 +23,8 @@ log = logging.getLogger(__name__)
 
 # Seconds. The client itself sets none, and would wait for ever.
 TIMEOUTS: Final = {Verb.CREATE: 60.0, Verb.GET: 30.0, Verb.LIST: 30.0, Verb.CANCEL: 30.0}
-PAUSES: Final = (1.0, 2.0, 4.0, 8.0)
-"""Seconds between the attempts of one call that may be repeated."""
+PAUSES: Final = Backoff(first=1.0, longest=8.0, times=4)
+"""Between the attempts of one call that may be repeated."""
 
 _PAGE_SIZE: Final = 100
 _LABEL = re.compile(r"[a-z0-9_-]+")
@@ -39,6 +41,7 @@ class VertexService:
         impersonate: A service account's address to act as.
         client: A ready `JobServiceClient`, used as it is.
         pause: Waits for a number of seconds.
+        backoff: Between the attempts of one call that may be repeated; `PAUSES` by default.
         timeouts: After how many seconds without an answer each call is given up.
     """
 
@@ -50,12 +53,14 @@ class VertexService:
         impersonate: str | None = None,
         client: Any = None,
         pause: Callable[[float], None] = time.sleep,
+        backoff: Backoff | None = None,
         timeouts: Mapping[Verb, float] = TIMEOUTS,
     ) -> None:
         open_ = partial(connect, location, endpoint=endpoint, impersonate=impersonate)
         ready = (client, None)
         self._connection = Connection(open_ if client is None else lambda: ready, impersonate=impersonate)
         self._pause = pause
+        self._backoff = PAUSES if backoff is None else backoff
         self._timeouts = timeouts
         self._brief: Callable[[], bool] = lambda: False
 
@@ -109,18 +114,32 @@ class VertexService:
         return state is not None and (state.ended or state is JobState.CANCELLING)
 
     def _repeatedly(self, call: Call, request: dict[str, Any]) -> Any:
-        for seconds in PAUSES:
-            try:
-                return self._once(call, request)
-            except ServiceError as error:
-                if not error.transient or self._brief():
-                    raise
-                log.debug("%s; again in %s s", error, seconds)
-                met = error
-            self._pause(seconds)
-            if self._brief():
+        with vertex_extra():
+            from google.api_core.retry import retry_target
+
+        pauses = iter(self._backoff)
+        met: ServiceError | None = None
+
+        def attempt() -> Any:
+            if met is not None and self._brief():
                 raise met
-        return self._once(call, request)
+            return self._once(call, request)
+
+        def may_be_repeated(error: Exception) -> bool:
+            return isinstance(error, ServiceError) and error.transient and not self._brief()
+
+        def wait(error: Exception) -> None:
+            nonlocal met
+            assert isinstance(error, ServiceError)
+            met = error
+            seconds = next(pauses, None)
+            if seconds is None:
+                raise error
+            log.debug("%s; again in %.1f s", error, seconds)
+            self._pause(seconds)
+
+        # Google's loop knows no number of attempts, and sleeps by itself: `wait` counts and pauses, and it sleeps no time.
+        return retry_target(attempt, may_be_repeated, repeat(0.0), None, on_error=wait)
 
     def _once(self, call: Call, request: dict[str, Any]) -> Any:
         client = self._connection.client()

@@ -19,6 +19,7 @@ from vertex_sweeper.atomic_files import make_folder, write_text
 from vertex_sweeper.errors import JobsTaken, ServiceError
 from vertex_sweeper.job.field_types import check_job_shape
 from vertex_sweeper.messages import printable
+from vertex_sweeper.services.backoff import Backoff
 from vertex_sweeper.services.local.execute import reaper
 from vertex_sweeper.services.local.parameter_tree import ParameterSpec, read_parameter_specs
 from vertex_sweeper.services.local.records.lock_owner import LockOwner
@@ -95,17 +96,18 @@ class Records:
     def _take(self) -> None:
         import fcntl  # not on Windows, where nothing runs locally
 
-        deadline = time.monotonic() + _PATIENCE
+        pauses = iter(_backoff())
         while True:
             try:
                 fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() > deadline:
+                seconds = next(pauses, None)
+                if seconds is None:
                     raise JobsTaken(
                         f"another process uses the jobs in {self._folder}: end it, or choose another folder"
                     ) from None
-                time.sleep(0.02)  # a lock that tells of its release has no timeout
+                time.sleep(seconds)  # a lock that tells of its release has no timeout
         # Of an earlier owner nothing is left: cut off first, so that nobody takes its process for this one.
         os.ftruncate(self.lock, 0)
         os.pwrite(self.lock, LockOwner.of_this_process().to_text().encode(), 0)
@@ -199,8 +201,7 @@ def lock_owner(folder: Path) -> LockOwner | None:
         import fcntl
     except ImportError:
         return None  # Windows, where nothing runs locally
-    deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
+    for seconds in _backoff():
         try:
             lock = _open_lock(folder, os.O_RDONLY)
         except FileNotFoundError:
@@ -220,8 +221,13 @@ def lock_owner(folder: Path) -> LockOwner | None:
                 return LockOwner.parse(said)
             except DamagedDocument as error:
                 raise ServiceError(f"{folder / LOCK} is locked, and does not say by whom ({error}): end who did it") from error
-        time.sleep(0.01)  # it has just got the lock
+        time.sleep(seconds)  # it has just got the lock
     raise ServiceError(f"{folder / LOCK} is locked, and does not say by whom: end who did it")
+
+
+def _backoff() -> Backoff:
+    """Between two tries to get the lock, or to read who has it."""
+    return Backoff(first=0.01, longest=0.05, patience=_PATIENCE)
 
 
 def _open_lock(folder: Path, how: int) -> int:

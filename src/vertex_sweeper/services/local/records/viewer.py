@@ -14,11 +14,12 @@ from typing import Any, Final, NoReturn
 
 from vertex_sweeper.api import CANCELLED, Job, JobState, format_time
 from vertex_sweeper.errors import JobNotFound, ServiceError
+from vertex_sweeper.services.backoff import Backoff
 from vertex_sweeper.services.local.records.records import LOCK, UNREADABLE, JobOrigin, Records, job_ids, lock_owner, read_job
 from vertex_sweeper.services.local.study.study import CANCELLED_CODE, Study
 
-_TRIES: Final = 5
-"""A job is several files: read while they change, they may not fit together."""
+_REREADS: Final = Backoff(first=0.01, longest=0.05, times=5)
+"""Before a job is read again. A job is several files: read while they change, they may not fit together."""
 
 _GLANCE: Final = 0.2
 """Seconds between two looks whether a file has changed."""
@@ -147,14 +148,14 @@ class Viewer:
         return self._read(job_id)[1]
 
     def _read(self, job_id: str) -> tuple[JobOrigin, Study]:
-        for last in (*[False] * _TRIES, True):
+        for seconds in (*_REREADS, None):
             try:
                 return read_job(self._records, job_id)
             except UNREADABLE as error:
-                if last:
+                if seconds is None:
                     remedy = "put it back, or where it is the last trial's remove it, and that trial is suggested again"
                     raise ServiceError(f"{self._records / job_id} cannot be read ({error}): {remedy}") from error
-                time.sleep(0.01)
+                time.sleep(seconds)
         raise AssertionError("the last try returns or raises")  # pragma: no cover
 
 
