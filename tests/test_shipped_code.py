@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,13 @@ def sweep(app: Path, *words: str, **environment: str) -> subprocess.CompletedPro
         text=True,
         check=False,
     )
+
+
+def export(app: Path, name: str) -> subprocess.CompletedProcess[str]:
+    """What `vertex-sweeper export` makes of a sweep on this machine."""
+    words = ["export", f"multirun/{name}", "--project=p", "--location=l", "--image=python:3.12"]
+    command = [sys.executable, "-c", "import sys; from vertex_sweeper.cli.main import main; sys.exit(main())", *words]
+    return subprocess.run(command, cwd=app, env=environment_without(), capture_output=True, text=True, check=False)
 
 
 def job_in(app: Path, name: str) -> dict[str, Any]:
@@ -131,9 +139,19 @@ def test_a_sweep_on_this_machine_runs_the_code_that_it_packed(app: Path, tmp_pat
     [archive] = [path.name for path in bucket.glob("*.tar.gz")]
     assert job_in(app, "1")["displayName"] == f"train {archive[:12]}"
     # What this sweep left behind is no code.
-    again = sweep(app, "hydra.sweeper.backend=local", "hydra.sweep.dir=multirun/2", **cache)
+    staged = ["hydra.sweeper.vertex.staging=gs://staging", "hydra.sweeper.max_trial_count=1"]
+    again = sweep(app, "hydra.sweeper.backend=local", "hydra.sweep.dir=multirun/2", *staged, **cache)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert (app / "multirun" / "2" / ".gcs" / "this-machine" / "code" / archive).exists()
+    assert (app / "multirun" / "2" / ".gcs" / "staging" / "code" / archive).exists()
+    first, second = (export(app, name) for name in ("1", "2"))
+    assert (first.returncode, second.returncode) == (1, 0), first.stderr + second.stderr
+    assert "is in that folder alone, and in no bucket" in first.stderr
+    lines = second.stdout.splitlines()
+    assert len(lines) == 3
+    assert shlex.split(lines[1])[4:] == [
+        str(directory.parent / "2" / ".gcs" / "staging" / "code" / archive),
+        f"gs://staging/code/{archive}",
+    ]
 
 
 def test_a_dry_run_uploads_nothing_and_leaves_nothing(app: Path, storage: Storage) -> None:

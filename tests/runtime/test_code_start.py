@@ -188,6 +188,21 @@ def test_images_that_lack_something_do(other_image: Image, missing: tuple[str, .
     assert other_image.metrics() == [4.0]
 
 
+def test_an_image_that_forbids_pip_to_install_is_fine(image: Image) -> None:
+    """PEP 668. A Linux system's own Python says so, and often has no `ensurepip` either."""
+    system = Path("/usr/bin/python3")
+    words = [str(system), "-c", "import pip, sysconfig; print(sysconfig.get_path('stdlib'), sysconfig.get_python_version())"]
+    found = subprocess.run(words, capture_output=True, text=True, check=False).stdout.split() if system.exists() else []
+    if not found or not Path(found[0], "EXTERNALLY-MANAGED").exists():
+        pytest.skip("needs a Python in /usr/bin that has pip and is externally managed")
+    if found[1] != f"{sys.version_info.major}.{sys.version_info.minor}":
+        pytest.skip("the wheels are those of another Python")
+    image.python = system
+    code, output, said = image.start(image.ship(write_app(image.folder / "app")))
+    assert (code, said) == (0, ""), output
+    assert image.metrics() == [4.0]
+
+
 def test_requirements_of_the_tree_are_found_from_the_working_directory(image: Image) -> None:
     app = write_app(image.folder / "app" / "inner")
     code = image.ship(app.parent, folder="inner", requirements_file="inner/requirements.txt", key="inner")

@@ -12,6 +12,9 @@ from typing import Any, Final
 from vertex_sweeper_runtime.code_archive import OLD_PYTHON
 from vertex_sweeper_runtime.code_start import VARIABLE
 
+LOCAL_STAGING: Final = "gs://this-machine"
+"""The bucket of a sweep on this machine that names none: a folder in its directory."""
+
 OLDEST_PYTHON: Final = (3, 10)
 
 _CHECK: Final = (

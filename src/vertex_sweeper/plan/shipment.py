@@ -15,16 +15,13 @@ from pathlib import Path
 from typing import IO, Final
 
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.job.shipped_code import ShippedCode
+from vertex_sweeper.job.shipped_code import LOCAL_STAGING, ShippedCode
 from vertex_sweeper.plan.code_bundle import CodeBundle, pack
 from vertex_sweeper.plan.code_tree import list_tree
 from vertex_sweeper.plan.mistakes import Mistakes
 from vertex_sweeper.plan.own_wheel import Wheel, own_wheel
 from vertex_sweeper.plan.requirements import NONE, Requirements, read_requirements
 from vertex_sweeper.settings import Settings, TrialSettings
-
-LOCAL_STAGING: Final = "gs://this-machine"
-"""The bucket of a sweep on this machine that names none: a folder in its directory."""
 
 _CODE: Final = "hydra.sweeper.trial.code"
 _START: Final = ("vertex_sweeper_runtime.code_archive", "vertex_sweeper_runtime.code_start")

@@ -11,9 +11,11 @@ import pytest
 
 from tests.services.vertex.storage_server import Storage as Server
 from tests.services.vertex.storage_server import serve_storage
+from vertex_sweeper.api_names import LOCAL_PARENT
 from vertex_sweeper.errors import InvalidSweep, ServiceError
+from vertex_sweeper.services.address import Address
 from vertex_sweeper.services.buckets import STORAGE_EMULATOR, Upload, write_into
-from vertex_sweeper.services.opening import LOCAL_PARENT, Address, open_buckets
+from vertex_sweeper.services.opening import open_buckets
 from vertex_sweeper.services.vertex.storage import Storage
 from vertex_sweeper.settings import Backend
 from vertex_sweeper_runtime.code_archive import BUCKETS
