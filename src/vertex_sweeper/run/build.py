@@ -7,11 +7,11 @@ import logging
 from vertex_sweeper.api import Job
 from vertex_sweeper.endpoint import Endpoint
 from vertex_sweeper.job.app_image import AppImage, with_digest
-from vertex_sweeper.run.interrupt import EXIT_CODE
 from vertex_sweeper.services.address import Address
 from vertex_sweeper.services.images.app_image import build_app_image
 from vertex_sweeper.services.images.builder import Builder
 from vertex_sweeper.settings.image_name import ImageName
+from vertex_sweeper_runtime.signals import INTERRUPTED
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def with_built_image(job: Job, image: AppImage, address: Address, *, project: st
         pinned = build(image, impersonate=address.impersonate, project=project)
     except KeyboardInterrupt:
         log.warning("SIGINT: nothing was created")
-        raise SystemExit(EXIT_CODE) from None
+        raise SystemExit(INTERRUPTED) from None
     log.info("the image: %s", pinned)
     return with_digest(job, image.name, pinned)
 

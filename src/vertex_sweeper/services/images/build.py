@@ -6,7 +6,7 @@ import logging
 import subprocess
 import tempfile
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -74,9 +74,8 @@ _GRANT: Final = (
 )
 
 
-def _run(command: Sequence[str], image: ImageName, *, say: Callable[[str], None] | None = None) -> None:
+def _run(command: Sequence[str], image: ImageName) -> None:
     """Runs one command with its output among our lines. Raises SweepError with its last lines."""
-    show = say or (lambda line: log.info("  %s", line))
     last: deque[str] = deque(maxlen=_LAST_LINES)
     try:
         with subprocess.Popen(  # noqa: S603 - our own words
@@ -90,7 +89,7 @@ def _run(command: Sequence[str], image: ImageName, *, say: Callable[[str], None]
             assert process.stdout is not None
             for line in process.stdout:
                 text = printable(line.rstrip())
-                show(text)
+                log.info("  %s", text)
                 last.extend([text] if text else [])
     except OSError as error:
         raise SweepError(f"{command[0]} cannot be started: {error}") from error
