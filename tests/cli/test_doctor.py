@@ -108,12 +108,14 @@ def test_what_is_missing_is_told_with_its_remedy_and_the_exit_code(folder: Path,
     assert lines[-1] == "not checked  trial: left out, --no-trial"
 
 
+@pytest.mark.thorough
 def test_a_trial_that_fails_here_fails_the_check(folder: Path, google: FakeGoogle) -> None:
     code, lines = doctor(folder, google, *SWEEP, "hydra.sweeper.params.lr='interval(-2,-1)'")
     assert code == 1
     assert lines[-2].startswith("failed       trial: it failed here (exit code 1)")
 
 
+@pytest.mark.thorough
 def test_a_trial_that_takes_too_long_is_ended_and_not_judged(folder: Path, google: FakeGoogle) -> None:
     code, lines = doctor(folder, google, "--trial-timeout=1", *SWEEP, "endless=true")
     assert code == 0, lines

@@ -32,7 +32,7 @@ from vertex_sweeper.settings import Backend, TrialSettings
 from vertex_sweeper.settings.image_name import ImageName
 
 pytestmark = [
-    pytest.mark.system,
+    pytest.mark.thorough,
     pytest.mark.skipif(shutil.which("buildah") is None, reason="buildah is not installed"),
     pytest.mark.skipif(shutil.which("docker-registry") is None, reason="docker-registry is not installed"),
     pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="buildah without user namespaces needs root"),
