@@ -82,7 +82,7 @@ mark("hydra")
 import vertex_sweeper.sweep as sweep, vertex_sweeper.run.submit as submission
 from vertex_sweeper.plan import composition, plan
 mark("the engine")
-find, check, make, create = plan.find_mistakes, composition.check_compositions, sweep.make_plan, sweep.submit
+find, check, make, create = plan.wrong_fields, composition.check_compositions, sweep.make_plan, sweep.submit
 def timed(name, call, before):
     def run(*args, **kwargs):
         mark(before)
@@ -91,7 +91,7 @@ def timed(name, call, before):
         finally:
             mark(name)
     return run
-plan.find_mistakes = timed("Google's client", find, "the plan until the job")
+plan.wrong_fields = timed("Google's client", find, "the plan until the job")
 composition.check_compositions = timed("compositions", check, "settings")
 sweep.make_plan = timed("the rest of the plan", make, "Hydra's own start")
 sweep.submit = timed("the call", create, "the sweep directory")

@@ -22,12 +22,13 @@ _ABANDONED: Final = 60.0
 """Seconds after which such a file belongs to a process that was killed."""
 
 
-def write_text(path: Path, text: str) -> Path:
+def write_text(path: Path, text: str, *, private: bool = False) -> Path:
     """Writes the file, and the folders above it, in one step: at no time is there a part of the text.
 
     Args:
         path: the file; what is there is replaced.
         text: what it will hold, as UTF-8. Bytes that came from the command line undecoded are written as they were.
+        private: Nobody but its owner may read it, from its first byte on.
 
     Returns:
         The path.
@@ -35,7 +36,7 @@ def write_text(path: Path, text: str) -> Path:
     Raises:
         OSError: It cannot be written; what was there before is still there.
     """
-    with _beside(path, text) as beside:
+    with _beside(path, text, mode=0o600 if private else 0o666) as beside:
         beside.replace(path)
     return path
 
@@ -82,12 +83,13 @@ def remove_leftovers(*folders: Path) -> None:
 
 
 @contextmanager
-def _beside(path: Path, text: str) -> Iterator[Path]:
+def _beside(path: Path, text: str, *, mode: int = 0o666) -> Iterator[Path]:
     """The text, safely on disk, in a file beside the path, which is gone in the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
-        with beside.open("x", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with open(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:  # noqa: PTH123 - of a mode
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -6,15 +6,16 @@ of a sensible depth and of the expected types. Whatever else it is, is a `Damage
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
-import os
 import re
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+from vertex_sweeper_runtime.regular_files import read_regular
 
 MOST_BYTES: Final = 64 * 2**20
 MOST_LEVELS: Final = 100
@@ -54,15 +55,12 @@ def read_json(path: Path, *, most: int = MOST_BYTES) -> dict[str, Any]:
 
 def read_file(path: Path, *, most: int = MOST_BYTES) -> bytes:
     """All of a regular file. Raises DamagedDocument or OSError; never waits, as at a pipe it would."""
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(file, "rb") as stream:
-        status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode):
-            raise DamagedDocument("not a file")
-        content = stream.read(most + 1) if status.st_size <= most else b""
-        if len(content) > most or status.st_size > most:
-            raise DamagedDocument(f"larger than {most} bytes")
-    return content
+    try:
+        return read_regular(str(path), most=most)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EFBIG):  # no regular file, or too large a one
+            raise
+        raise DamagedDocument(error.strerror) from None
 
 
 def parse_json(content: bytes) -> dict[str, Any]:

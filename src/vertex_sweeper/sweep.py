@@ -33,7 +33,7 @@ from vertex_sweeper.results.folders import output_of, trial_folder
 from vertex_sweeper.results.outcome import Outcome, read_outcome
 from vertex_sweeper.run.attach import go_on
 from vertex_sweeper.run.follow import follow_to_end
-from vertex_sweeper.run.interrupt import EXIT_CODE, Interrupt, ending
+from vertex_sweeper.run.interrupt import Interrupt, ending
 from vertex_sweeper.run.interruptible import interruptible
 from vertex_sweeper.run.reporter import FollowedJob
 from vertex_sweeper.run.submit import submit
@@ -43,6 +43,7 @@ from vertex_sweeper.services.buckets import Put, Upload
 from vertex_sweeper.services.checks import check_acceptable
 from vertex_sweeper.services.opening import open_buckets, open_service
 from vertex_sweeper.terminal import next_steps
+from vertex_sweeper_runtime.signals import INTERRUPTED
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
         if interrupt.received:
             sweep_directory.withdraw(directory)
             log.warning("%s: nothing was created", interrupt.received.name)
-            raise SystemExit(EXIT_CODE)
+            raise SystemExit(INTERRUPTED)
         opened = interruptible(opened, interrupt)
         with ending(interrupt, opened.kill):
             _upload(plan, interrupt)

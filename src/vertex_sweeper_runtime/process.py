@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final, NamedTuple
 
-_FORWARDED: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2})
-_ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
+from vertex_sweeper_runtime.signals import ENDING, exit_code
+
+_ENDING: Final = frozenset({*ENDING, signal.SIGQUIT})
+_FORWARDED: Final = _ENDING | {signal.SIGUSR1, signal.SIGUSR2}
 _KEYBOARD: Final = frozenset({signal.SIGINT, signal.SIGQUIT})
 _HELD: Final = _FORWARDED | {signal.SIGCHLD, signal.SIGALRM}
 
@@ -53,7 +55,7 @@ def run(command: Sequence[str], environment: Mapping[str, str], *, mask: Sequenc
         if number == signal.SIGCHLD:
             code = _reap(child)
             if code is not None:
-                return Ending(code if code >= 0 else 128 - code, stopped)
+                return Ending(code if code >= 0 else exit_code(-code), stopped)
         elif number in _FORWARDED:
             stopped = stopped or number in _ENDING
             if not (number in _KEYBOARD and _in_foreground()):

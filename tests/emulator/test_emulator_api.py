@@ -190,7 +190,7 @@ def test_a_job_can_be_made_and_read_with_nothing_but_http(emulator: Emulator) ->
     ],
     ids=["unknown job", "another kind of job", "unknown field", "no object", "no number"],
 )
-def test_a_refusal_over_http_has_the_apis_form(emulator: Emulator, path: str, body: object, status: int, code: str) -> None:
+def test_an_error_over_http_has_the_apis_form(emulator: Emulator, path: str, body: object, status: int, code: str) -> None:
     got, error = ask(emulator, path, body=body)
     assert (got, error["code"], error["status"]) == (status, status, code)
     assert error["message"]

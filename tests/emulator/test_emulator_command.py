@@ -19,7 +19,7 @@ pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatfor
 
 from vertex_sweeper.cli.main import main
 from vertex_sweeper.emulator import Emulator
-from vertex_sweeper.results.outcome import Trial
+from vertex_sweeper.results.outcome import TrialResult
 from vertex_sweeper.services.address import Address, existing_address, vertex_address
 from vertex_sweeper.services.opening import reopen_service
 from vertex_sweeper.services.vertex import VertexService
@@ -256,7 +256,7 @@ def test_the_place_of_a_log_is_believed_of_a_file_of_ours_with_its_name_only(
     path.parent.mkdir(parents=True)
     path.write_text("the end\n")
     name, emulator = f"{PARENT}/hyperparameterTuningJobs/7", Address(Backend.VERTEX, PARENT, "http://127.0.0.1:1")
-    trial = Trial(2, None, {}, (), {}, log=path.as_uri())
+    trial = TrialResult(2, None, {}, (), {}, log=path.as_uri())
     assert log_file(emulator, name, trial, tmp_path) == (path if found else None)
     assert log_file(Address(Backend.VERTEX, PARENT), name, trial, tmp_path) is None
     if os.geteuid() == 0:

@@ -23,15 +23,15 @@ import pytest
 for module in ("google.cloud.aiplatform_v1", "optuna", "cryptography"):
     pytest.importorskip(module, reason=f"{module} is not installed: the emulator needs it, and Google's client")
 
+from tests.faults.faulted_sweep import FaultedSweep, comparable, settings  # noqa: E402
 from tests.faults.frames import BREAKS, HTTP, FrameFault, FrameProxy  # noqa: E402
 from tests.faults.injection import DROPPED, HIDDEN, LATE, Fault, Faults, Wire  # noqa: E402
-from tests.faults.ways import FaultedSweep, comparable, settings  # noqa: E402
 from tests.support import app_in  # noqa: E402
 from vertex_sweeper.emulator import Emulator  # noqa: E402
 from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError, SweepError  # noqa: E402
 from vertex_sweeper.messages import attach_command  # noqa: E402
 from vertex_sweeper.plan.plan import Plan  # noqa: E402
-from vertex_sweeper.run import submit  # noqa: E402
+from vertex_sweeper.run import submit, watch  # noqa: E402
 from vertex_sweeper.services.vertex import service  # noqa: E402
 from vertex_sweeper.services.vertex.errors import Verb  # noqa: E402
 from vertex_sweeper.services.vertex.service import TIMEOUTS  # noqa: E402
@@ -160,6 +160,7 @@ def _soon_tired(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call is made three times and a lost job is looked for four times: that it is more is seen elsewhere."""
     monkeypatch.setattr(service, "PAUSES", replace(service.PAUSES, times=2, jitter=0.0))
     monkeypatch.setattr(submit, "LOOKS", replace(submit.LOOKS, times=3, jitter=0.0))
+    monkeypatch.setattr(watch, "LOOKS", replace(watch.LOOKS, jitter=0.0))
     monkeypatch.setattr(submit, "REPEATS", replace(submit.REPEATS, jitter=0.0))
 
 

@@ -15,7 +15,7 @@ for module in ("google.cloud.aiplatform_v1", "optuna", "cryptography"):
     pytest.importorskip(module, reason=f"{module} is not installed: the emulator needs it, and Google's client")
 
 from tests.emulator.commands import start_emulator  # noqa: E402
-from tests.faults.ways import GATED, comparable, settings  # noqa: E402
+from tests.faults.faulted_sweep import GATED, comparable, settings  # noqa: E402
 from tests.support import app_in  # noqa: E402
 from vertex_sweeper.api import JobState  # noqa: E402
 from vertex_sweeper.results.sweep_directory import claim  # noqa: E402

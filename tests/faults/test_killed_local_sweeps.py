@@ -17,8 +17,8 @@ import pytest
 for module in ("google.cloud.aiplatform_v1", "optuna"):
     pytest.importorskip(module, reason=f"{module} is not installed: the program that is killed has loaded it")
 
+from tests.faults.faulted_sweep import comparable, settings  # noqa: E402
 from tests.faults.programs import Ended, Program  # noqa: E402
-from tests.faults.ways import comparable, settings  # noqa: E402
 from tests.support import is_thorough  # noqa: E402
 from vertex_sweeper.errors import JobNotFound, SweepDirectoryError  # noqa: E402
 from vertex_sweeper.run.attach import go_on  # noqa: E402
@@ -75,7 +75,7 @@ def undisturbed(sweeps: Sweeps) -> tuple[list[str], dict[str, Any]]:
     return ended.steps, results(directory)
 
 
-def test_the_steps_are_those_of_the_whole_road(undisturbed: tuple[list[str], dict[str, Any]]) -> None:
+def test_the_steps_are_those_of_a_whole_sweep(undisturbed: tuple[list[str], dict[str, Any]]) -> None:
     placed = [step.removeprefix("put in place ") for step in undisturbed[0] if step.startswith("put in place")]
     # One thread writes the record, another one the rest.
     record = [name.removeprefix(".records//") for name in placed if name.startswith(".records")]

@@ -23,8 +23,8 @@ for module in ("google.cloud.aiplatform_v1", "optuna", "cryptography"):
 
 import grpc  # noqa: E402
 
+from tests.faults.faulted_sweep import GATED, attach_to, comparable, settings  # noqa: E402
 from tests.faults.programs import Ended, Program  # noqa: E402
-from tests.faults.ways import GATED, attach_to, comparable, settings  # noqa: E402
 from tests.support import is_thorough  # noqa: E402
 from vertex_sweeper.emulator import Emulator  # noqa: E402
 from vertex_sweeper.errors import JobNotFound, SweepDirectoryError  # noqa: E402
@@ -130,7 +130,7 @@ def undisturbed(sweeps: Sweeps) -> Undisturbed:
     return Undisturbed(ended.steps, comparable(directory))
 
 
-def test_the_steps_are_those_of_the_whole_road(undisturbed: Undisturbed) -> None:
+def test_the_steps_are_those_of_a_whole_sweep(undisturbed: Undisturbed) -> None:
     written = ["job.json", "sweep.json", "multirun.yaml", "job.json (2)", "trials.csv", "trials.csv (2)", "trials.csv (3)"]
     written += ["optimization_results.yaml", "best.yaml", "best/best.yaml", "sweep.json (2)"]
     steps = [step.removeprefix("put in place ") for step in undisturbed.steps if step.startswith(("put in place", "call "))]

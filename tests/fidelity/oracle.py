@@ -43,7 +43,7 @@ class Sweep(NamedTuple):
     parameters: tuple[ParameterSpec, ...]
 
 
-class Trial(NamedTuple):
+class DrawnTrial(NamedTuple):
     """The overrides of one trial: those that the shim makes, and those that Hydra would have been given."""
 
     found: list[str]
@@ -71,17 +71,17 @@ def is_group(loader: ConfigLoader, key: str) -> bool:
     return bool(loader.repository.group_exists(key))
 
 
-def draw_trial(sweep: Sweep, dice: Random) -> Trial:
+def draw_trial(sweep: Sweep, dice: Random) -> DrawnTrial:
     """A trial that a service might ask for, in a rendering that it might choose."""
     choices = list(choose(sweep.parameters, value_of=lambda parameter: _draw(parameter, dice)))
     fixed = [item for item in sweep.agreed.sequence if isinstance(item, str)]
     arguments = HostileRendering(dice.randint(0, 9999)).render(choices, fixed)
     found = trial_overrides(sweep.agreed, [*COMMAND, *arguments])
     chosen = {choice.parameter.id: choice for choice in choices}
-    return Trial(found, wanted_overrides(sweep, chosen))
+    return DrawnTrial(found, wanted_overrides(sweep, chosen))
 
 
-def differences(trial: Trial) -> list[str]:
+def differences(trial: DrawnTrial) -> list[str]:
     """Where the two ways part, in text, type or value."""
     found = [(line, *_read(line)) for line in trial.found]
     wanted = [(line, *_read(line)) for line in trial.wanted]
@@ -89,11 +89,11 @@ def differences(trial: Trial) -> list[str]:
 
 
 def composed(app: App, overrides: Sequence[str]) -> tuple[str, ...]:
-    """The app's config and Hydra's own record of the overrides; or Hydra's refusal, and of which override."""
+    """The app's config and Hydra's own record of the overrides; or Hydra's error, and of which override."""
     try:
         config = app.run(overrides)
-    except HydraException as refusal:
-        return (str(refusal),)
+    except HydraException as error:
+        return (str(error),)
     plain = OmegaConf.to_container(config)
     assert isinstance(plain, dict)
     hydra = plain.pop("hydra")

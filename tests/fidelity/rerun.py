@@ -18,7 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from vertex_sweeper.api import TrialState
-from vertex_sweeper.results.outcome import Trial
+from vertex_sweeper.results.outcome import TrialResult
 from vertex_sweeper.results.rerun import Rerun, rerun_of
 from vertex_sweeper_runtime.contract import Contract
 from vertex_sweeper_runtime.hydra_overrides import hydra_overrides
@@ -63,7 +63,7 @@ def rerun_differences(configs: Path, sweep: Path, agreed: Contract, overrides: S
         overrides: the trial's, as the shim makes them of Vertex's flags.
     """
     container = TrialContainer(trial=str(NUMBER), job=JOB, primary=True, sweep_directory=str(sweep))
-    trial = Trial(NUMBER, TrialState.SUCCEEDED, {}, tuple(overrides), {})
+    trial = TrialResult(NUMBER, TrialState.SUCCEEDED, {}, tuple(overrides), {})
     wanted = _compose(configs, None, [*overrides, *hydra_overrides(container)])
     agreed = agreed._replace(groups=(*agreed.groups, *HYDRAS_GROUPS))
     for known in (agreed._replace(rerun=()), agreed._replace(rerun=None)):

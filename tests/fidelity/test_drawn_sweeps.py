@@ -55,8 +55,8 @@ def test_the_composed_config_and_hydras_own_record_are_the_same(app: App, part: 
 
 
 def test_a_text_that_is_half_an_interpolation_is_refused_as_hydra_refuses_it(app: App) -> None:
-    (refusal,) = composed(app, ["pick=one", "++k5=';${`1=<>'"])
-    assert refusal == "Error merging override ++k5=';${`1=<>'"
+    (error,) = composed(app, ["pick=one", "++k5=';${`1=<>'"])
+    assert error == "Error merging override ++k5=';${`1=<>'"
 
 
 def test_order_and_deletions_are_kept(app: App) -> None:

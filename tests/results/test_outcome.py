@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from vertex_sweeper.api import Goal, JobState, TrialState
-from vertex_sweeper.results.outcome import Outcome, Trial, read_outcome
+from vertex_sweeper.results.outcome import Outcome, TrialResult, read_outcome
 from vertex_sweeper_runtime import trial as trial_program
 from vertex_sweeper_runtime.contract import Condition, Contract, Kind, Parameter, Slot
 from vertex_sweeper_runtime.errors import ContractError, DriftError, FlagError, MetricError
@@ -47,7 +47,7 @@ def read(*trials: dict[str, Any], **fields: Any) -> Outcome:
     return read_outcome(job(*trials, **fields), CONTRACT)
 
 
-def read_one(*arguments: Any, **fields: Any) -> Trial:
+def read_one(*arguments: Any, **fields: Any) -> TrialResult:
     return read(trial(*arguments, **fields)).trials[0]
 
 

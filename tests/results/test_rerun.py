@@ -18,7 +18,7 @@ from vertex_sweeper.api import TrialState
 from vertex_sweeper.cli.main import main
 from vertex_sweeper.messages import shell_line
 from vertex_sweeper.plan.rerun_needs import RerunNeeds
-from vertex_sweeper.results.outcome import Trial
+from vertex_sweeper.results.outcome import TrialResult
 from vertex_sweeper.results.rerun import rerun_of
 from vertex_sweeper_runtime import contract_document
 from vertex_sweeper_runtime.contract import Contract
@@ -119,7 +119,7 @@ def test_the_command_is_the_short_one_where_that_is_the_trial_and_else_the_trial
     command: list[str], rerun: tuple[str, ...] | None, expected: list[str]
 ) -> None:
     agreed = Contract(tuple(command), ("lr=3",), (), (), rerun=rerun)
-    trial = Trial(7, TrialState.SUCCEEDED, {}, ("lr=3",), {})
+    trial = TrialResult(7, TrialState.SUCCEEDED, {}, ("lr=3",), {})
     again = rerun_of(trial, agreed, job="42", directory="/s w", output="/s w")
     assert again.words == (*command, *expected)
     assert (again.command in again.config) is (expected == WHOLE)  # the file itself says where it is not enough
@@ -129,7 +129,7 @@ def test_the_command_is_the_short_one_where_that_is_the_trial_and_else_the_trial
 def test_what_a_config_cannot_say_stands_behind_it() -> None:
     agreed = Contract(("python", "train.py"), (), (), (), groups=("model", "hydra/job_logging"))
     overrides = ("hydra.searchpath=[file://more]", "~a.b", "hydra/job_logging=none", "hydra.job.chdir=true", "lr=3")
-    again = rerun_of(Trial(7, TrialState.SUCCEEDED, {}, overrides, {}), agreed, job="42", directory="/s", output=None)
+    again = rerun_of(TrialResult(7, TrialState.SUCCEEDED, {}, overrides, {}), agreed, job="42", directory="/s", output=None)
     assert again.words == ("python", "train.py", "--config-dir", "/s", "+best=best", "hydra.searchpath=[file://more]", "~a.b")
     said = yaml.safe_load(again.config)
     assert said["hydra"] == {"job": {"chdir": True, "num": 7, "id": "42_7"}, "mode": "RUN"}
@@ -138,7 +138,7 @@ def test_what_a_config_cannot_say_stands_behind_it() -> None:
 
 def test_on_vertex_the_trial_is_named_as_its_container_named_it() -> None:
     agreed = Contract(("python", "train.py"), (), (), (), rerun=None)
-    trial = Trial(7, TrialState.SUCCEEDED, {}, ("lr=3",), {})
+    trial = TrialResult(7, TrialState.SUCCEEDED, {}, ("lr=3",), {})
     again = rerun_of(trial, agreed, job="42", directory="/s", output="gs://bucket/x/train-0123")
     assert again.words[-1] == "hydra.sweep.dir='/gcs/bucket/x/train-0123'"
     assert rerun_of(trial, agreed, job="42", directory="/s", output=None).words[-1] == "hydra.job.id='42_7'"

@@ -14,11 +14,11 @@ from omegaconf import OmegaConf
 
 from vertex_sweeper.api import Goal, JobState, TrialState
 from vertex_sweeper.atomic_files import write_text
-from vertex_sweeper.results.outcome import Outcome, Trial
+from vertex_sweeper.results.outcome import Outcome, TrialResult
 from vertex_sweeper.results.tables import trials_table, write_results
 from vertex_sweeper.results.yaml_text import yaml_text
 
-GOOD = Trial(
+GOOD = TrialResult(
     number=3,
     state=TrialState.SUCCEEDED,
     literals={"model": "svm", "model.C": "1e-05", "batch": "3_2", "tag": "'1'", "sizes": "[1,a]"},
@@ -27,7 +27,7 @@ GOOD = Trial(
     started="2026-11-24T10:00:00Z",
     seconds=1.23456,
 )
-BAD = Trial(
+BAD = TrialResult(
     number=4,
     state=TrialState.INFEASIBLE,
     literals={"model": "linear", "batch": "16", "tag": "'a,\n\"b'", "sizes": "[]"},
@@ -39,7 +39,7 @@ GOALS = {"acc": Goal.MAXIMIZE}
 KEYS = ("model", "model.C", "batch", "tag", "sizes")
 
 
-def outcome(*trials: Trial, goals: dict[str, Goal] = GOALS, keys: tuple[str, ...] = KEYS) -> Outcome:
+def outcome(*trials: TrialResult, goals: dict[str, Goal] = GOALS, keys: tuple[str, ...] = KEYS) -> Outcome:
     return Outcome(state=JobState.SUCCEEDED, trials=trials, goals=goals, keys=keys)
 
 
@@ -56,7 +56,7 @@ def test_the_table_has_one_row_a_trial_with_the_parameters_as_the_user_wrote_the
 
 
 def test_columns_of_the_same_name_are_told_apart() -> None:
-    trial = Trial(1, TrialState.SUCCEEDED, {"state": "on", "acc": "1"}, (), {"acc": 1.0, "seconds": 2.0, "loss": 3.0})
+    trial = TrialResult(1, TrialState.SUCCEEDED, {"state": "on", "acc": "1"}, (), {"acc": 1.0, "seconds": 2.0, "loss": 3.0})
 
     assert rows(trials_table(outcome(trial, keys=("state", "acc"))))[0] == [
         *("number", "state", "parameter.state", "acc", "metric.acc", "metric.seconds", "loss", "started", "seconds", "reason")
@@ -68,7 +68,7 @@ def test_a_sweep_without_trials_has_a_table_with_its_head() -> None:
 
 
 def test_parameters_that_the_sweep_does_not_know_have_a_column_too() -> None:
-    trial = Trial(1, None, {"alien": "7"}, (), {})
+    trial = TrialResult(1, None, {"alien": "7"}, (), {})
 
     assert rows(trials_table(outcome(trial, keys=("model",))))[1] == ["1", "", "", "7", "", "", "", ""]
 
@@ -100,7 +100,9 @@ def test_the_results_have_the_shape_of_hydras_other_sweepers(tmp_path: Path) -> 
 
 def test_the_results_of_several_metrics_are_the_pareto_front(tmp_path: Path) -> None:
     goals = {"acc": Goal.MAXIMIZE, "ms": Goal.MINIMIZE}
-    trials = [Trial(n, TrialState.SUCCEEDED, {"x": str(n)}, (), {"ms": n, "acc": a}) for n, a in ((1, 0.5), (2, 0.9), (3, 0.7))]
+    trials = [
+        TrialResult(n, TrialState.SUCCEEDED, {"x": str(n)}, (), {"ms": n, "acc": a}) for n, a in ((1, 0.5), (2, 0.9), (3, 0.7))
+    ]
 
     write_results(tmp_path, outcome(*trials, goals=goals), best_config=None, folder=None)
 
@@ -112,7 +114,7 @@ def test_the_results_of_several_metrics_are_the_pareto_front(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("text", ["a{b", "'a", "1,2", "range(1,3)", "interval(0,1)"])
 def test_a_value_that_is_no_literal_is_kept_as_text(tmp_path: Path, text: str) -> None:
-    trial = Trial(1, TrialState.SUCCEEDED, {"x": text}, (), {"acc": 1.0})
+    trial = TrialResult(1, TrialState.SUCCEEDED, {"x": text}, (), {"acc": 1.0})
 
     write_results(tmp_path, outcome(trial), best_config=None, folder=None)
 

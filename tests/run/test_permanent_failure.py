@@ -17,7 +17,7 @@ from tests.test_sweep import App
 from vertex_sweeper.api import Goal, JobState, TrialState
 from vertex_sweeper.errors import SweepFailed
 from vertex_sweeper.results.exit_codes import exit_code
-from vertex_sweeper.results.outcome import Outcome, Trial
+from vertex_sweeper.results.outcome import Outcome, TrialResult
 from vertex_sweeper.run.attach import go_on
 from vertex_sweeper.run.permanent_failure import permanent_failure
 from vertex_sweeper.run.target import read_target
@@ -94,7 +94,7 @@ def outcome(
     """A sweep whose trials ended with these exit codes, or `good`, `NaN`, `cancelled` or not yet (`runs`)."""
     states = {"good": TrialState.SUCCEEDED, "runs": TrialState.ACTIVE, "asked": TrialState.STOPPING, "unknown": None}
     trials = [
-        Trial(
+        TrialResult(
             number,
             states[str(end)] if end in states else TrialState.INFEASIBLE,
             {},

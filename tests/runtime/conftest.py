@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.trials import Bench
+from tests.runtime.trials import TrialRunner
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def runner(tmp_path: Path) -> Iterator[TrialRunner]:
     folder = tmp_path / "Übung: it's mine, ok=1"
     folder.mkdir()
-    made = Bench(folder)
+    made = TrialRunner(folder)
     yield made
     for process in made.started:
         process.kill()

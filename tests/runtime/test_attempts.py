@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.runtime.trials import FLAGS, Bench, sweep
+from tests.runtime.trials import FLAGS, TrialRunner, sweep
 
 PLAIN = """
 import json, os, sys, time
@@ -63,18 +63,18 @@ SECOND = {
 
 
 @pytest.mark.parametrize(("first", "second", "code"), SECOND.values(), ids=SECOND)
-def test_a_metric_counts_that_this_attempt_has_reported(bench: Bench, first: str, second: str, code: int) -> None:
+def test_a_metric_counts_that_this_attempt_has_reported(runner: TrialRunner, first: str, second: str, code: int) -> None:
     agreed = sweep("python", "train.py")
     for program, expected in ((first, 0), (second, code)):
-        bench.script(f"{PLAIN}\n{program}\n")
-        assert bench.run("python", "train.py", *FLAGS, agreed=agreed)[0] == expected, bench.errors
+        runner.script(f"{PLAIN}\n{program}\n")
+        assert runner.run("python", "train.py", *FLAGS, agreed=agreed)[0] == expected, runner.errors
 
 
-def test_the_step_of_an_earlier_attempt_is_not_the_last_and_its_metric_not_reported(bench: Bench) -> None:
+def test_the_step_of_an_earlier_attempt_is_not_the_last_and_its_metric_not_reported(runner: TrialRunner) -> None:
     agreed = sweep("python", "train.py", metrics=("val_acc", "loss"))
-    bench.script(f"{PLAIN}\nwrite(line(0.1, global_step='9', loss=1, timestamp=2e9))\n")
-    assert bench.run("python", "train.py", *FLAGS, agreed=agreed)[0] == 0, bench.errors
-    bench.app(
+    runner.script(f"{PLAIN}\nwrite(line(0.1, global_step='9', loss=1, timestamp=2e9))\n")
+    assert runner.run("python", "train.py", *FLAGS, agreed=agreed)[0] == 0, runner.errors
+    runner.app(
         """
         import hypertune, time
         time.time = lambda: 5.0  # as with a clock that was set back, or is faked
@@ -83,8 +83,8 @@ def test_the_step_of_an_earlier_attempt_is_not_the_last_and_its_metric_not_repor
         return {"val_acc": 0.9, "loss": 0.25}
         """
     )
-    assert bench.run("python", "train.py", *FLAGS, agreed=agreed)[0] == 0, bench.errors
-    added = bench.metrics()[1:]
+    assert runner.run("python", "train.py", *FLAGS, agreed=agreed)[0] == 0, runner.errors
+    added = runner.metrics()[1:]
     assert [(line.get("val_acc"), line.get("loss"), line["global_step"]) for line in added] == [
         ("0.7", None, "3"),
         (None, "0.25", "3"),
@@ -99,25 +99,25 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("program", "why"), HOSTILE.values(), ids=HOSTILE)
-def test_a_metric_file_that_cannot_be_read_is_65_and_says_why(bench: Bench, program: str, why: str) -> None:
-    bench.metric_file.parent.mkdir()
-    bench.script(f"{PLAIN}\n{program}\n")
+def test_a_metric_file_that_cannot_be_read_is_65_and_says_why(runner: TrialRunner, program: str, why: str) -> None:
+    runner.metric_file.parent.mkdir()
+    runner.script(f"{PLAIN}\n{program}\n")
     for _ in range(1 if "mkfifo" in program or "symlink" in program else 2):
-        code, _, lines = bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))
-        assert (code, lines[0]) == (65, f"{bench.metric_file} cannot be read: {why}"), bench.errors
+        code, _, lines = runner.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))
+        assert (code, lines[0]) == (65, f"{runner.metric_file} cannot be read: {why}"), runner.errors
 
 
 @pytest.mark.parametrize("text", ["[" * 60_000, '{"val_acc": ' * 9_000, '{"val_acc": ' + "9" * 5000 + "}"], ids=len)
-def test_a_line_that_is_no_report_is_passed_over(bench: Bench, text: str) -> None:
-    bench.metric_file.parent.mkdir()
-    bench.script(f"{PLAIN}\nwrite({text!r} + '\\n' + line())\n")
-    assert bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))[0] == 0, bench.errors
+def test_a_line_that_is_no_report_is_passed_over(runner: TrialRunner, text: str) -> None:
+    runner.metric_file.parent.mkdir()
+    runner.script(f"{PLAIN}\nwrite({text!r} + '\\n' + line())\n")
+    assert runner.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))[0] == 0, runner.errors
 
 
 @pytest.mark.parametrize("program", ["os.mkfifo(path + '.outcome')", "open(path + '.outcome', 'w').write('[' * 60_000)"])
-def test_a_status_file_of_another_kind_says_nothing(bench: Bench, program: str) -> None:
-    bench.metric_file.parent.mkdir()
-    bench.script(f"{PLAIN}\n{program}\n")
-    code, _, lines = bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))
+def test_a_status_file_of_another_kind_says_nothing(runner: TrialRunner, program: str) -> None:
+    runner.metric_file.parent.mkdir()
+    runner.script(f"{PLAIN}\n{program}\n")
+    code, _, lines = runner.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))
     assert (code, len(lines)) == (65, 1)
-    assert f"{bench.metric_file}.outcome cannot be read (" in lines[0]
+    assert f"{runner.metric_file}.outcome cannot be read (" in lines[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.runtime.trials import FLAGS, Bench, sweep
+from tests.runtime.trials import FLAGS, TrialRunner, sweep
 
 APP = """
 {top}
@@ -49,41 +49,41 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_could_not_run_is_68_and_what_failed_keeps_its_code(bench: Bench, case: str) -> None:
+def test_what_could_not_run_is_68_and_what_failed_keeps_its_code(runner: TrialRunner, case: str) -> None:
     top, task, expected, said = CASES[case]
-    bench.script("import no_such_module", name="own.py")
-    bench.script(APP.format(top=top, task=task))
-    code, _, lines = bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))
-    assert (code, len(lines)) == (expected, 1 if said else 0), bench.errors
+    runner.script("import no_such_module", name="own.py")
+    runner.script(APP.format(top=top, task=task))
+    code, _, lines = runner.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))
+    assert (code, len(lines)) == (expected, 1 if said else 0), runner.errors
     assert said in "".join(lines)
 
 
-def test_an_override_that_the_config_does_not_take_is_68(bench: Bench) -> None:
-    bench.app("return 1.0")
+def test_an_override_that_the_config_does_not_take_is_68(runner: TrialRunner) -> None:
+    runner.app("return 1.0")
     agreed = sweep("python", "train.py")._replace(sequence=("no.such.key=1",), parameters=())
-    code, _, lines = bench.run("python", "train.py", agreed=agreed)
-    assert (code, len(lines)) == (69, 1), bench.errors
+    code, _, lines = runner.run("python", "train.py", agreed=agreed)
+    assert (code, len(lines)) == (69, 1), runner.errors
 
 
-def test_a_script_that_is_not_there_is_68(bench: Bench) -> None:
-    code, _, lines = bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))
-    assert (code, lines[0].partition(":")[0]) == (69, "the command ended with 2 before its task began"), bench.errors
+def test_a_script_that_is_not_there_is_68(runner: TrialRunner) -> None:
+    code, _, lines = runner.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))
+    assert (code, lines[0].partition(":")[0]) == (69, "the command ended with 2 before its task began"), runner.errors
 
 
-def test_an_app_that_is_started_as_a_module_is_found(bench: Bench) -> None:
-    (bench.folder / "src" / "package").mkdir(parents=True)
-    bench.script(APP.format(top="import no_such_module", task="return 1.0"), name="src/package/train.py")
+def test_an_app_that_is_started_as_a_module_is_found(runner: TrialRunner) -> None:
+    (runner.folder / "src" / "package").mkdir(parents=True)
+    runner.script(APP.format(top="import no_such_module", task="return 1.0"), name="src/package/train.py")
     command = ("python", "-m", "package.train")
-    path = f"{bench.environment['PYTHONPATH']}:{bench.folder / 'src'}"
-    code, _, lines = bench.run(*command, *FLAGS, agreed=sweep(*command), environment={"PYTHONPATH": path})
-    assert (code, len(lines)) == (69, 1), bench.errors
+    path = f"{runner.environment['PYTHONPATH']}:{runner.folder / 'src'}"
+    code, _, lines = runner.run(*command, *FLAGS, agreed=sweep(*command), environment={"PYTHONPATH": path})
+    assert (code, len(lines)) == (69, 1), runner.errors
 
 
 @pytest.mark.parametrize("rank", ["0", "1"])
 @pytest.mark.parametrize(("top", "code"), [("", 1), ("import no_such_module", 69)])
-def test_a_launcher_hides_nothing(bench: Bench, rank: str, top: str, code: int) -> None:
-    bench.script(APP.format(top=top, task="raise ValueError('no data')"), name="one.py")
-    bench.script(
+def test_a_launcher_hides_nothing(runner: TrialRunner, rank: str, top: str, code: int) -> None:
+    runner.script(APP.format(top=top, task="raise ValueError('no data')"), name="one.py")
+    runner.script(
         f"""
         import os, subprocess, sys
         done = subprocess.run([sys.executable, "one.py", *sys.argv[2:]], env={{**os.environ, "RANK": "{rank}"}})
@@ -92,30 +92,30 @@ def test_a_launcher_hides_nothing(bench: Bench, rank: str, top: str, code: int) 
         name="launch.py",
     )
     command = ("python", "launch.py", "one.py")
-    assert bench.run(*command, *FLAGS, agreed=sweep(*command))[0] == code, bench.errors
+    assert runner.run(*command, *FLAGS, agreed=sweep(*command))[0] == code, runner.errors
 
 
-def test_a_second_attempt_is_not_taken_in_by_the_first(bench: Bench) -> None:
+def test_a_second_attempt_is_not_taken_in_by_the_first(runner: TrialRunner) -> None:
     agreed = sweep("python", "train.py")
-    bench.script(APP.format(top="", task="raise ValueError"))
-    assert bench.run("python", "train.py", *FLAGS, agreed=agreed)[0] == 1
-    bench.script(APP.format(top="import no_such_module", task="return 1.0"))
-    assert bench.run("python", "train.py", *FLAGS, agreed=agreed)[0] == 69
+    runner.script(APP.format(top="", task="raise ValueError"))
+    assert runner.run("python", "train.py", *FLAGS, agreed=agreed)[0] == 1
+    runner.script(APP.format(top="import no_such_module", task="return 1.0"))
+    assert runner.run("python", "train.py", *FLAGS, agreed=agreed)[0] == 69
 
 
 @pytest.mark.parametrize("code", ["1", "2"])
-def test_a_program_that_is_no_hydra_app_keeps_its_code(bench: Bench, code: str) -> None:
-    bench.script(f"raise SystemExit({code})")
-    assert bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))[0] == int(code)
+def test_a_program_that_is_no_hydra_app_keeps_its_code(runner: TrialRunner, code: str) -> None:
+    runner.script(f"raise SystemExit({code})")
+    assert runner.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))[0] == int(code)
 
 
-def test_without_a_contract_the_code_is_the_commands(bench: Bench) -> None:
-    bench.script(APP.format(top="import no_such_module", task="return 1.0"))
-    assert bench.run("python", "train.py")[0] == 1
+def test_without_a_contract_the_code_is_the_commands(runner: TrialRunner) -> None:
+    runner.script(APP.format(top="import no_such_module", task="return 1.0"))
+    assert runner.run("python", "train.py")[0] == 1
 
 
-def test_another_replica_keeps_its_code(bench: Bench) -> None:
-    bench.script(APP.format(top="import no_such_module", task="return 1.0"))
+def test_another_replica_keeps_its_code(runner: TrialRunner) -> None:
+    runner.script(APP.format(top="import no_such_module", task="return 1.0"))
     cluster = '{"task": {"type": "workerpool1", "index": 0}}'
-    result = bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"), environment={"CLUSTER_SPEC": cluster})
+    result = runner.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"), environment={"CLUSTER_SPEC": cluster})
     assert result[0] == 1

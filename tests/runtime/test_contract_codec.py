@@ -134,13 +134,13 @@ def test_whatever_stands_anywhere_in_a_contract_it_is_read_or_refused_in_one_lin
         "python", "train.py", keep_alive=5, groups=("model",), pinned=("model",), subdir="x", rerun=("a",), drift="y"
     )
     document = unpacked(agreed._replace(sequence=(*agreed.sequence, Slot("log")), parameters=(*agreed.parameters, log)))
-    said = [refusal(pack(with_value(document, place, VALUES[value]))) for place in places(document)]
+    said = [error_of(pack(with_value(document, place, VALUES[value]))) for place in places(document)]
     refused = [line for line in said if line]
     assert len(refused) > 10
     assert [line for line in refused if len(line.splitlines()) > 1 or len(line) > 250] == []
 
 
-def refusal(text: str) -> str:
+def error_of(text: str) -> str:
     """Why a contract is refused, or nothing; what is read is a contract, and tells from its arguments whether they fit."""
     try:
         decoded = contract_document.decode(text)

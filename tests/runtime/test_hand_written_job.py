@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.runtime.trials import Bench
+from tests.runtime.trials import TrialRunner
 
 PAGE = (Path(__file__).parents[2] / "docs" / "hand-written-jobs.md").read_text(encoding="utf-8")
 JOB: dict[str, Any] = yaml.safe_load(PAGE.split("```yaml\n")[1].split("```")[0])
@@ -32,16 +32,16 @@ def test_the_message_has_every_field_of_it() -> None:
     [["--lr=0.01", "--batch=32", "--name=two words"], ["--name", "two words", "--lr", "1E-2", "--batch", "32"]],
     ids=["one token", "two tokens"],
 )
-def test_its_command_runs_with_either_form_of_flags_and_reports(bench: Bench, flags: list[str]) -> None:
-    bench.app(TASK)
-    source = (bench.folder / "train.py").read_text()
-    (bench.folder / "train.py").write_text(source.replace("config_path=None", 'config_path="."'))
-    (bench.folder / "config.yaml").write_text("lr: 1\nbatch: 8\nname: abc\nseed: 0\n")
+def test_its_command_runs_with_either_form_of_flags_and_reports(runner: TrialRunner, flags: list[str]) -> None:
+    runner.app(TASK)
+    source = (runner.folder / "train.py").read_text()
+    (runner.folder / "train.py").write_text(source.replace("config_path=None", 'config_path="."'))
+    (runner.folder / "config.yaml").write_text("lr: 1\nbatch: 8\nname: abc\nseed: 0\n")
     shim, *command = CONTAINER["command"]
     assert shim == "vertex-trial"
     environment = {entry["name"]: entry["value"] for entry in CONTAINER["env"]}
-    code, output, _ = bench.run(*command, *CONTAINER["args"], *flags, environment=environment)
-    assert code == 0, bench.errors
+    code, output, _ = runner.run(*command, *CONTAINER["args"], *flags, environment=environment)
+    assert code == 0, runner.errors
     seen = next(line for line in output.splitlines() if line.startswith("SAW "))
     assert json.loads(seen.removeprefix("SAW ")) == {"lr": 0.01, "batch": 32, "name": "two words", "seed": 1}
-    assert [line["val_acc"] for line in bench.metrics()] == ["0.01"]
+    assert [line["val_acc"] for line in runner.metrics()] == ["0.01"]

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from tests.runtime.trials import PATIENCE, SHIM, Bench, sweep
+from tests.runtime.trials import PATIENCE, SHIM, TrialRunner, sweep
 
 # Prints the signals that come, and ends at the first; with `answer=1`, a SIGINT is answered by a SIGUSR1 to the shim instead.
 TAKES_SIGNALS = """
@@ -35,40 +35,40 @@ def line(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize("number", FORWARDED, ids=lambda number: number.name)
-def test_a_signal_reaches_the_command_and_its_exit_code_comes_back(bench: Bench, number: signal.Signals) -> None:
-    bench.script(TAKES_SIGNALS)
-    process = bench.start("python", "train.py", start_new_session=True)
+def test_a_signal_reaches_the_command_and_its_exit_code_comes_back(runner: TrialRunner, number: signal.Signals) -> None:
+    runner.script(TAKES_SIGNALS)
+    process = runner.start("python", "train.py", start_new_session=True)
     assert line(process) == "ready"
     process.send_signal(number)
     assert line(process) == number.name
     assert process.wait(PATIENCE) == 7
 
 
-def test_a_command_that_does_not_handle_a_signal_ends_of_it(bench: Bench) -> None:
-    bench.script("print('ready', flush=True)\nimport signal\nsignal.pause()")
-    process = bench.start("python", "train.py")
+def test_a_command_that_does_not_handle_a_signal_ends_of_it(runner: TrialRunner) -> None:
+    runner.script("print('ready', flush=True)\nimport signal\nsignal.pause()")
+    process = runner.start("python", "train.py")
     assert line(process) == "ready"
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == 143
 
 
-def test_a_signal_that_comes_before_the_command_is_started_is_not_lost(bench: Bench) -> None:
-    bench.script(TAKES_SIGNALS)
+def test_a_signal_that_comes_before_the_command_is_started_is_not_lost(runner: TrialRunner) -> None:
+    runner.script(TAKES_SIGNALS)
     # The signal is pending when the shim's interpreter starts, and stays blocked until the command takes it.
     early = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [15]); os.kill(os.getpid(), 15)"
     early += "; os.execv(*eval(sys.argv[1]))"
     shim = repr((sys.executable, [*SHIM, "python", "train.py"]))
-    process = bench.start(shim=(sys.executable, "-c", early, shim))
+    process = runner.start(shim=(sys.executable, "-c", early, shim))
     assert [line(process), line(process)] == ["ready", "SIGTERM"]
     assert process.wait(PATIENCE) == 7
 
 
-def test_a_key_on_the_terminal_reaches_the_command_once(bench: Bench) -> None:
-    bench.script(TAKES_SIGNALS)
+def test_a_key_on_the_terminal_reaches_the_command_once(runner: TrialRunner) -> None:
+    runner.script(TAKES_SIGNALS)
     ours, theirs = pty.openpty()
     in_terminal = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(*eval(sys.argv[1]))"
     shim = repr((sys.executable, [*SHIM, "python", "train.py", "answer=1"]))
-    process = bench.start(shim=(sys.executable, "-c", in_terminal, shim), stdin=theirs, start_new_session=True)
+    process = runner.start(shim=(sys.executable, "-c", in_terminal, shim), stdin=theirs, start_new_session=True)
     try:
         assert line(process) == "ready"
         os.write(ours, b"\x03")
@@ -88,9 +88,9 @@ def of_programs(status: str) -> list[int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")
-def test_the_command_starts_with_the_signals_of_any_program(bench: Bench) -> None:
+def test_the_command_starts_with_the_signals_of_any_program(runner: TrialRunner) -> None:
     plain = subprocess.run(SHOWS_SIGNALS, check=True, capture_output=True, encoding="utf-8")
-    code, output, _ = bench.run(*SHOWS_SIGNALS)
+    code, output, _ = runner.run(*SHOWS_SIGNALS)
     assert code == 0
     assert of_programs(output) == of_programs(plain.stdout)
 
@@ -117,11 +117,11 @@ print("reaped")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="subreapers are Linux's")
-def test_an_orphan_is_reaped_while_the_command_runs(bench: Bench) -> None:
-    bench.script(LEAVES_ORPHAN)
+def test_an_orphan_is_reaped_while_the_command_runs(runner: TrialRunner) -> None:
+    runner.script(LEAVES_ORPHAN)
     shim = repr((sys.executable, [*SHIM, "python", "train.py"]))
-    code, output, _ = bench.run(shim=(sys.executable, "-c", AS_SUBREAPER, shim))
-    assert (code, output) == (0, "reaped\n"), bench.errors
+    code, output, _ = runner.run(shim=(sys.executable, "-c", AS_SUBREAPER, shim))
+    assert (code, output) == (0, "reaped\n"), runner.errors
 
 
 def namespaces() -> bool:
@@ -130,9 +130,9 @@ def namespaces() -> bool:
 
 
 @pytest.mark.skipif(not namespaces(), reason="needs unshare and the right to make a PID namespace")
-def test_the_first_process_of_a_container_takes_signals_too(bench: Bench) -> None:
-    bench.script("import os, signal\nprint(os.getppid(), flush=True)\nos.kill(1, signal.SIGTERM)\nsignal.pause()")
-    process = bench.start("python", "train.py", shim=("unshare", "-Urpf", *SHIM))
+def test_the_first_process_of_a_container_takes_signals_too(runner: TrialRunner) -> None:
+    runner.script("import os, signal\nprint(os.getppid(), flush=True)\nos.kill(1, signal.SIGTERM)\nsignal.pause()")
+    process = runner.start("python", "train.py", shim=("unshare", "-Urpf", *SHIM))
     assert line(process) == "1"
     assert process.wait(PATIENCE) == 143
 
@@ -146,9 +146,9 @@ def staying(process: subprocess.Popen[str]) -> str:
     ("code", "expected"),
     [pytest.param("raise SystemExit(9)", 9, id="a failure"), pytest.param("pass", 65, id="a metric missing")],
 )
-def test_a_failed_container_stays_until_it_is_told_to_end(bench: Bench, code: str, expected: int) -> None:
-    bench.script(code)
-    process = bench.start(
+def test_a_failed_container_stays_until_it_is_told_to_end(runner: TrialRunner, code: str, expected: int) -> None:
+    runner.script(code)
+    process = runner.start(
         "python", "train.py", agreed=sweep("python", "train.py", keep_alive=6000)._replace(sequence=(), parameters=())
     )
     assert staying(process).startswith(f"vertex-trial: exit code {expected}; the container stays for 6000 s")
@@ -156,18 +156,18 @@ def test_a_failed_container_stays_until_it_is_told_to_end(bench: Bench, code: st
     assert process.wait(PATIENCE) == expected
 
 
-def test_a_failed_container_ends_when_its_time_is_over(bench: Bench) -> None:
+def test_a_failed_container_ends_when_its_time_is_over(runner: TrialRunner) -> None:
     agreed = sweep("no-such-command", keep_alive=1)._replace(sequence=(), parameters=())
-    code, _, lines = bench.run("no-such-command", agreed=agreed)
+    code, _, lines = runner.run("no-such-command", agreed=agreed)
     assert (code, len(lines)) == (127, 2)
 
 
-def test_a_trial_that_was_stopped_or_went_well_does_not_stay(bench: Bench) -> None:
+def test_a_trial_that_was_stopped_or_went_well_does_not_stay(runner: TrialRunner) -> None:
     agreed = sweep("python", "train.py", keep_alive=6000)._replace(sequence=(), parameters=(), metrics=())
-    bench.script("pass")
-    assert bench.run("python", "train.py", agreed=agreed)[0] == 0
-    bench.script("print('ready', flush=True)\nimport signal\nsignal.pause()")
-    process = bench.start("python", "train.py", agreed=agreed)
+    runner.script("pass")
+    assert runner.run("python", "train.py", agreed=agreed)[0] == 0
+    runner.script("print('ready', flush=True)\nimport signal\nsignal.pause()")
+    process = runner.start("python", "train.py", agreed=agreed)
     assert line(process) == "ready"
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == 143

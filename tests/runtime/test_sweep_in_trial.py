@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.trials import FLAGS, Bench, sweep
+from tests.runtime.trials import FLAGS, TrialRunner, sweep
 from vertex_sweeper_runtime.errors import SweepInTrialError
 from vertex_sweeper_runtime.inside_trial import refuse_sweep
 from vertex_sweeper_runtime.trial_environment import trial_variable
@@ -75,44 +75,44 @@ def started(folder: Path) -> int:
     ("script", "by_hand"),
     [(script, False) for script in SWEEPS] + [("a thread", True), ("a process whose end nobody minds", True)],
 )
-def test_a_trial_ends_where_a_sweep_would_begin(bench: Bench, script: str, *, by_hand: bool) -> None:
+def test_a_trial_ends_where_a_sweep_would_begin(runner: TrialRunner, script: str, *, by_hand: bool) -> None:
     if script == "hydra-zen" and importlib.util.find_spec("hydra_zen") is None:
         pytest.skip("needs hydra-zen, which is not installed")
-    bench.script(SWEEPS[script])
+    runner.script(SWEEPS[script])
     flags, agreed = ((), None) if by_hand else (FLAGS, sweep("python", "train.py"))
-    code, _, lines = bench.run("python", "train.py", *flags, agreed=agreed)
-    assert (code, len(lines)) == (CODE, 1), bench.errors
+    code, _, lines = runner.run("python", "train.py", *flags, agreed=agreed)
+    assert (code, len(lines)) == (CODE, 1), runner.errors
     assert lines[0].startswith("no sweep starts inside a trial (CLOUD_ML_TRIAL_ID is set)")
-    assert lines[0] in [line.strip() for line in bench.errors.splitlines()]  # said where it happened, too
-    assert "Traceback" not in bench.errors
-    assert started(bench.folder) == 1 + ("launcher" in script or "process" in script)
+    assert lines[0] in [line.strip() for line in runner.errors.splitlines()]  # said where it happened, too
+    assert "Traceback" not in runner.errors
+    assert started(runner.folder) == 1 + ("launcher" in script or "process" in script)
 
 
-def test_the_attempt_after_it_is_not_taken_for_one(bench: Bench) -> None:
-    bench.script(SWEEPS["a thread"])
-    assert bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))[0] == CODE
-    bench.app("return 0.5")
-    assert bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))[0] == 0
+def test_the_attempt_after_it_is_not_taken_for_one(runner: TrialRunner) -> None:
+    runner.script(SWEEPS["a thread"])
+    assert runner.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))[0] == CODE
+    runner.app("return 0.5")
+    assert runner.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))[0] == 0
 
 
-def test_a_metric_file_that_cannot_be_written_beside_keeps_the_exit_code(bench: Bench) -> None:
-    bench.script(SWEEPS["words put into sys.argv"])
-    (bench.folder / "file").touch()
-    code, _, lines = bench.run("python", "train.py", environment={"CLOUD_ML_HP_METRIC_FILE": "file/metrics"})
-    assert (code, lines) == (CODE, []), bench.errors
-    assert "no sweep starts inside a trial" in bench.errors
+def test_a_metric_file_that_cannot_be_written_beside_keeps_the_exit_code(runner: TrialRunner) -> None:
+    runner.script(SWEEPS["words put into sys.argv"])
+    (runner.folder / "file").touch()
+    code, _, lines = runner.run("python", "train.py", environment={"CLOUD_ML_HP_METRIC_FILE": "file/metrics"})
+    assert (code, lines) == (CODE, []), runner.errors
+    assert "no sweep starts inside a trial" in runner.errors
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_a_multirun_of_hydras_own_runs_inside_a_trial(bench: Bench, launcher: str) -> None:
+def test_a_multirun_of_hydras_own_runs_inside_a_trial(runner: TrialRunner, launcher: str) -> None:
     if launcher == "joblib" and importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None:
         pytest.skip("needs hydra-joblib-launcher, which is not installed")
     inner = f"subprocess.run([sys.executable, 'inner.py', '-m', '+lr=1,2', 'hydra/launcher={launcher}'], check=True)"
-    bench.app(f"import subprocess\n{inner}\nreturn 0.5")
-    bench.app("open(f'ran-{cfg.lr}', 'w')", name="inner.py")
-    code, _, lines = bench.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))
-    assert (code, lines) == (0, []), bench.errors
-    assert sorted(path.name for path in bench.folder.glob("**/ran-*")) == ["ran-1", "ran-2"]
+    runner.app(f"import subprocess\n{inner}\nreturn 0.5")
+    runner.app("open(f'ran-{cfg.lr}', 'w')", name="inner.py")
+    code, _, lines = runner.run("python", "train.py", *FLAGS, agreed=sweep("python", "train.py"))
+    assert (code, lines) == (0, []), runner.errors
+    assert sorted(path.name for path in runner.folder.glob("**/ran-*")) == ["ran-1", "ran-2"]
 
 
 @pytest.mark.parametrize("script", ["words put into sys.argv", "hydra-zen"])

@@ -32,7 +32,7 @@ if __name__ == "__main__":
 """
 
 
-class Bench:
+class TrialRunner:
     """A folder to run trials in, and the environment that Vertex would give them."""
 
     def __init__(self, folder: Path) -> None:

@@ -11,10 +11,10 @@ import pytest
 
 from vertex_sweeper.api import Goal, JobState, TrialState
 from vertex_sweeper.log_tail import log_tail
-from vertex_sweeper.results.outcome import Outcome, Trial
+from vertex_sweeper.results.outcome import Outcome, TrialResult
 from vertex_sweeper.terminal.lines import summary_lines, trial_line
 
-THIRD = Trial(
+THIRD = TrialResult(
     number=3,
     state=TrialState.SUCCEEDED,
     literals={"model": "svm", "model.C": "0.5"},
@@ -58,7 +58,7 @@ LINES = {
 
 
 @pytest.mark.parametrize(("trial", "line"), LINES.values(), ids=LINES)
-def test_a_trial_is_one_line(trial: Trial, line: str) -> None:
+def test_a_trial_is_one_line(trial: TrialResult, line: str) -> None:
     assert trial_line(trial, OUTCOME, ended=2) == line
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 import pytest
 
 from vertex_sweeper.api import Goal, JobState, TrialState
-from vertex_sweeper.results.outcome import Outcome, Trial
+from vertex_sweeper.results.outcome import Outcome, TrialResult
 from vertex_sweeper.terminal.lines import table_lines
 from vertex_sweeper.terminal.live_table import LiveTable, table_of_terminal
 
@@ -82,9 +82,9 @@ def test_nothing_is_drawn_where_lines_cannot_be_drawn_over(
 
 
 def test_the_table_says_how_far_the_sweep_is_and_what_runs() -> None:
-    done = Trial(1, TrialState.SUCCEEDED, {"lr": "0.1"}, ("lr=0.1",), {"acc": 0.9})
+    done = TrialResult(1, TrialState.SUCCEEDED, {"lr": "0.1"}, ("lr=0.1",), {"acc": 0.9})
     runs = replace(done, number=2, state=TrialState.ACTIVE, metrics={}, started="2026-11-24T10:00:00.123456789Z")
-    waits = Trial(3, TrialState.REQUESTED, {}, (), {})
+    waits = TrialResult(3, TrialState.REQUESTED, {}, (), {})
     outcome = Outcome(JobState.RUNNING, (done, runs, waits), {"acc": Goal.MAXIMIZE}, planned=8)
     assert table_lines(outcome, now=datetime(2026, 11, 24, 10, 2, 5, 200000, tzinfo=timezone.utc)) == [
         "3 of 8 trials: 1 succeeded, 2 unfinished; best acc 0.9 (#1)",

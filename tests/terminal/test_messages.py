@@ -22,7 +22,7 @@ from vertex_sweeper.cli.common import aligned, write_lines
 from vertex_sweeper.log_tail import log_tail
 from vertex_sweeper.messages import attach_command, cancel_command, one_line, printable, shell_line
 from vertex_sweeper.plan.dry_run import dry_run_text
-from vertex_sweeper.results.outcome import Outcome, Trial, read_outcome
+from vertex_sweeper.results.outcome import Outcome, TrialResult, read_outcome
 from vertex_sweeper.results.tables import trials_table
 from vertex_sweeper.services.address import Address
 from vertex_sweeper.settings import Backend
@@ -111,7 +111,7 @@ def test_a_command_to_copy_means_the_same_to_a_shell(text: str) -> None:
 
 
 def hostile_outcome(hostile: str) -> Outcome:
-    trial = Trial(
+    trial = TrialResult(
         number=1,
         state=TrialState.SUCCEEDED,
         literals={f"k{hostile}": f"'{hostile}'"},
@@ -220,7 +220,7 @@ FORMULAS = {
 NUMBERS = ("-1", "+1", "-0.5", "-1e-05", "+1E5", "-.5", "-5.", "-inf", "-nan", "1e-05", "0", "-1_000")
 
 
-def cells(trial: Trial) -> list[list[str]]:
+def cells(trial: TrialResult) -> list[list[str]]:
     goals = dict.fromkeys(trial.metrics, Goal.MINIMIZE)
     return list(csv.reader(io.StringIO(trials_table(Outcome(JobState.SUCCEEDED, (trial,), goals)), newline="")))
 
@@ -236,7 +236,7 @@ def runs(cell: str) -> bool:
 
 @pytest.mark.parametrize(("literal", "value"), FORMULAS.items())
 def test_a_text_like_a_formula_stands_in_quotes_and_is_the_same_value(literal: str, value: str) -> None:
-    titles, row = cells(Trial(1, TrialState.SUCCEEDED, {"k": literal}, (), {}))
+    titles, row = cells(TrialResult(1, TrialState.SUCCEEDED, {"k": literal}, (), {}))
 
     cell = row[titles.index("k")]
     assert not runs(cell)
@@ -245,7 +245,7 @@ def test_a_text_like_a_formula_stands_in_quotes_and_is_the_same_value(literal: s
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_number_stays_a_number(number: str) -> None:
-    titles, row = cells(Trial(1, TrialState.SUCCEEDED, {"k": number}, (), {"m": -1e-05, "n": float("-inf")}))
+    titles, row = cells(TrialResult(1, TrialState.SUCCEEDED, {"k": number}, (), {"m": -1e-05, "n": float("-inf")}))
 
     assert row[titles.index("k")] == number
     assert [row[titles.index(metric)] for metric in "mn"] == ["-1e-05", "-inf"]
@@ -256,7 +256,7 @@ def test_a_number_stays_a_number(number: str) -> None:
     ["=cmd|'c'!A0", "+1+cmd|'/c'!A0", "@SUM(1+1)", "-2+3", " =1", "\t=1", "\r=1", "\n-x", "\uff1d1", "=", "-", "= 'a\\'"],
 )
 def test_nothing_in_the_table_is_a_formula(text: str) -> None:
-    trial = Trial(1, None, {text: text, "k": text}, (), {f"{text}m": 1.0}, started=text, reason=text)
+    trial = TrialResult(1, None, {text: text, "k": text}, (), {f"{text}m": 1.0}, started=text, reason=text)
 
     assert [cell for row in cells(trial) for cell in row if runs(cell)] == []
 
@@ -265,6 +265,6 @@ def test_nothing_in_the_table_is_a_formula(text: str) -> None:
     "text", ["plain", "a=b", "a - b", "'=x'", "[-1,2]", "{a:-1}", "x@y", "1-2", "1 + 2", "RuntimeError: -1", ""]
 )
 def test_all_else_in_the_table_stays_as_it_is(text: str) -> None:
-    titles, row = cells(Trial(1, None, {"k": text}, (), {}, reason=text))
+    titles, row = cells(TrialResult(1, None, {"k": text}, (), {}, reason=text))
 
     assert row[titles.index("k")] == row[titles.index("reason")] == text

@@ -30,7 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """0 when the job succeeded with a result; raises SystemExit(130) after an interrupt, SweepError otherwise."""
+    """0 when the job succeeded with a result.
+
+    Raises:
+        SweepError: It did not, or cannot be followed.
+        SystemExit: 130, after an interrupt.
+    """
     target = target_of(options)
     if target.directory is not None and options.sweep_dir is not None:
         raise SweepError(f"--sweep-dir={options.sweep_dir}: {options.target} is a sweep directory, and its files stay there")

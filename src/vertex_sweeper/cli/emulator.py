@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import queue
-import secrets
-import signal
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
+from vertex_sweeper.atomic_files import write_text
 from vertex_sweeper.emulator.emulator import HOST, Emulator
 from vertex_sweeper.errors import SweepError
 from vertex_sweeper.services.vertex.connection import TOKEN
+from vertex_sweeper.services.waiting import ending_signals
 from vertex_sweeper_runtime.code_archive import BUCKETS
 
-_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _MOST_PORT: Final = 65535
 
 
@@ -44,8 +41,9 @@ def run(options: argparse.Namespace) -> int:
             options.ready_file.unlink()  # an earlier emulator's would be taken for ours
     from vertex_sweeper.emulator.announcer import Announcer
 
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()  # safe to fill from a handler
     with (
-        _ending_signals() as signals,
+        ending_signals(lambda number, _: signals.put(number)),
         ExitStack() as stack,
         Emulator(host=options.host, port=options.port, tls=options.tls, data=options.data, gcs=options.gcs) as emulator,
     ):
@@ -58,21 +56,6 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-@contextmanager
-def _ending_signals() -> Iterator[queue.SimpleQueue[int]]:
-    """The signals that ask a program to end, as they come, instead of what they do by themselves."""
-    signals: queue.SimpleQueue[int] = queue.SimpleQueue()  # safe to fill from a handler
-    before = {number: signal.getsignal(number) for number in _ENDING}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # as nohup leaves it
-            signal.signal(number, lambda received, _: signals.put(received))
-    try:
-        yield signals
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _announce(emulator: Emulator, options: argparse.Namespace) -> None:
     ca_file = str(emulator.ca_file) if emulator.ca_file else None
     ready = {"address": emulator.address, "ca_file": ca_file, "rest_address": emulator.rest_address}
@@ -80,7 +63,7 @@ def _announce(emulator: Emulator, options: argparse.Namespace) -> None:
         ready["token"] = emulator.token
     if options.ready_file is not None:
         try:
-            _write_private(options.ready_file, json.dumps(ready) + "\n")
+            write_text(options.ready_file, json.dumps(ready) + "\n", private=True)  # it may hold the token
         except OSError as error:
             raise SweepError(f"--ready-file {options.ready_file} cannot be written: {error}") from error
     kept = f"kept in {options.data}" if options.data else "gone with it: --data DIR keeps them"
@@ -100,18 +83,6 @@ def _announce(emulator: Emulator, options: argparse.Namespace) -> None:
 def _say(text: str) -> None:
     with suppress(OSError, ValueError):  # whoever read it may have gone; the jobs go on
         print(text, flush=True)  # noqa: T201 - a command-line entry point
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Writes a file that nobody else may read, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-    try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _port(text: str) -> int:

@@ -16,6 +16,7 @@ from importlib.metadata import version
 from typing import Final
 
 from vertex_sweeper.errors import SweepError
+from vertex_sweeper_runtime.signals import INTERRUPTED
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "list": ("vertex_sweeper.cli.list", "list the sweeps below a folder, or the jobs of a project"),
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"vertex-sweeper: {error}", file=sys.stderr)  # noqa: T201 - a command-line entry point
         return 1
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     return code
 
 

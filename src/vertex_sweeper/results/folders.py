@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from vertex_sweeper.api import Job
 from vertex_sweeper.job import output_prefix
-from vertex_sweeper.results.outcome import Trial
+from vertex_sweeper.results.outcome import TrialResult
 from vertex_sweeper.services.address import Address
 from vertex_sweeper.settings import Backend
 from vertex_sweeper_runtime.contract import Contract
@@ -33,7 +33,7 @@ def output_of(address: Address, job: Job, directory: Path) -> str | None:
 
 
 def trial_folder(
-    trial: Trial,
+    trial: TrialResult,
     *,
     output: str | None,
     contract: Contract,
@@ -65,7 +65,7 @@ def _numbered(subdir: str | None, number: int) -> str | None:
     return None if "$" in name else name
 
 
-def _composed(compose: Callable[[Sequence[str]], DictConfig], trial: Trial) -> str | None:
+def _composed(compose: Callable[[Sequence[str]], DictConfig], trial: TrialResult) -> str | None:
     try:
         return str(compose([*trial.overrides, f"hydra.job.num={trial.number}"]).hydra.sweep.subdir)
     except (HydraException, OmegaConfBaseException):

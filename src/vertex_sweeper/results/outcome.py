@@ -20,7 +20,7 @@ from vertex_sweeper_runtime.contract import Contract, Kind, ServiceValue, Slot
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TrialResult:
     """One trial as it stands.
 
     `number` is the trial's id and Hydra's job number. `state` is None when this version does not know it. `literals` holds what
@@ -60,7 +60,7 @@ class Outcome:
     """
 
     state: JobState | None
-    trials: tuple[Trial, ...]
+    trials: tuple[TrialResult, ...]
     goals: Mapping[str, Goal]
     error: str = ""
     keys: tuple[str, ...] = ()
@@ -72,12 +72,12 @@ class Outcome:
         """The metric that decides which trial is best; empty if the job names none."""
         return next(iter(self.goals), "")
 
-    def has_result(self, trial: Trial) -> bool:
+    def has_result(self, trial: TrialResult) -> bool:
         """Whether the trial can be the best one. NaN and infinity are no result."""
         return trial.state is TrialState.SUCCEEDED and _finite(trial, self.metric) if self.metric else bool(trial.metrics)
 
     @property
-    def best(self) -> Trial | None:
+    def best(self) -> TrialResult | None:
         """The best trial by the first metric, the earlier one of equals; None as long as no trial has a result.
 
         Only trials that succeeded with a finite value count.
@@ -89,7 +89,7 @@ class Outcome:
         return min(candidates, key=lambda trial: (goal.cost(trial.metrics[self.metric]), trial.number))
 
     @property
-    def pareto(self) -> tuple[Trial, ...]:
+    def pareto(self) -> tuple[TrialResult, ...]:
         """The trials, by number, than which no other is better in one metric and at least as good in all."""
         candidates = self._finished(self.goals)
         costs = [tuple(goal.cost(trial.metrics[id]) for id, goal in self.goals.items()) for trial in candidates]
@@ -97,19 +97,24 @@ class Outcome:
             trial for trial, cost in zip(candidates, costs, strict=True) if not any(_dominates(other, cost) for other in costs)
         )
 
-    def _finished(self, metrics: Iterable[str]) -> list[Trial]:
+    def _finished(self, metrics: Iterable[str]) -> list[TrialResult]:
         wanted = list(metrics)
         return [
             trial for trial in self.trials if trial.state is TrialState.SUCCEEDED and all(_finite(trial, id) for id in wanted)
         ]
 
 
-def _finite(trial: Trial, metric: str) -> bool:
+def _finite(trial: TrialResult, metric: str) -> bool:
     return math.isfinite(trial.metrics.get(metric, math.nan))
 
 
 def read_outcome(job: Mapping[str, Any], contract: Contract) -> Outcome:
-    """The outcome that a job's snapshot stands for. Never raises for what a service may have put into the snapshot."""
+    """The outcome that a job's snapshot stands for. Never raises for what a service may have put into the snapshot.
+
+    Args:
+        job: The job in the API's JSON form, as a service gives it.
+        contract: The contract that its trials were given.
+    """
     return OutcomeReader(contract).read(job)
 
 
@@ -118,12 +123,12 @@ class OutcomeReader:
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
-        self._ended: dict[str, Trial] = {}
+        self._ended: dict[str, TrialResult] = {}
 
     def read(self, job: Mapping[str, Any]) -> Outcome:
         """The outcome as it stands. Never raises for what a service may have put into the snapshot."""
-        trials: list[Trial] = []
-        ended: dict[str, Trial] = {}
+        trials: list[TrialResult] = []
+        ended: dict[str, TrialResult] = {}
         for snapshot in _mappings(job.get("trials")):
             id = str(snapshot.get("id", ""))
             trial = self._ended.get(id) or _read_trial(snapshot, self._contract)
@@ -134,7 +139,7 @@ class OutcomeReader:
         return _outcome(job, self._contract, trials)
 
 
-def _outcome(job: Mapping[str, Any], contract: Contract, trials: list[Trial]) -> Outcome:
+def _outcome(job: Mapping[str, Any], contract: Contract, trials: list[TrialResult]) -> Outcome:
     study = _mapping(job.get("studySpec"))
     goals = {
         str(entry["metricId"]): _goal(entry.get("goal")) for entry in _mappings(study.get("metrics")) if "metricId" in entry
@@ -153,7 +158,7 @@ def _outcome(job: Mapping[str, Any], contract: Contract, trials: list[Trial]) ->
     )
 
 
-def _read_trial(trial: Mapping[str, Any], contract: Contract) -> Trial:
+def _read_trial(trial: Mapping[str, Any], contract: Contract) -> TrialResult:
     state = trial_state(trial)
     numbers = {parameter.id for parameter in contract.parameters if parameter.kind is not Kind.CATEGORICAL}
     given = {str(entry.get("parameterId", "")): entry for entry in _mappings(trial.get("parameters"))}
@@ -169,7 +174,7 @@ def _read_trial(trial: Mapping[str, Any], contract: Contract) -> Trial:
             overrides = contract.overrides(values)
         except (ValueError, TypeError) as error:
             reasons.append(f"not a trial of this sweep: {error}")
-    return Trial(
+    return TrialResult(
         number=_trial_number(trial.get("id")),
         state=state,
         literals=_literals(values, contract),
@@ -232,7 +237,12 @@ def _trial_number(id: object) -> int:
 
 
 def seconds_between(start: object, now: datetime) -> float | None:
-    """How long ago a time of the service's was; None when it is none."""
+    """How long ago a time of the service's was, in seconds and never below zero; None when it is none.
+
+    Args:
+        start: RFC 3339 text, or whatever stands in its place.
+        now: With a time zone.
+    """
     started = _time(start)
     return max((now - started).total_seconds(), 0.0) if started is not None else None
 

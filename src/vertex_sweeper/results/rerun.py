@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from vertex_sweeper.job.rerun import GROUP, has_flag
 from vertex_sweeper.messages import shell_line
 from vertex_sweeper.results.best_config import best_config, left_out
-from vertex_sweeper.results.outcome import Trial
+from vertex_sweeper.results.outcome import TrialResult
 from vertex_sweeper.space.hydra_api import Override
 from vertex_sweeper_runtime.contract import Contract
 from vertex_sweeper_runtime.hydra_overrides import identity, job_id
@@ -31,7 +31,7 @@ class Rerun:
         return shell_line(self.words)
 
 
-def rerun_of(trial: Trial, agreed: Contract, *, job: str, directory: str, output: str | None) -> Rerun:
+def rerun_of(trial: TrialResult, agreed: Contract, *, job: str, directory: str, output: str | None) -> Rerun:
     """How the trial is run again, with the config that it had, whatever that takes from Hydra.
 
     Args:
@@ -60,7 +60,7 @@ def rerun_of(trial: Trial, agreed: Contract, *, job: str, directory: str, output
     return Rerun(config, short if enough else whole)
 
 
-def _environment(trial: Trial, job: str, output: str | None) -> dict[str, str]:
+def _environment(trial: TrialResult, job: str, output: str | None) -> dict[str, str]:
     """What the container's environment said of the trial, as far as its identity depends on it."""
     variables = {"CLOUD_ML_TRIAL_ID": str(trial.number), "CLOUD_ML_JOB_ID": job}
     if output is not None and output.startswith("gs://"):

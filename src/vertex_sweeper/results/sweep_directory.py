@@ -55,10 +55,18 @@ class Record:
 
 
 def claim(directory: Path, address: Address, spec: Mapping[str, Any], *, config: str) -> None:
-    """Makes the directory this sweep's own, and puts down what is about to be created; `config` is the text of `multirun.yaml`.
+    """Makes the directory this sweep's own, and puts down what is about to be created.
 
-    Of two sweeps that begin at the same time in one directory one gets it, and the other changes nothing there. Raises
-    SweepDirectoryError, and then the directory is as it was.
+    Of two sweeps that begin at the same time in one directory one gets it, and the other changes nothing there.
+
+    Args:
+        directory: Hydra's sweep directory; it is made where it is not there.
+        address: Where the job is about to be created.
+        spec: The job.
+        config: The text of `multirun.yaml`; empty for none.
+
+    Raises:
+        SweepDirectoryError: It cannot be had, and is as it was.
     """
     with _writing(directory):
         directory.mkdir(parents=True, exist_ok=True)
@@ -83,7 +91,13 @@ def claim(directory: Path, address: Address, spec: Mapping[str, Any], *, config:
 def adopt(directory: Path, address: Address, job: Mapping[str, Any]) -> None:
     """Makes the directory that of a job which exists, unless it is that already.
 
-    Raises SweepDirectoryError if it is another job's.
+    Args:
+        directory: Where the job's files go; it is made where it is not there.
+        address: Where the job is.
+        job: The job as its service gives it, with its name.
+
+    Raises:
+        SweepDirectoryError: It is another job's.
     """
     with _writing(directory):
         directory.mkdir(parents=True, exist_ok=True)
@@ -105,7 +119,12 @@ def write_job(directory: Path, job: Mapping[str, Any], name: str) -> None:
 def withdraw(directory: Path, trials: Iterable[str] = ()) -> None:
     """Frees the directory for another try: certainly nothing was created, or these trials alone have begun, and are gone.
 
-    Raises SweepDirectoryError where the directory cannot be freed.
+    Args:
+        directory: A directory that `claim` has made this sweep's own.
+        trials: The ids of the trials that have begun; their logs go.
+
+    Raises:
+        SweepDirectoryError: It cannot be freed.
     """
     for name in (RECORDS, BUCKETS_FOLDER):
         shutil.rmtree(directory / name, ignore_errors=True)  # no job is in it

@@ -10,7 +10,7 @@ from typing import Any, Final
 from hydra.errors import HydraException
 
 from vertex_sweeper.atomic_files import make_folder, write_text
-from vertex_sweeper.results.outcome import Outcome, Trial
+from vertex_sweeper.results.outcome import Outcome, TrialResult
 from vertex_sweeper.results.yaml_text import yaml_text
 from vertex_sweeper.space.hydra_api import OverridesParser
 from vertex_sweeper_runtime.quoting import quote
@@ -94,7 +94,7 @@ def optimization_results(outcome: Outcome) -> dict[str, Any]:
     return {"name": "vertex", "best_params": _values(best.literals), "best_value": best.metrics[outcome.metric]}
 
 
-def _row(trial: Trial, keys: Iterable[str], metrics: Iterable[str]) -> list[str]:
+def _row(trial: TrialResult, keys: Iterable[str], metrics: Iterable[str]) -> list[str]:
     return [
         str(trial.number),
         trial.state.value if trial.state else "",

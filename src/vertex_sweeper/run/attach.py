@@ -35,8 +35,14 @@ def go_on(
 ) -> Outcome:
     """Follows the target's job to its end, or without `wait` for one look, and writes the files of its sweep.
 
-    A sweep of this machine whose process was killed runs on, in this process; with `trust`, also what another user has put on
-    record. A job that was named has its files in `directory`, by default `multirun/<job id>`.
+    A sweep of this machine whose process was killed runs on, in this process.
+
+    Args:
+        target: The job.
+        directory: Where the files of a job go that was named; by default `multirun/<job id>`.
+        on_interrupt: What a signal means.
+        wait: Follow it to its end.
+        trust: Run also what another user has put on record.
 
     Raises:
         SweepFailed: The job ended without success, or without a result.
@@ -61,7 +67,19 @@ def go_on(
 def prepare(
     target: Target, opened: OpenService, directory: Path | None, *, on_interrupt: OnInterrupt, pause: Callable[[float], bool]
 ) -> FollowedJob:
-    """The target's job, ready to be followed, running where it had been abandoned. Raises as `go_on` does."""
+    """The target's job, ready to be followed, running where it had been abandoned.
+
+    Args:
+        target: The job.
+        opened: Its service.
+        directory: As in `go_on`.
+        on_interrupt: What a signal means.
+        pause: Waits so many seconds; False when it is time to give up.
+
+    Raises:
+        ServiceError: It is not there, or the service does not answer; the message says how to come back.
+        SweepDirectoryError: The directory is another job's.
+    """
     try:
         name = locate(target, opened, pause=pause)
         opened.go_on()

@@ -13,11 +13,12 @@ from vertex_sweeper.api import JobState
 from vertex_sweeper.errors import JobNotFound, ServiceError, SweepFailed
 from vertex_sweeper.messages import attach_command, cancel_command
 from vertex_sweeper.results.outcome import Outcome
-from vertex_sweeper.run.interrupt import EXIT_CODE, Interrupt, Reaction, react, terminal
+from vertex_sweeper.run.interrupt import Interrupt, Reaction, react, terminal
 from vertex_sweeper.run.reporter import FollowedJob, Reporter
 from vertex_sweeper.run.watch import Watch, ended
 from vertex_sweeper.settings import Backend, OnInterrupt
 from vertex_sweeper.terminal.live_table import LiveTable, table_of_terminal
+from vertex_sweeper_runtime.signals import INTERRUPTED
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def follow_to_end(followed: FollowedJob, interrupt: Interrupt, *, wait: bool = T
     """
     outcome = follow(followed, interrupt, wait=wait)
     if interrupt.received:
-        raise SystemExit(EXIT_CODE)
+        raise SystemExit(INTERRUPTED)
     if wait:
         check_success(outcome)
     return outcome

@@ -21,19 +21,15 @@ from types import FrameType, TracebackType
 from typing import TypeVar
 
 from vertex_sweeper.errors import ServiceError, Unanswered
-from vertex_sweeper.services.waiting import GLANCE
+from vertex_sweeper.services.waiting import GLANCE, ending_signals
 from vertex_sweeper.settings import OnInterrupt
+from vertex_sweeper_runtime.signals import INTERRUPTED
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-EXIT_CODE = 130
-"""What shells report for a program ended by Ctrl-C."""
-
 QUESTION = "\nThe job runs on without this process. (d)etach, (c)ancel it, or (w)ait on? "
-
-_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Reaction(Enum):
@@ -58,7 +54,7 @@ class Interrupt:
         self._asking = False
         self._settled = False
         self._acknowledged = False
-        self._previous: dict[int, object] = {}
+        self._handlers = ending_signals(self._receive)
         self.received: signal.Signals | None = None
         """The first signal, once there was one."""
 
@@ -68,17 +64,11 @@ class Interrupt:
         return self.received is not None and not self._settled
 
     def __enter__(self) -> Interrupt:  # noqa: PYI034 - typing.Self is of Python 3.11
-        # Python allows handlers in the main thread only; started elsewhere, a sweep leaves signals to its host. One that is
-        # ignored (nohup) stays ignored.
-        if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
-                if signal.getsignal(number) is not signal.SIG_IGN:
-                    self._previous[number] = signal.signal(number, self._receive)
+        self._handlers.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        for number, previous in self._previous.items():
-            signal.signal(number, previous)  # type: ignore[arg-type]  # what signal.signal itself gave us
+        self._handlers.__exit__(None, None, None)
 
     def pause(self, wait: Callable[[float], None], seconds: float) -> bool:
         """Calls `wait(seconds)`, and returns at once when a signal comes or is pending; False if one is."""
@@ -88,8 +78,13 @@ class Interrupt:
     def call(self, function: Callable[[], T], *, patience: float, what: str) -> T:
         """What the function returns, on a thread of its own; when a signal comes or is pending, within `patience` seconds.
 
-        The signal is acknowledged at once, by a line that says `what` is waited for. Raises Unanswered for a function that has
-        not returned by then: it is left alone.
+        Args:
+            function: Called once.
+            patience: How many seconds it may take from the signal on.
+            what: What is waited for, as the line says it that acknowledges the signal at once.
+
+        Raises:
+            Unanswered: It has not returned by then, and is left alone.
         """
         answer: Future[T] = Future()
         threading.Thread(target=_answer, args=(answer, function), daemon=True).start()
@@ -146,7 +141,7 @@ class Interrupt:
             killer = threading.Thread(target=self._kill, daemon=True)
             killer.start()
             killer.join(timeout=5)
-            os._exit(EXIT_CODE)
+            os._exit(INTERRUPTED)
         self.received = self.received or signal.Signals(number)
         self._again = self._asking
         self._asking = False
@@ -179,7 +174,12 @@ def _wait_for(answer: Future[T], seconds: float) -> bool:
 def ending(interrupt: Interrupt, kill: Callable[[], None]) -> Iterator[None]:
     """Kills what this process runs when something goes wrong inside; after a signal, an error of the service is the end of it.
 
-    Raises SystemExit(130) then.
+    Args:
+        interrupt: The signal that may have come.
+        kill: Kills what this process runs.
+
+    Raises:
+        SystemExit: 130, after a signal and an error of the service.
     """
     try:
         yield
@@ -187,16 +187,21 @@ def ending(interrupt: Interrupt, kill: Callable[[], None]) -> Iterator[None]:
         kill()
         if interrupt.received and isinstance(error, ServiceError):
             log.warning("%s", error)
-            raise SystemExit(EXIT_CODE) from error
+            raise SystemExit(INTERRUPTED) from error
         raise
 
 
 def react(interrupt: Interrupt, on_interrupt: OnInterrupt, *, answer: Callable[[], str] | None) -> Reaction:
     """What is to be done about the signal that came, with a job that goes on without this process.
 
-    `answer` asks the person at the terminal, and is None where there is nobody to be asked. Only Ctrl-C comes from a person: a
-    hang-up (the laptop was closed) always lets go of the job, whatever the setting. Asked, only `c` cancels and only `w` goes
-    on; anything else, the end of the input and a second Ctrl-C let go, which costs nobody a result.
+    Only Ctrl-C comes from a person: a hang-up (the laptop was closed) always lets go of the job, whatever the setting. Asked,
+    only `c` cancels and only `w` goes on; anything else, the end of the input and a second Ctrl-C let go, which costs nobody a
+    result.
+
+    Args:
+        interrupt: The signal that has come.
+        on_interrupt: The user's setting.
+        answer: Asks the person at the terminal; None where there is nobody to be asked.
     """
     if interrupt.received is getattr(signal, "SIGHUP", None) or on_interrupt is OnInterrupt.DETACH:
         return Reaction.DETACH

@@ -16,7 +16,7 @@ from vertex_sweeper.log_tail import log_tail
 from vertex_sweeper.messages import attach_command, printable
 from vertex_sweeper.results import sweep_directory, tables
 from vertex_sweeper.results.folders import output_of
-from vertex_sweeper.results.outcome import Outcome, OutcomeReader, Trial
+from vertex_sweeper.results.outcome import Outcome, OutcomeReader, TrialResult
 from vertex_sweeper.results.rerun import Rerun, rerun_of
 from vertex_sweeper.run.permanent_failure import permanent_failure, saved
 from vertex_sweeper.run.watch import ended
@@ -52,7 +52,7 @@ class FollowedJob:
     name: str
     contract: Contract
     directory: Path
-    folder: Callable[[Trial], str | None]
+    folder: Callable[[TrialResult], str | None]
     on_interrupt: OnInterrupt
 
 
@@ -71,7 +71,7 @@ class Reporter:
         self._table = table
         self._reader = OutcomeReader(followed.contract)
         self._reported: set[int] = set()
-        self._best: tuple[Trial, ...] = ()
+        self._best: tuple[TrialResult, ...] = ()
         self._tails = 0
         self._told: dict[int, int] = {}
         self._job: Job | None = None
@@ -153,7 +153,7 @@ class Reporter:
         id = JobName.parse(followed.name).id
         return rerun_of(trial, followed.contract, job=id, directory=str(followed.directory), output=output)
 
-    def _show_tail(self, trial: Trial) -> None:
+    def _show_tail(self, trial: TrialResult) -> None:
         followed = self._followed
         output = next_steps.log_file(followed.address, followed.name, trial, followed.directory) if trial.reason else None
         tail = log_tail(output) if output is not None and self._tails < MOST_TAILS else []

@@ -79,7 +79,16 @@ def _write_name(opened: OpenService, spec: Mapping[str, Any], job: Job, director
 
 
 def find_by_label(opened: OpenService, parent: str, spec: Mapping[str, Any]) -> Job | None:
-    """The job that was created from this specification, if a list shows it. Raises ServiceError, also when there are two."""
+    """The job that was created from this specification, if a list shows it.
+
+    Args:
+        opened: The service.
+        parent: Under which name the job was created, `projects/P/locations/L`.
+        spec: The job; its label tells it from all others.
+
+    Raises:
+        ServiceError: The service does not answer, or there are two of them.
+    """
     label = spec.get("labels", {}).get(SWEEP_LABEL)
     if not label:
         return None
@@ -95,7 +104,14 @@ def find_by_label(opened: OpenService, parent: str, spec: Mapping[str, Any]) -> 
 def look_for(opened: OpenService, parent: str, spec: Mapping[str, Any], *, pause: Callable[[float], bool]) -> Job | None:
     """The job of a call whose answer was lost, once a list shows it; None after a minute, or when asked to give up.
 
-    Raises ServiceError where looking longer would not help.
+    Args:
+        opened: The service.
+        parent: Under which name the job was created, `projects/P/locations/L`.
+        spec: The job; its label tells it from all others.
+        pause: Waits so many seconds; False when it is time to give up.
+
+    Raises:
+        ServiceError: Looking longer would not help.
     """
     for seconds in LOOKS:
         try:

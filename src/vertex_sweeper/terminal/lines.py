@@ -11,7 +11,7 @@ from typing import Final
 
 from vertex_sweeper.api import CANCELLED, NO_MEASUREMENT, TOO_MANY_FAILURES, JobState, TrialState
 from vertex_sweeper.messages import printable, shell_line
-from vertex_sweeper.results.outcome import Outcome, Trial, seconds_between
+from vertex_sweeper.results.outcome import Outcome, TrialResult, seconds_between
 from vertex_sweeper.results.tables import TRIALS
 from vertex_sweeper_runtime.code_archive import EXIT_CODES
 
@@ -21,10 +21,13 @@ _FAILED: Final = "failed"
 _NO_RESULT: Final = "without a result"
 
 
-def trial_line(trial: Trial, outcome: Outcome, *, ended: int) -> str:
+def trial_line(trial: TrialResult, outcome: Outcome, *, ended: int) -> str:
     """One line about a trial, as it ends: number, value, the best so far, seconds, parameters; or why it failed.
 
-    `ended` is how many trials have ended with this one.
+    Args:
+        trial: One that has ended.
+        outcome: The sweep as it stands, with this trial.
+        ended: How many trials have ended with this one.
     """
     parts = [f"trial {trial.number} ({ended} of {outcome.planned} ended)" if outcome.planned else f"trial {trial.number}"]
     end = end_of(trial, outcome)
@@ -52,7 +55,12 @@ def trial_line(trial: Trial, outcome: Outcome, *, ended: int) -> str:
 
 
 def table_lines(outcome: Outcome, *, now: datetime) -> list[str]:
-    """The live table: how far the sweep is, and a line for each trial that runs."""
+    """The live table: how far the sweep is, and a line for each trial that runs.
+
+    Args:
+        outcome: The sweep as it stands.
+        now: With a time zone; running trials are timed by it.
+    """
     running = [trial for trial in outcome.trials if trial.state is not None and not trial.state.ended]
     lines = [f"{_counts(outcome)}{_best_so_far(outcome)}"]
     for trial in running:
@@ -97,7 +105,12 @@ def summary_lines(
 
 
 def overview_lines(outcome: Outcome, *, waits: bool = False) -> list[str]:
-    """How the trials ended, how the job did, and which trial is best. `waits`: nobody runs the job."""
+    """How the trials ended, how the job did, and which trial is best.
+
+    Args:
+        outcome: The sweep as it stands.
+        waits: Nobody runs the job.
+    """
     lines = [_counts(outcome)]
     if waits:
         lines.append("job: nobody runs it")
@@ -116,10 +129,14 @@ def overview_lines(outcome: Outcome, *, waits: bool = False) -> list[str]:
     return list(map(printable, lines))
 
 
-def failure_lines(outcome: Outcome, log_of: Callable[[Trial], str | None]) -> list[str]:
+def failure_lines(outcome: Outcome, log_of: Callable[[TrialResult], str | None]) -> list[str]:
     """A line for each trial that failed or has no result: the reason, and the command that shows its log.
 
     A trial that ended with its job has no reason of its own, and no line.
+
+    Args:
+        outcome: The sweep as it stands.
+        log_of: The command that shows a trial's log, or where it is; None where it is nowhere to be had.
     """
     ends = {trial.number: end_of(trial, outcome) for trial in outcome.trials}
     failed = [
@@ -160,7 +177,7 @@ def _counts(outcome: Outcome) -> str:
     return f"{total} {noun}: {how}" if how else f"{total} {noun}"
 
 
-def end_of(trial: Trial, outcome: Outcome) -> str:
+def end_of(trial: TrialResult, outcome: Outcome) -> str:
     """How a trial of this sweep ended, in a word or three."""
     if trial.state is TrialState.SUCCEEDED:
         return "succeeded" if outcome.has_result(trial) else _NO_RESULT

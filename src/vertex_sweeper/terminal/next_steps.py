@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from vertex_sweeper.api_names import JobName
 from vertex_sweeper.endpoint import PLAIN
 from vertex_sweeper.messages import printable, shell_line
-from vertex_sweeper.results.outcome import Trial
+from vertex_sweeper.results.outcome import TrialResult
 from vertex_sweeper.services.address import Address
 from vertex_sweeper.settings import Backend
 
@@ -35,8 +35,18 @@ def console_address(address: Address, name: str) -> str | None:
     return JobName.parse(name).console if _on_vertex(address) else None
 
 
-def log_command(address: Address, name: str, trial: Trial, directory: Path) -> str | None:
-    """Shows what a trial printed, or says where an emulator has it; None when it is nowhere to be had."""
+def log_command(address: Address, name: str, trial: TrialResult, directory: Path) -> str | None:
+    """Shows what a trial printed, or says where an emulator has it; None when it is nowhere to be had.
+
+    Args:
+        address: Where the job is.
+        name: The job's name.
+        trial: The trial.
+        directory: The sweep directory.
+
+    Returns:
+        A command for a shell, or a sentence.
+    """
     log = log_file(address, name, trial, directory)
     if log is not None or address.backend is Backend.LOCAL:
         return shell_line(["cat", str(log)]) if log is not None and log.exists() else None
@@ -49,7 +59,7 @@ def log_command(address: Address, name: str, trial: Trial, directory: Path) -> s
     return shell_line(["gcloud", "ai", "hp-tuning-jobs", "stream-logs", job.id, *place])
 
 
-def log_file(address: Address, name: str, trial: Trial, directory: Path) -> Path | None:
+def log_file(address: Address, name: str, trial: TrialResult, directory: Path) -> Path | None:
     """The file on this machine of what a trial printed; None where it is not known.
 
     An emulator says where its own are. It is believed for a regular file of this user by the name that such a log has, because

@@ -94,7 +94,7 @@ def test_an_interrupt_leaves_the_job_alone_otherwise(folder: Path, api: TuningAp
     assert "goes on without this process" in output
 
 
-def test_a_refusal_of_the_service_is_a_line_and_no_traceback(folder: Path, api: TuningApi) -> None:
+def test_what_the_service_refuses_is_a_line_and_no_traceback(folder: Path, api: TuningApi) -> None:
     import grpc
 
     api.fail("CreateHyperparameterTuningJob", grpc.StatusCode.PERMISSION_DENIED, message="denied")
