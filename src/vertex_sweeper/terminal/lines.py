@@ -156,7 +156,7 @@ def failure_lines(outcome: Outcome, log_of: Callable[[TrialResult], str | None])
     return lines
 
 
-def with_reason_once(trial: Trial, told: dict[int, int]) -> Trial:
+def with_reason_once(trial: TrialResult, told: dict[int, int]) -> TrialResult:
     """The trial or, where its container's start was stopped as an earlier one's was, the trial with that for a reason.
 
     What the start says is a whole installer's words, and the same for all trials. `told` has the first trial of each exit code.
