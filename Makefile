@@ -27,25 +27,37 @@ LOWEST_TESTS := tests/services/vertex tests/emulator tests/services/behaviour te
 
 # What another Hydra can break: how it parses, composes and records, what it hands to the sweeper, what a trial's process asks of
 # it, and some real sweeps. The rest speaks to the service or to files, and is tried with Hydra 1.3.
-HYDRA_TESTS := tests/space tests/plan tests/fidelity tests/settings/test_settings_as_written.py tests/runtime/test_shim.py \
-	tests/runtime/test_sweep_in_trial.py tests/runtime/test_metric_callback.py tests/runtime/test_contract_codec.py \
-	tests/runtime/test_quoting.py tests/results/test_best_config.py tests/results/test_rerun.py tests/job/test_job.py \
-	tests/test_docs.py tests/test_installation.py $(addprefix tests/test_sweep.py::test_, \
-	a_sweep_tunes_the_app_and_leaves_everything_behind what_a_trial_saw_is_what_the_table_says \
-	the_best_config_runs_the_best_trial_again an_app_without_a_config_file_is_tuned_too \
-	an_app_started_as_a_module_is_tuned_as_a_module params_and_the_command_line_together_make_the_search_space \
-	a_plain_run_is_a_plain_run a_failing_trial_is_shown_with_the_end_of_its_log_and_the_others_go_on \
-	bad_input_ends_in_lines_and_no_traceback_and_starts_nothing another_launcher_is_named_as_not_used)
+HYDRA_FILES := tests/space tests/settings/test_settings_as_written.py tests/runtime/test_sweep_in_trial.py \
+	tests/runtime/test_metric_callback.py tests/runtime/test_contract_codec.py tests/runtime/test_quoting.py \
+	tests/results/test_best_config.py tests/results/test_rerun.py tests/job/test_job.py tests/test_docs.py \
+	tests/test_installation.py
+HYDRA_ALL := $(HYDRA_FILES) tests/plan tests/fidelity tests/runtime/test_shim.py tests/test_sweep.py
+# Of the folders and files with many processes or many rows: a test of each thing that Hydra does for us.
+HYDRA_TESTS := $(HYDRA_FILES) $(filter-out %/test_processes.py,$(wildcard tests/fidelity/test_*.py)) \
+	$(filter-out %/test_bad_input.py,$(wildcard tests/plan/test_*.py)) \
+	$(addprefix tests/plan/test_bad_input.py::test_, \
+	what_hydra_refuses_is_listed_for_every_key mistakes_of_reading_and_of_meaning_come_together \
+	a_mandatory_default_that_nobody_sets_is_named a_mandatory_default_may_be_swept \
+	of_values_that_compose_alike_two_are_composed a_key_that_a_trial_would_take_for_an_alias_is_refused) \
+	$(addprefix tests/runtime/test_shim.py::test_, \
+	a_trial_is_the_run_that_hydra_would_have_composed_in_its_numbered_folder an_app_whose_config_says_multirun_runs_once \
+	without_a_contract_flags_become_overrides_and_the_return_value_is_the_objective \
+	a_task_that_raises_is_hydras_exit_code_and_nothing_is_reported) \
+	$(addprefix tests/test_sweep.py::test_, \
+	what_a_trial_saw_is_what_the_table_says the_best_config_runs_the_best_trial_again \
+	an_app_without_a_config_file_is_tuned_too params_and_the_command_line_together_make_the_search_space \
+	a_plain_run_is_a_plain_run bad_input_ends_in_lines_and_no_traceback_and_starts_nothing)
 
-.PHONY: help demo test test-hydra13 test-hydra14 test-lowest check lint coverage docs record fuzz bench clean
+.PHONY: help demo test test-all test-hydra13 test-hydra14 test-lowest check lint coverage docs record fuzz bench clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo    tune the example app with $(TRIALS) trials on this machine; the last line is the sweep dir'
 	@echo 'make test    the tests with Hydra 1.3, and those that Hydra can break with the newest 1.4'
+	@echo 'make test-all  the same with what is marked thorough: more of a kind of which make test tries a part'
 	@echo 'make test-lowest  the tests of all that uses Google'"'"'s client, with the lowest versions that setup.py admits'
-	@echo 'make check   lint, format, strict types, the tests, then those with the lowest versions'
+	@echo 'make check   lint, format, strict types, all tests, then those with the lowest versions'
 	@echo 'make coverage  which lines the tests run, those of child processes too; fails below the floor in pyproject.toml'
 	@echo 'make docs    write anew what docs/settings.md and docs/structure.md have from the code'
 	@echo 'make record  write the recorded requests under tests/ anew; read what changed'
@@ -61,13 +73,18 @@ demo: $(DEMO)
 
 test: test-hydra13 test-hydra14
 
+# An empty -m deselects nothing.
+test-all: THOROUGH := -m ''
+test-all: HYDRA_TESTS := $(HYDRA_ALL)
+test-all: test-hydra13 test-hydra14
+
 test-hydra13: $(DEV)
 	@echo '== The tests, with Hydra 1.3'
-	.venv/bin/python -m pytest --numprocesses $(WORKERS)
+	.venv/bin/python -m pytest --numprocesses $(WORKERS) $(THOROUGH)
 
 test-hydra14: $(HYDRA14)
 	@echo '== The tests, with Hydra 1.4'
-	.venv-hydra14/bin/python -m pytest --numprocesses $(WORKERS) $(HYDRA_TESTS)
+	.venv-hydra14/bin/python -m pytest --numprocesses $(WORKERS) $(THOROUGH) $(HYDRA_TESTS)
 
 test-lowest: $(LOWEST)
 	@echo '== The tests, with the lowest versions of what the package needs'
@@ -81,11 +98,11 @@ lint: $(DEV)
 	.venv/bin/python -m ruff format --check $(LINTED)
 	.venv/bin/python -m mypy $(TYPED)
 
-check: lint test test-lowest
+check: lint test-all test-lowest
 
 coverage: $(DEV)
 	.venv/bin/python -m coverage erase
-	.venv/bin/python -m coverage run -m pytest --numprocesses $(WORKERS)
+	.venv/bin/python -m coverage run -m pytest --numprocesses $(WORKERS) -m ''
 	.venv/bin/python -m coverage combine --quiet
 	.venv/bin/python -m coverage report
 

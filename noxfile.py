@@ -19,11 +19,11 @@ APP = ("--requirement", "example_app/requirements.txt")
 def tests(session: nox.Session, hydra: str) -> None:
     """All tests, with one Python and one Hydra."""
     session.install("--editable", ".[all,test]", *APP, HYDRAS[hydra])
-    session.run("python", "-m", "pytest", "--numprocesses", "2", *session.posargs)
+    session.run("python", "-m", "pytest", "--numprocesses", "2", "-m", "", *session.posargs)
 
 
 @nox.session(python=PYTHONS[0])
 def lowest(session: nox.Session) -> None:
     """All tests, with the lowest versions of what the package needs."""
     session.install("--editable", ".[all,test]", *APP, "--requirement", "tests/lowest.txt")
-    session.run("python", "-m", "pytest", "--numprocesses", "2", *session.posargs)
+    session.run("python", "-m", "pytest", "--numprocesses", "2", "-m", "", *session.posargs)

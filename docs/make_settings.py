@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from vertex_sweeper.job.fields import CONTAINER_ELSEWHERE, ELSEWHERE, PLACES, POOL_PLACES, WORKER_POOLS
+from vertex_sweeper.job.fields import CONTAINER_ELSEWHERE, ELSEWHERE, FIELDS_OF_SETTINGS, POOL_PLACES, WORKER_POOLS
 from vertex_sweeper.settings import Settings
 from vertex_sweeper.settings.durations import Seconds
 from vertex_sweeper.settings.model import ABOUT
@@ -24,7 +24,7 @@ END = "<!-- made by docs/make_settings.py: end -->"
 _POOL = {**CONTAINER_ELSEWHERE, **{place.setting: place.field for place in POOL_PLACES}}
 _FIELDS = {
     **ELSEWHERE,
-    **{place.setting: place.field for place in PLACES},
+    **{place.setting: place.field for place in FIELDS_OF_SETTINGS},
     **{f"trial.{name}": f"{WORKER_POOLS}[0].{field}" for name, field in _POOL.items()},
     **{f"trial.worker_pools[].{name}": f"{WORKER_POOLS}[1…].{field}" for name, field in _POOL.items()},
 }

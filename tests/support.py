@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from _pytest.mark import ParameterSet
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_loader import ConfigLoader
@@ -54,9 +56,16 @@ def start_of(folder: Path, *words: str) -> Start:
     return Start(argv, ["python", *argv], None, "/usr/bin/python", folder)
 
 
-def is_thorough(config: pytest.Config) -> bool:
-    """Whether this is `make fuzz`, which tries all that `make test` tries a part of (the tests that are marked `thorough`)."""
-    return bool(config.getoption("hypothesis_profile") == "fuzz")
+def every(number: int, rows: Iterable[Any]) -> list[Any]:
+    """Rows for `parametrize`, of which `make test` tries the first and then each so many-th; the others are `thorough`."""
+    return [row if index % number == 0 else thorough(row) for index, row in enumerate(rows)]
+
+
+def thorough(row: Any) -> Any:
+    """A row for `parametrize` that `make test-all` tries, and `make test` does not."""
+    if not isinstance(row, ParameterSet):
+        return pytest.param(*(row if isinstance(row, tuple) else (row,)), marks=pytest.mark.thorough)
+    return pytest.param(*row.values, id=row.id, marks=[*row.marks, pytest.mark.thorough])
 
 
 @contextmanager

@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.support import thorough
+
 pytest.importorskip("optuna", reason="backend local needs the extra [local]")
 
 ROOT = Path(__file__).parent.parent
@@ -175,12 +177,14 @@ def test_an_app_started_as_a_module_is_tuned_as_a_module(app: App) -> None:
     assert [row["state"] for row in app.rows()] == ["SUCCEEDED", "SUCCEEDED"]
 
 
+@pytest.mark.thorough
 def test_a_grid_runs_each_point_once(app: App) -> None:
     app.sweep("lr=0.1,0.2,0.3", "model=linear,svm", "hydra.sweeper.algorithm=grid", "hydra.sweeper.parallel_trial_count=3")
     points = [(row["lr"], row["model"]) for row in app.rows()]
     assert sorted(points) == [(lr, model) for lr in ("0.1", "0.2", "0.3") for model in ("linear", "svm")]
 
 
+@pytest.mark.thorough
 def test_the_same_seed_suggests_the_same_values(app: App) -> None:
     common = ["lr=interval(0, 1)", "hydra.sweeper.max_trial_count=2", "hydra.sweeper.parallel_trial_count=1"]
     app.sweep(*common, "hydra.sweeper.local.seed=7")
@@ -227,6 +231,7 @@ def test_a_failing_trial_is_shown_with_the_end_of_its_log_and_the_others_go_on(a
     assert sorted(row["state"] for row in app.rows()) == ["INFEASIBLE", "SUCCEEDED", "SUCCEEDED"]
 
 
+@pytest.mark.thorough
 def test_too_many_failures_end_the_job_with_exit_code_1_and_the_results_so_far(app: App) -> None:
     app.write_body("raise RuntimeError('broken image')")
     counts = ["hydra.sweeper.max_failed_trial_count=3", "hydra.sweeper.max_trial_count=40"]
@@ -236,6 +241,7 @@ def test_too_many_failures_end_the_job_with_exit_code_1_and_the_results_so_far(a
     assert not (app.directory / "best.yaml").exists()
 
 
+@pytest.mark.thorough
 def test_a_value_that_is_not_finite_is_no_failure(app: App) -> None:
     app.write_body("return float('nan') if cfg.batch == 1 else cfg.batch")
     output = app.sweep("batch=1,2", "hydra.sweeper.algorithm=grid", "hydra.sweeper.max_failed_trial_count=1")
@@ -244,6 +250,7 @@ def test_a_value_that_is_not_finite_is_no_failure(app: App) -> None:
     assert sorted(row["state"] for row in app.rows()) == ["INFEASIBLE", "SUCCEEDED"]
 
 
+@pytest.mark.thorough
 def test_a_trial_over_its_time_is_ended(app: App) -> None:
     app.write_body("time.sleep(600)")  # both: one second is no time in which another one would be sure to end
     limits = ["hydra.sweeper.trial.timeout=1", "hydra.sweeper.max_failed_trial_count=3"]
@@ -271,6 +278,7 @@ def test_a_dry_run_shows_what_trials_would_be_given_and_starts_nothing(app: App)
     assert not app.directory.exists()
 
 
+@pytest.mark.thorough
 def test_a_sweep_directory_with_a_job_is_left_as_it_is(app: App) -> None:
     app.directory.mkdir()
     for name in ("job.json", "sweep.json"):
@@ -341,7 +349,7 @@ def started(app: App, *words: str, terminal: int | None = None) -> subprocess.Po
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGINT, thorough(signal.SIGTERM), signal.SIGHUP], ids=lambda number: number.name)
 def test_one_signal_ends_every_child_and_still_writes_the_results(hanging: App, number: signal.Signals) -> None:
     process = started(hanging, "+hydra.callbacks.ended._target_=ended.Ended")
     process.send_signal(number)
@@ -356,7 +364,7 @@ def test_one_signal_ends_every_child_and_still_writes_the_results(hanging: App, 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGINT, thorough(signal.SIGTERM)], ids=lambda number: number.name)
 def test_a_sweep_that_is_to_be_let_go_of_waits_to_go_on(hanging: App, number: signal.Signals) -> None:
     process = started(hanging, "hydra.sweeper.on_interrupt=detach")
     process.send_signal(number)
@@ -367,6 +375,7 @@ def test_a_sweep_that_is_to_be_let_go_of_waits_to_go_on(hanging: App, number: si
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.thorough
 def test_a_closing_terminal_sends_several_hang_ups_and_the_results_are_written(hanging: App) -> None:
     process = started(hanging)
     for _ in range(3):
@@ -471,6 +480,7 @@ def vertex_sweeper(*words: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.thorough
 def test_a_killed_sweep_goes_on_as_if_nothing_had_happened(gated: App, until: Callable[[Callable[[], bool]], None]) -> None:
     undisturbed = gated.start("-m", "hydra/sweeper=vertex", "hydra.sweeper.backend=local", "hydra.sweep.dir=sweep", *SEEDED)
     wait_for_third(gated)
@@ -522,6 +532,7 @@ def test_a_running_sweep_can_be_followed_from_elsewhere_and_cancelled(gated: App
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.thorough
 def test_a_follower_says_that_the_sweep_was_killed_and_how_to_go_on(gated: App) -> None:
     process = gated.start("-m", "hydra/sweeper=vertex", "hydra.sweeper.backend=local", "hydra.sweep.dir=sweep", *SEEDED)
     wait_for_third(gated)

@@ -1,9 +1,10 @@
 """The `hydra/sweeper=vertex` config, as users find it before they set anything.
 
 Hydra executes this module at the start of every Hydra app of the environment, swept or not, and most of the time nobody asks
-for this config. To store it costs 50 µs a setting, so what is stored is a placeholder that becomes the config when Hydra loads
-it. (A structured config would cost even more; types are checked where a sweep starts.) The module imports nothing of ours, and
-in particular not `sweeper.py`: the scanner executes each module by itself, and what two of them share would exist twice.
+for this config. To store it takes 1.9 ms, to store a placeholder 0.03 ms (Hydra 1.3.8): what is stored is a placeholder, which
+becomes the config when Hydra loads it. (A structured config would cost even more; types are checked where a sweep starts.) The
+module imports nothing of ours, and in particular not `sweeper.py`: the scanner executes each module by itself, and what two of
+them share would exist twice.
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ def target_node() -> StringNode:
     """
 
     class Target(StringNode):
-        # Made where the config is loaded: a class of its own costs more than all else in this module.
+        # Made where the config is loaded: at the top of a scanned module every app would pay 0.02 ms for it.
         def _set_value(self, value: Any, flags: dict[str, bool] | None = None) -> None:
             parent = self._get_parent()
             if isinstance(parent, DictConfig) and str(value).startswith(OTHER_SWEEPERS):

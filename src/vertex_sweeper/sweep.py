@@ -16,7 +16,6 @@ from functools import partial
 from itertools import starmap
 from pathlib import Path
 
-import hydra
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
@@ -42,6 +41,7 @@ from vertex_sweeper.run.upload import upload_all
 from vertex_sweeper.services.buckets import Put, Upload
 from vertex_sweeper.services.checks import check_acceptable
 from vertex_sweeper.services.opening import open_buckets, open_service
+from vertex_sweeper.space.hydra_api import is_hydra_1_3
 from vertex_sweeper.terminal import next_steps
 from vertex_sweeper_runtime.signals import INTERRUPTED
 
@@ -167,6 +167,6 @@ def _multirun(hydra_context: HydraContext, config: DictConfig) -> Iterator[None]
     try:
         yield
     except (SweepError, SystemExit):
-        if hydra.__version__.startswith("1.3."):
+        if is_hydra_1_3():
             hydra_context.callbacks.on_multirun_end(config=config, config_name=config.hydra.job.config_name)
         raise

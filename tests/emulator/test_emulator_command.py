@@ -165,6 +165,7 @@ def test_it_listens_on_whatever_is_this_machine(host: str) -> None:
         assert VertexService("l", endpoint=f"http://{emulator.address}").find(PARENT, {}) == []
 
 
+@pytest.mark.thorough
 def test_the_fixture_is_an_emulator_of_the_tests_own(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["vertex_sweeper.emulator.pytest_plugin"]\n')
     (tmp_path / "test_it.py").write_text(
@@ -236,6 +237,7 @@ def test_it_says_how_each_job_and_trial_ends_and_the_sweep_shows_the_end_of_a_fa
     assert any(f"cat {log}" in line for line in shown)
 
 
+@pytest.mark.thorough
 def test_quiet_it_says_nothing_of_jobs(tmp_path: Path) -> None:
     assert run_failing(tmp_path, "--quiet")[0] == []
 

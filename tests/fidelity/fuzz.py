@@ -105,7 +105,7 @@ def main() -> int:
 
 
 def properties(seed: str, workers: int) -> list[str]:
-    """Pytest's arguments: all tests with drawn examples, and those that try a part in `make test`; drawn sweeps come below."""
+    """Pytest's arguments: all tests with drawn examples, and those that `make test` leaves out; drawn sweeps come below."""
     drawn = ["-m", "hypothesis or thorough", "--hypothesis-profile=fuzz", f"--hypothesis-seed={seed}"]
     return [*drawn, "--quiet", f"--numprocesses={workers}", "--ignore=tests/fidelity/test_drawn_sweeps.py"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import app_in
+from tests.support import app_in, every
 
 pytest.importorskip("optuna", reason="backend local needs the extra [local]")
 
@@ -52,7 +52,7 @@ def job_of(sweep: Sweep, seed: int) -> Job:
     return spec.build_job(how, space, agreed, display_name="drawn", sweep_id=str(seed))
 
 
-@pytest.mark.parametrize("seed", range(SWEEPS))
+@pytest.mark.parametrize("seed", every(SWEEPS, range(SWEEPS)))
 def test_the_app_sees_what_hydra_composes_for_the_same_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from vertex_sweeper.errors import InvalidJob
 from vertex_sweeper.job import in_our_words, lines_in_our_words, setting_of
-from vertex_sweeper.job.fields import PLACES, POOL_PLACES
+from vertex_sweeper.job.fields import FIELDS_OF_SETTINGS, POOL_PLACES
 from vertex_sweeper.settings import Settings, TrialSettings, WorkerPoolSettings
 
 POOLS = "trialJobSpec.workerPoolSpecs"
@@ -15,7 +15,7 @@ POOLS = "trialJobSpec.workerPoolSpecs"
 @pytest.mark.parametrize(
     ("field", "setting"),
     [
-        *((place.field, f"hydra.sweeper.{place.setting}") for place in PLACES),
+        *((place.field, f"hydra.sweeper.{place.setting}") for place in FIELDS_OF_SETTINGS),
         *((f"{POOLS}[0].{place.field}", f"hydra.sweeper.trial.{place.setting}") for place in POOL_PLACES),
         *((f"{POOLS}[2].{place.field}", f"hydra.sweeper.trial.worker_pools[1].{place.setting}") for place in POOL_PLACES),
         ("displayName", "hydra.sweeper.display_name"),

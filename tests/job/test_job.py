@@ -15,7 +15,7 @@ import pytest
 from tests.jobs import EVERYWHERE, JOBS, LR, RECORDED, plan_of, recording_app, request_of, settings
 from tests.support import App
 from vertex_sweeper.errors import InvalidSweep
-from vertex_sweeper.job.fields import CONTAINER_ELSEWHERE, ELSEWHERE, PLACES, POOL_PLACES
+from vertex_sweeper.job.fields import CONTAINER_ELSEWHERE, ELSEWHERE, FIELDS_OF_SETTINGS, POOL_PLACES
 from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper.settings import Settings, WorkerPoolSettings
 from vertex_sweeper_runtime import contract, contract_document
@@ -87,7 +87,7 @@ WITHOUT_A_REQUEST = {"attach", "dry_run", "trial.code", "trial.requirements", "t
 
 FIELDS = {
     **ELSEWHERE,
-    **{place.setting: place.field for place in PLACES},
+    **{place.setting: place.field for place in FIELDS_OF_SETTINGS},
     **{f"trial.{place.setting}": f"trialJobSpec.workerPoolSpecs.0.{place.field}" for place in POOL_PLACES},
     **{f"trial.{name}": f"trialJobSpec.workerPoolSpecs.0.{field}" for name, field in CONTAINER_ELSEWHERE.items()},
 }

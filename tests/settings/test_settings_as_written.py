@@ -280,7 +280,7 @@ def _without(section: Any, path: tuple[Any, ...]) -> Any:
     return {**section, path[0]: _without(section[path[0]], path[1:])}
 
 
-PLACES = list(_leaves(RICH))
+FIELDS_OF_SETTINGS = list(_leaves(RICH))
 
 
 def test_the_rich_settings_are_right_and_hold_every_setting() -> None:
@@ -288,11 +288,11 @@ def test_the_rich_settings_are_right_and_hold_every_setting() -> None:
     (pool,) = RICH["trial"]["worker_pools"]
     left_out = {("attach",)} | {("trial", "worker_pools", 0, key) for key in pool}
     known = {path for path in _leaves({key: item for key, item in SETTINGS.items() if isinstance(item, dict)}) if len(path) > 1}
-    assert known - {("params",), ("conditional",)} - set(PLACES) - left_out == set()
+    assert known - {("params",), ("conditional",)} - set(FIELDS_OF_SETTINGS) - left_out == set()
     assert {key for key in SETTINGS if key[0] != "_"} - {*SEARCH_SPACE_KEYS, "attach"} == set(RICH)
 
 
-@pytest.mark.parametrize("path", PLACES, ids=lambda path: ".".join(map(str, path)))
+@pytest.mark.parametrize("path", FIELDS_OF_SETTINGS, ids=lambda path: ".".join(map(str, path)))
 def test_one_mistake_in_the_settings_is_one_line(path: tuple[Any, ...]) -> None:
     reading = read_what_is_right(_without(RICH, path))
     (line,) = reading.mistakes

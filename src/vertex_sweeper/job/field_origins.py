@@ -7,12 +7,15 @@ from collections.abc import Iterable
 from typing import Final
 
 from vertex_sweeper.errors import InvalidJob
-from vertex_sweeper.job.fields import CONTAINER_ELSEWHERE, ELSEWHERE, MACHINE, PLACES, POOL_PLACES, WORKER_POOLS
+from vertex_sweeper.job.fields import CONTAINER_ELSEWHERE, ELSEWHERE, FIELDS_OF_SETTINGS, MACHINE, POOL_PLACES, WORKER_POOLS
 from vertex_sweeper.job.spec_overrides import overridden
 from vertex_sweeper.settings import Settings, TrialSettings
 
 _ROOT: Final = "hydra.sweeper"
-_FIELDS: Final = {**{field: name for name, field in ELSEWHERE.items()}, **{place.field: place.setting for place in PLACES}}
+_FIELDS: Final = {
+    **{field: name for name, field in ELSEWHERE.items()},
+    **{place.field: place.setting for place in FIELDS_OF_SETTINGS},
+}
 _POOL_FIELDS: Final = {
     **{field: name for name, field in CONTAINER_ELSEWHERE.items()},
     **{place.field: place.setting for place in POOL_PLACES},

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from vertex_sweeper.settings import MeasurementSelection, MedianStopping, Settings, Strategy
 
 
-class Place(NamedTuple):
+class FieldOfSetting(NamedTuple):
     """A setting's path under `hydra.sweeper`, its field's path in the job, and how its value is written there."""
 
     setting: str
@@ -45,36 +45,40 @@ def _if_true(value: bool) -> bool | None:  # noqa: FBT001 - a value like any oth
 _STOPPING = "study_stopping_config"
 _STOPPING_FIELD = "studySpec.studyStoppingConfig"
 
-PLACES: Final = (
-    Place("measurement_selection", "studySpec.measurementSelectionType", _SELECTIONS),
-    Place("median_automated_stopping_spec", "studySpec.medianAutomatedStoppingSpec", _median),
-    Place(f"{_STOPPING}.should_stop_asap", f"{_STOPPING_FIELD}.shouldStopAsap", _if_true),
-    Place(f"{_STOPPING}.minimum_runtime_constraint", f"{_STOPPING_FIELD}.minimumRuntimeConstraint.maxDuration", _seconds),
-    Place(f"{_STOPPING}.maximum_runtime_constraint", f"{_STOPPING_FIELD}.maximumRuntimeConstraint.maxDuration", _seconds),
-    Place(f"{_STOPPING}.min_num_trials", f"{_STOPPING_FIELD}.minNumTrials", _as_it_is),
-    Place(f"{_STOPPING}.max_num_trials", f"{_STOPPING_FIELD}.maxNumTrials", _as_it_is),
-    Place(f"{_STOPPING}.max_num_trials_no_progress", f"{_STOPPING_FIELD}.maxNumTrialsNoProgress", _as_it_is),
-    Place(f"{_STOPPING}.max_duration_no_progress", f"{_STOPPING_FIELD}.maxDurationNoProgress", _seconds),
-    Place("trial.timeout", "trialJobSpec.scheduling.timeout", _seconds),
-    Place("trial.strategy", "trialJobSpec.scheduling.strategy", _STRATEGIES),
-    Place("trial.max_wait_duration", "trialJobSpec.scheduling.maxWaitDuration", _seconds),
-    Place("trial.persistent_resource_id", "trialJobSpec.persistentResourceId", _as_it_is),
-    Place("trial.enable_web_access", "trialJobSpec.enableWebAccess", _if_true),
-    Place("vertex.service_account", "trialJobSpec.serviceAccount", _as_it_is),
-    Place("vertex.network", "trialJobSpec.network", _as_it_is),
-    Place("vertex.tensorboard", "trialJobSpec.tensorboard", _as_it_is),
-    Place("vertex.kms_key_name", "encryptionSpec.kmsKeyName", _as_it_is),
+FIELDS_OF_SETTINGS: Final = (
+    FieldOfSetting("measurement_selection", "studySpec.measurementSelectionType", _SELECTIONS),
+    FieldOfSetting("median_automated_stopping_spec", "studySpec.medianAutomatedStoppingSpec", _median),
+    FieldOfSetting(f"{_STOPPING}.should_stop_asap", f"{_STOPPING_FIELD}.shouldStopAsap", _if_true),
+    FieldOfSetting(
+        f"{_STOPPING}.minimum_runtime_constraint", f"{_STOPPING_FIELD}.minimumRuntimeConstraint.maxDuration", _seconds
+    ),
+    FieldOfSetting(
+        f"{_STOPPING}.maximum_runtime_constraint", f"{_STOPPING_FIELD}.maximumRuntimeConstraint.maxDuration", _seconds
+    ),
+    FieldOfSetting(f"{_STOPPING}.min_num_trials", f"{_STOPPING_FIELD}.minNumTrials", _as_it_is),
+    FieldOfSetting(f"{_STOPPING}.max_num_trials", f"{_STOPPING_FIELD}.maxNumTrials", _as_it_is),
+    FieldOfSetting(f"{_STOPPING}.max_num_trials_no_progress", f"{_STOPPING_FIELD}.maxNumTrialsNoProgress", _as_it_is),
+    FieldOfSetting(f"{_STOPPING}.max_duration_no_progress", f"{_STOPPING_FIELD}.maxDurationNoProgress", _seconds),
+    FieldOfSetting("trial.timeout", "trialJobSpec.scheduling.timeout", _seconds),
+    FieldOfSetting("trial.strategy", "trialJobSpec.scheduling.strategy", _STRATEGIES),
+    FieldOfSetting("trial.max_wait_duration", "trialJobSpec.scheduling.maxWaitDuration", _seconds),
+    FieldOfSetting("trial.persistent_resource_id", "trialJobSpec.persistentResourceId", _as_it_is),
+    FieldOfSetting("trial.enable_web_access", "trialJobSpec.enableWebAccess", _if_true),
+    FieldOfSetting("vertex.service_account", "trialJobSpec.serviceAccount", _as_it_is),
+    FieldOfSetting("vertex.network", "trialJobSpec.network", _as_it_is),
+    FieldOfSetting("vertex.tensorboard", "trialJobSpec.tensorboard", _as_it_is),
+    FieldOfSetting("vertex.kms_key_name", "encryptionSpec.kmsKeyName", _as_it_is),
 )
 """Settings that are one field each, whatever the others say."""
 
 POOL_PLACES: Final = (
-    Place("machine_type", "machineSpec.machineType", _as_it_is),
-    Place("accelerator_type", "machineSpec.acceleratorType", _as_it_is),
-    Place("accelerator_count", "machineSpec.acceleratorCount", _as_it_is),
-    Place("replica_count", "replicaCount", str),  # 64-bit integers are strings in the API's JSON form
-    Place("disk_type", "diskSpec.bootDiskType", _as_it_is),
-    Place("disk_size_gb", "diskSpec.bootDiskSizeGb", _as_it_is),
-    Place("image", "containerSpec.imageUri", _as_it_is),
+    FieldOfSetting("machine_type", "machineSpec.machineType", _as_it_is),
+    FieldOfSetting("accelerator_type", "machineSpec.acceleratorType", _as_it_is),
+    FieldOfSetting("accelerator_count", "machineSpec.acceleratorCount", _as_it_is),
+    FieldOfSetting("replica_count", "replicaCount", str),  # 64-bit integers are strings in the API's JSON form
+    FieldOfSetting("disk_type", "diskSpec.bootDiskType", _as_it_is),
+    FieldOfSetting("disk_size_gb", "diskSpec.bootDiskSizeGb", _as_it_is),
+    FieldOfSetting("image", "containerSpec.imageUri", _as_it_is),
 )
 """The same for one worker pool: settings of `trial` or of an item of `trial.worker_pools`, fields of a worker pool spec."""
 
@@ -101,12 +105,12 @@ CONTAINER_ELSEWHERE: Final = {"command": "containerSpec.command", "env": "contai
 
 
 def put_all(job: dict[str, Any], settings: Settings) -> None:
-    """Writes into the job every setting of `PLACES` that is set."""
+    """Writes into the job every setting of `FIELDS_OF_SETTINGS` that is set."""
     if settings.study_stopping_config is not None:
         put(job, _STOPPING_FIELD, {})
-    for place in PLACES:
-        value = reduce(lambda part, name: None if part is None else getattr(part, name), place.setting.split("."), settings)
-        put(job, place.field, None if value is None else place.write(value))
+    for one in FIELDS_OF_SETTINGS:
+        value = reduce(lambda part, name: None if part is None else getattr(part, name), one.setting.split("."), settings)
+        put(job, one.field, None if value is None else one.write(value))
 
 
 def put(job: dict[str, Any], field: str, value: Any) -> None:

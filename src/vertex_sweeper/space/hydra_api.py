@@ -54,6 +54,7 @@ __all__ = [
     "chosen_options",
     "config_repository",
     "execution_whitelist",
+    "is_hydra_1_3",
     "is_value_path",
     "overridden_groups",
     "override_text",

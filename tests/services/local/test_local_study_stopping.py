@@ -8,7 +8,7 @@ import pytest
 
 from vertex_sweeper.api import format_time, parse_time
 from vertex_sweeper.services.local.study.study_stopping import Progress, interrupts, why_to_stop
-from vertex_sweeper.services.local.validation import find_mistakes
+from vertex_sweeper.services.local.validation import find_local_mistakes
 from vertex_sweeper.testing.gate import make_job
 
 CREATED = 1_000_000.0
@@ -107,7 +107,7 @@ def test_a_time_of_the_api_is_read(text: str, seconds: float) -> None:
     ],
 )
 def test_a_condition_with_a_mistake_is_refused(config: dict[str, Any], field: str, message: str) -> None:
-    ((where, what),) = find_mistakes(make_job(command=["true"], studyStoppingConfig=config))
+    ((where, what),) = find_local_mistakes(make_job(command=["true"], studyStoppingConfig=config))
     assert where == f"study_spec.study_stopping_config.{field}"
     assert message in what
 
@@ -117,7 +117,7 @@ def test_progress_needs_one_metric_and_trials_have_one_rule() -> None:
     rules: dict[str, Any] = {"medianAutomatedStoppingSpec": {}, "decayCurveStoppingSpec": {}}
     config = {"maxNumTrialsNoProgress": 3, "maxDurationNoProgress": "5s", "maxNumTrials": 9}
     job = make_job(command=["true"], metrics=metrics, studyStoppingConfig=config, **rules)
-    assert [where.rpartition(".")[2] for where, _ in find_mistakes(job)] == [
+    assert [where.rpartition(".")[2] for where, _ in find_local_mistakes(job)] == [
         "study_spec",
         "max_num_trials_no_progress",
         "max_duration_no_progress",
@@ -127,5 +127,5 @@ def test_progress_needs_one_metric_and_trials_have_one_rule() -> None:
 @pytest.mark.parametrize("field", ["studyStoppingConfig", "medianAutomatedStoppingSpec"])
 def test_what_is_no_mapping_is_refused(field: str) -> None:
     wrong: dict[str, Any] = {field: 5}
-    ((where, what),) = find_mistakes(make_job(command=["true"], **wrong))
+    ((where, what),) = find_local_mistakes(make_job(command=["true"], **wrong))
     assert (where.replace("_", ""), what) == (f"study_spec.{field}".lower().replace("_", ""), "Must be a mapping, got 5.")

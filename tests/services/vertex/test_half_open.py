@@ -12,7 +12,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -24,10 +24,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 from tests.faults.frames import HELD, FrameProxy  # noqa: E402
 from tests.faults.injection import PATIENCE  # noqa: E402
 from tests.services.vertex.tuning import TuningApi, make_app, run, words_of  # noqa: E402
+from tests.support import every  # noqa: E402
 from vertex_sweeper.services.vertex.errors import Verb  # noqa: E402
 
 NAME = "projects/my-project/locations/europe-west4/hyperparameterTuningJobs/1"
 
+LOOK = 0.1
+"""Seconds between two looks whether the process that is waited for still runs."""
 SLOW = """
 import dataclasses, runpy, sys
 from vertex_sweeper.run import interruptible, watch
@@ -69,6 +72,24 @@ class Sweep:
                 return
         raise AssertionError(self.shown)
 
+    def until(self, event: threading.Event) -> None:
+        """Waits for what this process brings about; fails as soon as it has ended without."""
+        while not event.wait(LOOK):
+            self.check_that_it_runs()
+
+    def connection(self, server: socket.socket) -> socket.socket:
+        """The process's connection to this server; fails as soon as it has ended without."""
+        server.settimeout(LOOK)
+        while True:
+            with suppress(TimeoutError):
+                return server.accept()[0]
+            self.check_that_it_runs()
+
+    def check_that_it_runs(self) -> None:
+        if self._process.poll() is not None:
+            self.end()
+            raise AssertionError(self.shown)
+
     def end(self) -> int:
         """Reads to the end; the exit code."""
         assert self._process.stdout is not None
@@ -108,7 +129,6 @@ def folder(tmp_path: Path) -> Path:
 def silent() -> Iterator[socket.socket]:
     """Takes connections, and says nothing to anybody."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(PATIENCE)
         yield server
 
 
@@ -130,13 +150,13 @@ Start = Callable[..., Sweep]
 def watched(start: Start, api: TuningApi, proxy: FrameProxy, *words: str) -> Iterator[Sweep]:
     """A sweep whose job was seen once, and whose next look is not answered."""
     sweep = start(words_of(api, f"hydra.sweeper.vertex.endpoint=http://{proxy.address}", *words))
-    assert api.watched.wait(PATIENCE)
+    sweep.until(api.watched)
     with proxy.planned(Verb.GET, HELD[0]):
-        assert proxy.held.wait(PATIENCE)
+        sweep.until(proxy.held)
         yield sweep
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", every(2, [signal.SIGINT, signal.SIGHUP]), ids=lambda number: number.name)
 def test_a_signal_lets_go_of_a_job_whose_news_do_not_come(
     start: Start, folder: Path, api: TuningApi, proxy: FrameProxy, number: signal.Signals
 ) -> None:
@@ -165,7 +185,7 @@ def test_a_second_signal_ends_the_process_while_an_answer_is_waited_for(
 ) -> None:
     sweep = start(words_of(api, f"hydra.sweeper.vertex.endpoint=http://{proxy.address}"), creation=3600.0)
     api.answers.clear()
-    assert api.created.wait(PATIENCE)
+    sweep.until(api.created)
     sweep.signal()
     sweep.wait_for("SIGINT: waiting for the answer to the job's creation, 3600 s at most; once more ends this process at once")
     sweep.signal()
@@ -175,7 +195,7 @@ def test_a_second_signal_ends_the_process_while_an_answer_is_waited_for(
 def test_the_answer_to_a_creation_that_comes_after_the_signal_is_not_lost(start: Start, folder: Path, api: TuningApi) -> None:
     api.answers.clear()
     sweep = start(words_of(api), reads=3600.0, creation=3600.0)
-    assert api.created.wait(PATIENCE)
+    sweep.until(api.created)
     sweep.signal()
     sweep.wait_for("SIGINT: waiting for the answer to the job's creation")
     api.answers.set()
@@ -187,7 +207,7 @@ def test_the_answer_to_a_creation_that_comes_after_the_signal_is_not_lost(start:
 def test_a_creation_that_is_not_answered_is_told_and_not_made_again(start: Start, folder: Path, api: TuningApi) -> None:
     api.answers.clear()
     sweep = start(words_of(api), reads=3600.0)
-    assert api.created.wait(PATIENCE)
+    sweep.until(api.created)
     sweep.signal()
     sweep.wait_for("SIGINT: waiting for the answer to the job's creation, 0.1 s at most")
     assert sweep.end() == 130
@@ -200,7 +220,7 @@ def test_where_nothing_answers_from_the_beginning_a_creation_is_left_open(
     start: Start, folder: Path, api: TuningApi, silent: socket.socket
 ) -> None:
     sweep = start(words_of(api, f"hydra.sweeper.vertex.endpoint={at(silent)}"))
-    with silent.accept()[0]:
+    with sweep.connection(silent):
         sweep.signal()
         sweep.wait_for("SIGINT: waiting for the answer to the job's creation, 0.1 s at most")
         assert sweep.end() == 130
@@ -211,16 +231,16 @@ def test_where_nothing_answers_from_the_beginning_a_creation_is_left_open(
 
 def test_who_comes_back_where_nothing_answers_is_let_go(start: Start, silent: socket.socket) -> None:
     sweep = start(["attach", NAME, "--endpoint", at(silent)])
-    with silent.accept()[0]:
+    with sweep.connection(silent):
         sweep.signal()
         sweep.wait_for(f"SIGINT: waiting for news of {NAME}, 0.1 s at most")
         assert sweep.end() == 130
     assert f"come back later with `vertex-sweeper attach {NAME}`" in sweep.shown
 
 
-@pytest.mark.parametrize("command", ["show", "cancel"])
+@pytest.mark.parametrize("command", every(2, ["show", "cancel"]))
 def test_a_command_that_waits_for_an_answer_ends_at_once(start: Start, silent: socket.socket, command: str) -> None:
     sweep = start([command, NAME, "--endpoint", at(silent)])
-    with silent.accept()[0]:
+    with sweep.connection(silent):
         sweep.signal()
         assert sweep.end() == 130

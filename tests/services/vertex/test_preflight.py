@@ -189,7 +189,7 @@ def test_a_missing_permission_is_named_with_the_command_that_grants_it(
     assert finding.remedy.endswith(MISSING[permission][1])
 
 
-PLACES = {
+FIELDS_OF_SETTINGS = {
     "its multi-region": ({"location": "EU", "locationType": "multi-region"}, Found.OK),
     "its pair": ({"location": "EUR4", "locationType": "dual-region"}, Found.OK),
     "another pair": ({"location": "NAM4", "locationType": "dual-region"}, Found.FAILED),
@@ -201,7 +201,7 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("case", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("case", FIELDS_OF_SETTINGS.values(), ids=FIELDS_OF_SETTINGS)
 def test_a_bucket_of_several_regions_fits_where_the_job_is_in_them(
     google: FakeGoogle, needs: JobNeeds, case: tuple[dict[str, object], Found]
 ) -> None:

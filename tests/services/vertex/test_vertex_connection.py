@@ -190,3 +190,18 @@ def test_where_no_emulator_listens_certainly_nothing_was_created(monkeypatch: py
 
 def test_the_endpoint_is_the_regions_own() -> None:
     assert api_host("europe-west4") == "europe-west4-aiplatform.googleapis.com"
+
+
+IMPORTING = """
+import gc
+before = gc.isenabled(), gc.get_freeze_count()
+from vertex_sweeper.services.vertex.extra import vertex_extra
+with vertex_extra():
+    import google.cloud.aiplatform_v1
+    assert not gc.isenabled()
+assert (gc.isenabled(), gc.get_freeze_count()) == before, (gc.isenabled(), gc.get_freeze_count(), before)
+"""
+
+
+def test_after_the_clients_import_garbage_is_collected_as_before() -> None:
+    subprocess.run([sys.executable, "-c", IMPORTING], check=True, capture_output=True, timeout=60)

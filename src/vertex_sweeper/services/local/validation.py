@@ -41,13 +41,13 @@ def check_job(spec: Mapping[str, Any], *, needs_image: bool = False) -> None:
         spec: The job.
         needs_image: Whether a container without an image is a mistake. The API wants one; a local run has no use for it.
     """
-    mistakes = list(find_mistakes(spec, needs_image=needs_image))
+    mistakes = list(find_local_mistakes(spec, needs_image=needs_image))
     if mistakes:
         numbered = (f"{number}.Field: {field}; Message: {message}" for number, (field, message) in enumerate(mistakes, 1))
         raise InvalidJob("List of found errors: " + "  ".join(numbered), fields=mistakes)
 
 
-def find_mistakes(spec: Mapping[str, Any], *, needs_image: bool = False) -> Iterator[Mistake]:
+def find_local_mistakes(spec: Mapping[str, Any], *, needs_image: bool = False) -> Iterator[Mistake]:
     """All mistakes of a job; of one that has wrong types these alone, as the rest cannot be told."""
     wrong = find_wrong_types(spec)
     found = [] if wrong else list(_find_mistakes(spec, needs_image=needs_image))
@@ -119,7 +119,7 @@ def _check_stopping(study: Mapping[str, Any]) -> Iterator[Mistake]:
     config = study.get(study_stopping.CONFIG, {})
     if not isinstance(config, Mapping):
         return
-    for field, message in study_stopping.find_mistakes(config, metrics=len(study.get("metrics", ()))):
+    for field, message in study_stopping.find_stopping_mistakes(config, metrics=len(study.get("metrics", ()))):
         yield f"study_spec.study_stopping_config.{_snake(field)}", message
 
 

@@ -56,7 +56,7 @@ def interrupts(config: Mapping[str, Any]) -> bool:
     return bool(config.get("shouldStopAsap", False))
 
 
-def find_mistakes(config: Mapping[str, Any], *, metrics: int) -> Iterator[tuple[str, str]]:
+def find_stopping_mistakes(config: Mapping[str, Any], *, metrics: int) -> Iterator[tuple[str, str]]:
     """Each field (of the API's JSON form) that is wrong, and what is wrong with it."""
     for field in COUNTS:
         if not _is_count(config.get(field, 1)):
