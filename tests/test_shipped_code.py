@@ -104,16 +104,16 @@ def test_a_folder_of_code_becomes_a_sweep_on_vertex(app: Path, storage: Storage,
         assert first.returncode == 0, first.stdout + first.stderr
         assert "trial.code: 4 files, " in first.stdout
         assert len(storage.objects) == 2
-        uploads = len(storage.requests)
+        uploads, one_trial = len(storage.requests), ["hydra.sweeper.max_trial_count=1"]
 
-        again = sweep(app, *VERTEX, "hydra.sweep.dir=multirun/2", "hydra.sweeper.trial.drift=warn", **to)
+        again = sweep(app, *VERTEX, "hydra.sweep.dir=multirun/2", *one_trial, **to)
         assert again.returncode == 0, again.stdout + again.stderr
         assert "nothing has changed since it was uploaded" in again.stdout
         assert len(storage.objects) == 2
         assert len(storage.requests) == 2 * uploads
 
         (app / "offset.py").write_text("from factor import VALUE as ONE\n\nVALUE = ONE + 99\n", encoding="utf-8")
-        changed = sweep(app, *VERTEX, "hydra.sweep.dir=multirun/3", **to)
+        changed = sweep(app, *VERTEX, "hydra.sweep.dir=multirun/3", *one_trial, **to)
         assert changed.returncode == 0, changed.stdout + changed.stderr
         assert len(storage.objects) == 3
     assert {found - 1 for found in results_of(app, "1")} <= {0.0, 1.0, 4.0}

@@ -46,7 +46,7 @@ def test_a_folder_stands_for_the_buckets_of_jobs_that_bring_their_code(tmp_path:
         env = job["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"].setdefault("env", [])
         env.append({"name": "VERTEX_SWEEPER_CODE", "value": "{}"})
         service.create(PARENT, job)
-        seen = gate.next().ask("os.environ['VERTEX_EMULATOR_GCS'], os.environ['VERTEX_SWEEPER_TREES']")
+        seen = gate.next().ask("[os.environ['VERTEX_EMULATOR_GCS'], os.environ['VERTEX_SWEEPER_TREES']]")
         assert str(folder) in str(seen)
         assert "1.tree" in str(seen)
         process.send_signal(signal.SIGINT)

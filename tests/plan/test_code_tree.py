@@ -35,12 +35,22 @@ MADE = (
         "results/1/.hydra/config.yaml",
         "results/1/model",
         "sweep/sweep.json",
+        "sweep/job.json",
         "sweep/logs/1.log",
         "a.egg-info/PKG-INFO",
     ),
     *(".mypy_cache/a", ".ipynb_checkpoints/a.ipynb", "conda/conda-meta/history", "wandb/run/a", ".DS_Store"),
 )
-CODE = ("train.py", "conf/config.yaml", "pkg/__init__.py", "build/model.py", "pkg/outputs.py")
+CODE = (
+    "train.py",
+    "conf/config.yaml",
+    "pkg/__init__.py",
+    "build/model.py",
+    "pkg/outputs.py",
+    "pkg/outputs/__init__.py",
+    "conf/sweep.json",
+    "conf/multirun.yaml",
+)
 
 
 @pytest.mark.parametrize("by_git", [True, False], ids=["git", "no git"])

@@ -23,8 +23,8 @@ _CACHES: Final = frozenset(
     }
 )
 _OUTPUTS: Final = frozenset({"outputs", "multirun", "mlruns", "wandb", "lightning_logs"})
-_MARKS: Final = ("pyvenv.cfg", "conda-meta", ".hydra", "multirun.yaml", "sweep.json")
-"""What is found in the folders of environments, of Hydra's output, and of sweeps."""
+_MARKS: Final = (("pyvenv.cfg",), ("conda-meta",), (".hydra",), ("sweep.json", "job.json"))
+"""What is found in the folders of environments, of Hydra's output, and of sweeps: any of these, all its names together."""
 
 _PATIENCE: Final = 60.0
 _GIT_VARIABLES: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
@@ -88,11 +88,15 @@ class _MadeFolders:
         parts = name.split("/")
         return parts[-1] in _CACHES or any(self._is_made("/".join(parts[:length])) for length in range(1, len(parts)))
 
+    def _holds(self, folder: str, *names: str) -> bool:
+        return all(os.path.lexists(self._root / folder / name) for name in names)
+
     def _is_made(self, folder: str) -> bool:
         if folder not in self._known:
             last = folder.rsplit("/", 1)[-1]
-            named = last in _CACHES or last in _OUTPUTS or last.endswith(".egg-info") or folder in self._left_out
-            self._known[folder] = named or any(os.path.lexists(self._root / folder / mark) for mark in _MARKS)
+            named = last in _CACHES or last.endswith(".egg-info") or folder in self._left_out
+            output = last in _OUTPUTS and not self._holds(folder, "__init__.py")  # a package may have that name, too
+            self._known[folder] = named or output or any(self._holds(folder, *names) for names in _MARKS)
         return self._known[folder]
 
 

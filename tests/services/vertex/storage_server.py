@@ -100,7 +100,7 @@ def serve_storage() -> Iterator[Storage]:  # noqa: C901 - one small server
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         storage.address = f"http://127.0.0.1:{server.server_port}"
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
             yield storage
