@@ -28,7 +28,7 @@ _FIELDS = {
     **{f"trial.{name}": f"{WORKER_POOLS}[0].{field}" for name, field in _POOL.items()},
     **{f"trial.worker_pools[].{name}": f"{WORKER_POOLS}[1…].{field}" for name, field in _POOL.items()},
 }
-_TYPES = {int: "whole number", Seconds: "time", bool: "`true` or `false`", str: "text", Any: "anything"}
+_TYPES = {int: "whole number", Seconds: "time", bool: "`true` or `false`", float: "number", str: "text", Any: "anything"}
 
 
 def render(text: str) -> str:
@@ -87,7 +87,7 @@ def _type(hint: Any) -> str:
     if get_origin(hint) is Sequence:
         return "list of words"
     if hint not in _TYPES and kinds:
-        return _type(kinds[0])
+        return " or ".join(map(_type, kinds))
     if isinstance(hint, type) and issubclass(hint, Enum):
         return ", ".join(f"`{member.value.lower()}`" for member in hint)
     return _TYPES[hint]

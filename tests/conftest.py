@@ -55,6 +55,9 @@ def _scrubbed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(PREFIXES) or name in NAMES:
             monkeypatch.delenv(name)
+    # No login of the user's is found, and no metadata server is looked for: a dry run would ask Google.
+    monkeypatch.setenv("CLOUDSDK_CONFIG", os.devnull)
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
 
 
 @pytest.fixture

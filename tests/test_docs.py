@@ -17,6 +17,7 @@ from vertex_sweeper.plan.context import SweepContext
 from vertex_sweeper.plan.plan import Plan, make_plan
 from vertex_sweeper.plan.trial_command import Start
 from vertex_sweeper_runtime import contract, contract_document
+from vertex_sweeper_runtime.code_archive import EXIT_CODES
 from vertex_sweeper_runtime.errors import TrialError
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -48,7 +49,7 @@ def test_the_tables_of_settings_are_current() -> None:
 def test_every_exit_code_of_the_shim_is_documented() -> None:
     _, _, table = JOBS.partition("| exit code | of `vertex-trial` |")
     codes = {int(code) for cell in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE) for code in cell.split(",")}
-    assert codes == {error.exit_code for error in TrialError.__subclasses__()} | {126, 127}
+    assert codes == {error.exit_code for error in TrialError.__subclasses__()} | {126, 127, *EXIT_CODES}
 
 
 TRAIN = """

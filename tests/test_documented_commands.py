@@ -36,6 +36,8 @@ NOT_HERE = {
     "python3 -m venv": "the tests have their environment",
     "gcloud": "Google's own tool, with an account",
     "export NUMBER=$(gcloud": "Google's own tool, with an account",
+    "vertex-sweeper build": "makes an image, and needs a registry",
+    "vertex-sweeper doctor": "fails without a login: tests/cli/test_doctor.py runs it with one",
     "docker": "makes an image, and needs a registry",
     "curl --request DELETE": "deletes a job on Google's machines",
     "vertex-sweeper emulator": "it runs until it is ended: it has been started in the same folder",

@@ -191,6 +191,7 @@ GROUND = {
     "endpoint",
     "errors",
     "extras",
+    "finding",
     "log_tail",
     "messages",
     "stored_json",
@@ -206,7 +207,7 @@ ROOMS: dict[str, set[str]] = {
     "terminal": {"settings", "results", "services.address", "services.finding"},
     "run": {"settings", "job", "services", "results", "terminal"},
     "emulator": {"services"},
-    "cli": {"settings", "job", "services", "results", "terminal", "run", "emulator"},
+    "cli": {"settings", "job", "plan", "services", "results", "terminal", "run", "emulator"},
     "testing": {"services"},
 }
 

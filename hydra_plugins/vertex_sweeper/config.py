@@ -44,10 +44,16 @@ SETTINGS: Final[dict[str, Any]] = {
     "on_interrupt": "ask",
     # What the API has and no setting says, in its JSON form.
     "spec_overrides": {},
+    # What an hour of each machine type and accelerator costs: the most the job can cost is then told in money, too.
+    "prices": {},
     # What runs, and on what.
     "trial": {
         "command": None,
         "image": None,
+        "build": False,
+        "code": None,
+        "requirements": None,
+        "wheels": None,
         "machine_type": "n1-standard-4",
         "accelerator_type": None,
         "accelerator_count": None,
@@ -75,6 +81,7 @@ SETTINGS: Final[dict[str, Any]] = {
         "network": None,
         "kms_key_name": None,
         "base_output_directory": None,
+        "staging": None,
         "tensorboard": None,
     },
     "local": {"seed": None},

@@ -9,18 +9,24 @@ otherwise. `hydra.sweeper.attach` follows a job that exists; `hydra.sweeper.dry_
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
+from itertools import starmap
 from pathlib import Path
 
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from vertex_sweeper.errors import InvalidJob, SweepError
+from vertex_sweeper.errors import InvalidJob, ServiceError, SweepError
+from vertex_sweeper.finding import Finding, Found, unchecked
 from vertex_sweeper.job import in_our_words
+from vertex_sweeper.job.needs import job_needs
 from vertex_sweeper.messages import attach_command, printable
+from vertex_sweeper.plan.ceiling import ceiling_lines
 from vertex_sweeper.plan.context import SweepContext
 from vertex_sweeper.plan.dry_run import dry_run_text
 from vertex_sweeper.plan.own_settings import unused_to_attach, valid_settings
@@ -33,13 +39,20 @@ from vertex_sweeper.run.attach import go_on
 from vertex_sweeper.run.follow import follow_to_end
 from vertex_sweeper.run.interrupt import Interrupt, ending
 from vertex_sweeper.run.interruptible import interruptible
+from vertex_sweeper.run.preflight import DOCTOR, preflight
 from vertex_sweeper.run.reporter import FollowedJob
 from vertex_sweeper.run.submit import submit
 from vertex_sweeper.run.target import read_target
+from vertex_sweeper.run.upload import upload_all
+from vertex_sweeper.services.buckets import Put, Upload
 from vertex_sweeper.services.checks import check_acceptable
-from vertex_sweeper.services.opening import open_service
+from vertex_sweeper.services.opening import open_buckets, open_service
+from vertex_sweeper.services.requirements import check_requirements
+from vertex_sweeper.settings import Backend
+from vertex_sweeper.settings.image_name import ImageName
 from vertex_sweeper.space.hydra_api import is_hydra_1_3
 from vertex_sweeper.terminal import next_steps
+from vertex_sweeper.terminal.findings import finding_lines
 from vertex_sweeper_runtime.signals import INTERRUPTED
 
 log = logging.getLogger(__name__)
@@ -77,7 +90,9 @@ def run_sweep(arguments: Sequence[str], *, hydra_context: HydraContext, config: 
 
 
 def _check(plan: Plan) -> None:
-    """Checks the whole job before anything is written. Raises InvalidJob, MissingExtra."""
+    """Checks the whole job before anything is written. Raises InvalidJob, InvalidSweep, MissingExtra."""
+    if plan.shipment is not None:
+        _buckets(plan)
     try:
         check_acceptable(plan.settings.backend, plan.job)
     except InvalidJob as error:
@@ -85,13 +100,45 @@ def _check(plan: Plan) -> None:
 
 
 def _show(plan: Plan) -> None:
-    """Prints a dry run's job and some of its trials."""
-    sys.stdout.write(dry_run_text(plan))  # not logged: it is what was asked for, and may be piped into a file
+    """Prints a dry run's job, and what is found of the things that it needs. Raises SweepError where one is missing."""
+    for_doctor = os.environ.get(DOCTOR) == "1"
+    if not for_doctor:
+        _write(dry_run_text(plan))
+    if plan.address.backend is not Backend.VERTEX:
+        return
+    failures = []
+    for finding in _findings(plan, for_doctor=for_doctor):
+        _write("".join(f"{line}\n" for line in finding_lines([finding])))  # as it comes: some take seconds
+        failures += [finding.subject] if finding.found is Found.FAILED else []
+    _write("".join(f"{printable(line)}\n" for line in ceiling_lines(job_needs(plan.job), plan.settings.prices)))
+    if failures:
+        raise SweepError(f"this sweep would fail on Vertex: {', '.join(dict.fromkeys(failures))}")
+
+
+def _findings(plan: Plan, *, for_doctor: bool) -> Iterator[Finding]:
+    """Looks up what the job needs; an installer, which may take minutes, is asked for doctor only."""
+    vertex, trial = plan.settings.vertex, plan.settings.trial
+    staging = vertex.staging or vertex.base_output_directory if plan.shipment is not None else None
+    built = None if plan.image is None else str(plan.image.name)
+    yield from preflight(plan.address, plan.job, login=for_doctor, staging=staging, built=built)
+    if plan.shipment is None or not for_doctor:
+        return
+    wanted = plan.shipment.code.requirements_file or plan.shipment.code.requirements
+    if trial.wheels and wanted:
+        yield unchecked("requirements", "whether trial.wheels has them all")
+    elif wanted:
+        python = ImageName.parse(trial.image).python if trial.image else None
+        yield check_requirements(wanted, root=Path.cwd() / str(trial.code), python=python)
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)  # not logged: it is what was asked for, and may be piped into a file
     sys.stdout.flush()
 
 
 def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
     """Claims the sweep directory, creates the job, and follows it to its end."""
+    plan = _with_image(plan)
     address, directory = plan.address, plan.directory
     opened = open_service(address, directory, seed=plan.settings.local.seed)
     # Signals are caught before the claim: one between claim and creation would leave a directory that belongs to no job.
@@ -103,6 +150,7 @@ def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
             raise SystemExit(INTERRUPTED)
         opened = interruptible(opened, interrupt)
         with ending(interrupt, opened.kill):
+            _upload(plan, interrupt)
             job = submit(opened, address.parent, plan.job, directory=directory, pause=partial(interrupt.pause, opened.wait))
         next_steps.announce(address, job, directory)
         if not plan.settings.wait:
@@ -119,6 +167,34 @@ def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
             on_interrupt=plan.settings.on_interrupt,
         )
         return follow_to_end(followed, interrupt)
+
+
+def _with_image(plan: Plan) -> Plan:
+    """The plan with the image that is built for it, by its digest. Raises SweepError; nothing was created."""
+    if plan.image is None:
+        return plan
+    from vertex_sweeper.run.build import with_built_image  # most sweeps do without
+
+    built = with_built_image(plan.job, plan.image, plan.address, project=plan.settings.vertex.project)
+    return replace(plan, job=built)
+
+
+def _upload(plan: Plan, interrupt: Interrupt) -> None:
+    """Uploads the code, if the sweep brings some; the sweep directory is free again where that fails."""
+    if plan.shipment is None:
+        return
+    try:
+        with plan.shipment.bundle.archive:
+            written = upload_all(starmap(Upload, plan.shipment.contents().items()), _buckets(plan), interrupt)
+    except ServiceError:
+        sweep_directory.withdraw(plan.directory)
+        raise
+    what = "uploaded to" if any(written) else "nothing has changed since it was uploaded to"
+    log.info("trial.code: %s %s", what, printable(plan.shipment.code.archive))
+
+
+def _buckets(plan: Plan) -> Put:
+    return open_buckets(plan.address, plan.directory, project=plan.settings.vertex.project)
 
 
 def _go_on(arguments: Sequence[str], config: DictConfig) -> Outcome:

@@ -27,6 +27,12 @@ PERMANENT: Final[Mapping[int, str]] = {
     67: "the command started a sweep inside the trial",
     68: "CLUSTER_SPEC does not say which replica this is",
     69: "a module is missing, or the command ended before its task began",
+    71: "the image has no Python 3.10 or newer",
+    72: "the code is not in the bucket, or cannot be read there",
+    73: "the code in the bucket is not what the sweep sent",
+    74: "the requirements cannot be installed",
+    75: "no folder of the container can be written",
+    76: "the image has nothing to install the requirements with",
     126: "the command cannot be started",
     127: "the command is not there",
 }

@@ -38,6 +38,23 @@ main()
 """
 
 
+def test_a_folder_stands_for_the_buckets_of_jobs_that_bring_their_code(tmp_path: Path) -> None:
+    folder = tmp_path / "the buckets"
+    with Gate(tmp_path) as gate, start_emulator("--gcs", str(folder), folder=tmp_path) as (process, ready):
+        service = VertexService("l", endpoint=f"http://{ready['address']}")
+        job = gate.job(most=1, parallel=1)
+        env = job["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"].setdefault("env", [])
+        env.append({"name": "VERTEX_SWEEPER_CODE", "value": "{}"})
+        service.create(PARENT, job)
+        seen = gate.next().ask("[os.environ['VERTEX_EMULATOR_GCS'], os.environ['VERTEX_SWEEPER_TREES']]")
+        assert str(folder) in str(seen)
+        assert "1.tree" in str(seen)
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 0
+        assert process.stdout is not None
+        assert f"  export VERTEX_EMULATOR_GCS={folder}\n" in process.stdout.read()
+
+
 def test_ctrl_c_ends_all_trials_and_leaves_no_folder(tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
     with Gate(tmp_path) as gate, start_emulator(TMPDIR=str(tmp_path / "tmp")) as (process, ready):

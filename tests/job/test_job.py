@@ -82,7 +82,17 @@ NOT_IN_THE_JOB = {
 }
 """Settings that are not one field of the job: of the call, of the contract, of this machine, or a list of others."""
 
-WITHOUT_A_REQUEST = {"attach", "dry_run"}
+WITHOUT_A_REQUEST = {
+    "attach",
+    "dry_run",
+    "prices",
+    "trial.build",
+    "trial.code",
+    "trial.requirements",
+    "trial.wheels",
+    "vertex.staging",
+}
+"""What creates no job, and what is another request for each version of this package: see `tests/plan/test_shipment.py`."""
 
 FIELDS = {
     **ELSEWHERE,

@@ -68,6 +68,42 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         [SWEPT, "hydra.sweeper.trial.command='python train.py'"],
         ["trial.command", "[python, train.py]"],
     ),
+    "a price below zero": (
+        [SWEPT, "hydra.sweeper.prices.n1-standard-8=-0.1"],
+        ["prices.n1-standard-8: -0.1 must be 0 or more"],
+    ),
+    "a price that is none": (
+        [SWEPT, "hydra.sweeper.prices.n1-standard-8=cheap"],
+        ["prices.n1-standard-8: 'cheap' must be a number"],
+    ),
+    "an endless price": ([SWEPT, "hydra.sweeper.prices.n1-standard-8=inf"], ["prices.n1-standard-8: inf must be 0 or more"]),
+    "a price alone": ([SWEPT, "hydra.sweeper.prices=0.38"], ["hydra.sweeper.prices: 0.38 must be a mapping"]),
+    "an image to build with a tag": (
+        [SWEPT, *VERTEX, "hydra.sweeper.trial.build=true"],
+        [
+            "trial.image: 'europe-west4-docker.pkg.dev/p/train/app:1' must have no tag and no digest",
+            "the code's hash is its tag",
+        ],
+    ),
+    "an image to build that has no name": (
+        [SWEPT, *VERTEX, "hydra.sweeper.trial.build=true", "hydra.sweeper.trial.image='My App'"],
+        ["trial.image: 'My App' must be an image's name"],
+    ),
+    "the code twice": (
+        [
+            SWEPT,
+            *VERTEX,
+            "hydra.sweeper.trial.build=true",
+            "hydra.sweeper.trial.image=a/b",
+            "hydra.sweeper.trial.code=.",
+            "hydra.sweeper.vertex.staging=gs://b/c",
+        ],
+        ["trial.build: must not be used with trial.code"],
+    ),
+    "an image to build and text": (
+        [SWEPT, "hydra.sweeper.trial.build=Dockerfile"],
+        ["trial.build: 'Dockerfile' must be true or false"],
+    ),
     "not waiting for a local job": ([SWEPT, "hydra.sweeper.wait=false"], ["hydra.sweeper.wait", "backend=local"]),
     "a project's display name": (
         [SWEPT, *VERTEX, "hydra.sweeper.vertex.project='My Project'"],

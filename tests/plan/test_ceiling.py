@@ -11,7 +11,7 @@ NEEDS = JobNeeds(trials=20, parallel=2, timeout=5400, timeout_set=True, machines
 
 def test_it_is_every_trial_to_its_timeout_on_all_of_its_machines() -> None:
     first, *_ = ceiling_lines(NEEDS, {})
-    assert first == "at most 120 hours of n1-standard-8, 60 hours of NVIDIA_TESLA_T4: 20 trials of 1.5 hours"
+    assert first == "at most 120 hours of n1-standard-8, 60 hours of NVIDIA_TESLA_T4: 20 trials of up to 1.5 hours"
 
 
 def test_prices_make_money_of_it() -> None:
@@ -38,7 +38,7 @@ def test_a_job_without_timeout_counts_vertexs_and_the_user_is_told() -> None:
     needs = job_needs(job)
     assert needs == JobNeeds(trials=1, parallel=1, timeout=604_800, timeout_set=False, machines=(Machines("e2-standard-4"),))
     first, timeout, *_ = ceiling_lines(needs, {})
-    assert first == "at most 168 hours of e2-standard-4: 1 trial of 168 hours"
+    assert first == "at most 168 hours of e2-standard-4: 1 trial of up to 168 hours"
     assert "trial.timeout is left out" in timeout
 
 

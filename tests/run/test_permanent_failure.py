@@ -24,6 +24,7 @@ from vertex_sweeper.run.target import read_target
 from vertex_sweeper.settings import OnInterrupt
 from vertex_sweeper.sweep import _create_and_follow
 from vertex_sweeper_runtime import trial as shim
+from vertex_sweeper_runtime.code_archive import EXIT_CODES
 from vertex_sweeper_runtime.errors import PERMANENT, TrialError
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +32,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_every_exit_code_of_the_shim_is_permanent_and_vertex_repeats_none_of_them() -> None:
     codes = {error.exit_code for error in TrialError.__subclasses__()} | {shim._NOT_STARTED, shim._NOT_FOUND}
+    codes |= set(EXIT_CODES)
     assert set(PERMANENT) == codes
     assert not codes & {0, 1, 2, 6, 11, 134, 139}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vertex_sweeper.services.finding import Found
+from vertex_sweeper.finding import Found
 from vertex_sweeper.services.requirements import check_requirements, resolve_command
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -202,12 +202,16 @@ RICH: dict[str, Any] = {
     },
     "display_name": "digits",
     "labels": {"team": "a"},
+    "prices": {"a2-highgpu-1g": 2.5, "NVIDIA_TESLA_A100": 3},
     "dry_run": True,
     "wait": False,
     "on_interrupt": "cancel",
     "trial": {
         "command": ["python", "train.py"],
         "image": "europe-west4-docker.pkg.dev/p/train/app:1",
+        "code": ".",
+        "requirements": ["einops", "timm"],
+        "wheels": "gs://b/wheels",
         "env": {"HF_TOKEN": "abcdefgh1234"},
         "allow_secrets": True,
         "machine_type": "a2-highgpu-1g",
@@ -241,6 +245,7 @@ RICH: dict[str, Any] = {
         "network": "projects/1/global/networks/vpc",
         "kms_key_name": "projects/p/locations/europe-west4/keyRings/r/cryptoKeys/k",
         "base_output_directory": "gs://bucket/sweeps",
+        "staging": "gs://b/staging",
         "tensorboard": "projects/p/locations/europe-west4/tensorboards/1",
     },
     "local": {"seed": 1},
@@ -249,13 +254,21 @@ RICH: dict[str, Any] = {
 """Settings of which many lean on one another, and all are right."""
 
 
+HELD_AS_THEY_ARE = {("trial", "command"), ("trial", "requirements"), ("spec_overrides",), ("trial", "worker_pools")}
+
+
 def _leaves(section: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Every setting of it, sections and their items included."""
     if path:
         yield path
     items = section.items() if isinstance(section, dict) else enumerate(section) if isinstance(section, list) else ()
     for key, item in items:
-        if path not in {("trial", "command"), ("spec_overrides",), ("trial", "worker_pools")} or isinstance(item, dict):
+        if path not in {
+            ("trial", "command"),
+            ("trial", "requirements"),
+            ("spec_overrides",),
+            ("trial", "worker_pools"),
+        } or isinstance(item, dict):
             yield from _leaves(item, (*path, key))
 
 
@@ -274,7 +287,7 @@ FIELDS_OF_SETTINGS = list(_leaves(RICH))
 def test_the_rich_settings_are_right_and_hold_every_setting() -> None:
     read_settings(RICH)
     (pool,) = RICH["trial"]["worker_pools"]
-    left_out = {("attach",)} | {("trial", "worker_pools", 0, key) for key in pool}
+    left_out = {("attach",), ("trial", "build")} | {("trial", "worker_pools", 0, key) for key in pool}
     known = {path for path in _leaves({key: item for key, item in SETTINGS.items() if isinstance(item, dict)}) if len(path) > 1}
     assert known - {("params",), ("conditional",)} - set(FIELDS_OF_SETTINGS) - left_out == set()
     assert {key for key in SETTINGS if key[0] != "_"} - {*SEARCH_SPACE_KEYS, "attach"} == set(RICH)

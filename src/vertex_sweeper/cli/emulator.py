@@ -14,6 +14,7 @@ from vertex_sweeper.emulator.emulator import HOST, Emulator
 from vertex_sweeper.errors import SweepError
 from vertex_sweeper.services.vertex.connection import TOKEN
 from vertex_sweeper.services.waiting import ending_signals
+from vertex_sweeper_runtime.code_archive import BUCKETS
 
 _MOST_PORT: Final = 65535
 
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default=HOST, help="a loopback address; the default is 127.0.0.1")
     parser.add_argument("--tls", action="store_true", help="serve with a certificate made on the spot, for clients that insist")
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep jobs there, and take up those that are there")
+    parser.add_argument("--gcs", type=Path, metavar="DIR", help="the folder that stands for the buckets of /gcs")
     parser.add_argument("--quiet", action="store_true", help="no line for each job and trial that begins, ends or fails")
     parser.add_argument("--ready-file", type=Path, metavar="FILE", help="write addresses there, as JSON, once it listens")
 
@@ -43,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     with (
         ending_signals(lambda number, _: signals.put(number)),
         ExitStack() as stack,
-        Emulator(host=options.host, port=options.port, tls=options.tls, data=options.data) as emulator,
+        Emulator(host=options.host, port=options.port, tls=options.tls, data=options.data, gcs=options.gcs) as emulator,
     ):
         _announce(emulator, options)
         if not options.quiet:
@@ -71,6 +73,8 @@ def _announce(emulator: Emulator, options: argparse.Namespace) -> None:
         lines.append(f"  export GRPC_DEFAULT_SSL_ROOTS_FILE_PATH={ca_file}")
     else:
         lines.append(f"  export VERTEX_EMULATOR_HOST={emulator.address}")
+    if options.gcs is not None:
+        lines.append(f"  export {BUCKETS}={options.gcs.absolute()}")
     if emulator.token is not None:
         lines.append(f"  export {TOKEN}={emulator.token}")
     _say("\n".join(lines))

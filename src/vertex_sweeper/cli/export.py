@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import secrets
 from pathlib import Path
 
@@ -12,11 +13,14 @@ from vertex_sweeper.atomic_files import write_text
 from vertex_sweeper.cli.common import add_target, pause, target_of, write_lines
 from vertex_sweeper.errors import SweepError
 from vertex_sweeper.job import identify_anew
+from vertex_sweeper.job.shipped_code import LOCAL_STAGING
 from vertex_sweeper.messages import shell_line
 from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.results.yaml_text import yaml_text
 from vertex_sweeper.run.target import Target, locate, open_target
+from vertex_sweeper.services.address import BUCKETS_FOLDER
 from vertex_sweeper.settings import Backend
+from vertex_sweeper_runtime.code_start import VARIABLE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     target = target_of(options)
     project, location = _place(target, options)
     job = _job(target)
+    uploads = _uploads(target, job)
     _settle_image(job, options)
     # The same label would make two jobs of one sweep, and neither could be found by it; and both would write into one folder.
     identify_anew(job, secrets.token_hex(8))
@@ -47,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         "config": path,
     }
     words = [f"--{name}={value}" for name, value in flags.items() if value is not None]
-    write_lines([shell_line(["gcloud", "ai", "hp-tuning-jobs", "create", *words])])
+    write_lines([*uploads, shell_line(["gcloud", "ai", "hp-tuning-jobs", "create", *words])])
     return 0
 
 
@@ -56,6 +61,29 @@ def _job(target: Target) -> Job:
         return specification(sweep_directory.read_job(target.directory))
     opened = open_target(target)
     return specification(opened.service.get(locate(target, opened, pause=pause)))
+
+
+def _uploads(target: Target, job: Job) -> list[str]:
+    """The commands that put the code of a sweep on this machine where the job will look for it.
+
+    Raises SweepError where it names no bucket.
+    """
+    pools = job.get("trialJobSpec", {}).get("workerPoolSpecs", [])
+    entries = [entry for pool in pools for entry in pool.get("containerSpec", {}).get("env", ())]
+    code = next((str(entry.get("value")) for entry in entries if entry.get("name") == VARIABLE), None)
+    if code is None or target.directory is None or target.address.backend is not Backend.LOCAL:
+        return []
+    try:
+        said = json.loads(code)
+        addresses = [str(said["wheel"]), str(said["archive"])]
+    except (ValueError, KeyError, TypeError) as error:
+        raise SweepError(f"{target.directory}: its job does not say where its code is ({error})") from error
+    if any(address.startswith(f"{LOCAL_STAGING}/") for address in addresses):
+        rule = f"the code of {target.directory} is in that folder alone, and in no bucket"
+        raise SweepError(f"{rule}: sweep with hydra.sweeper.vertex.staging=gs://… set, here or on Vertex")
+    folder = target.directory / BUCKETS_FOLDER
+    paths = [str(folder / address.removeprefix("gs://")) for address in addresses]
+    return [shell_line(["gcloud", "storage", "cp", "--no-clobber", *pair]) for pair in zip(paths, addresses, strict=True)]
 
 
 def _place(target: Target, options: argparse.Namespace) -> tuple[str, str]:

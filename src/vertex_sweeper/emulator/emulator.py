@@ -38,6 +38,7 @@ class Emulator:
         tls: Serve with a certificate made for this machine; clients must trust `ca_file`.
         data: Where jobs live on when the emulator ends: a later one with the same folder has them again, and runs on those
             that had not ended. None: a temporary folder that goes with the emulator, and jobs that are cancelled with it.
+        gcs: The folder that stands for the buckets: what is `/gcs/bucket/x` in a container is `bucket/x` there.
         environment: What trials inherit; by default this process's environment.
         seed: The same seed gives the same suggestions, as long as trials also end in the same order.
         grace: For how many seconds a trial that was asked to end may go on.
@@ -67,6 +68,7 @@ class Emulator:
         port: int = 0,
         tls: bool = False,
         data: str | Path | None = None,
+        gcs: str | Path | None = None,
         environment: Mapping[str, str] | None = None,
         seed: int | None = None,
         grace: float = 10.0,
@@ -85,6 +87,7 @@ class Emulator:
             "grace": grace,
             "metric_interval": metric_interval,
             "clock": clock,
+            "buckets": Path(gcs).absolute() if gcs is not None else None,
         }
         self._interceptors = tuple(interceptors)
         self._token = token

@@ -10,6 +10,7 @@ from typing import Any, cast
 from vertex_sweeper.api import LONGEST_ARGUMENTS, WorkerPoolSpec
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.job.fields import MACHINE, POOL_PLACES, put
+from vertex_sweeper.job.shipped_code import ShippedCode
 from vertex_sweeper.settings import Settings, TrialSettings, WorkerPoolSettings
 from vertex_sweeper.space.search_space import SearchSpace
 from vertex_sweeper_runtime import contract, contract_document
@@ -30,6 +31,7 @@ def build_contract(
     groups: Sequence[str] = (),
     pinned: Sequence[str] = (),
     subdir: str | None = None,
+    code: ShippedCode | None = None,
 ) -> Contract:
     """What the container must know, and whoever writes the results (see `Contract`).
 
@@ -52,14 +54,18 @@ def build_contract(
         raise InvalidSweep([f"{rule}: its largest part is {what}, {most} characters uncompressed: make that smaller"])
     fixed = sum(len(item) for item in agreed.sequence if isinstance(item, str))
     flags = sum(_longest_flag(parameter) for parameter in agreed.parameters if parameter.when is None)
-    if fixed + flags > LONGEST_ARGUMENTS:
-        rule = f"a trial's arguments may have {fixed + flags} characters, {fixed} of them in fixed overrides"
+    start = sum(map(len, code.words)) if code is not None else 0
+    if start + fixed + flags > LONGEST_ARGUMENTS:
+        rule = f"a trial's arguments may have {start + fixed + flags} characters, {fixed} of them in fixed overrides"
         raise InvalidSweep([f"{rule}, and Vertex takes {LONGEST_ARGUMENTS}: put the longest into the app's config"])
     return agreed
 
 
-def build_pools(trial: TrialSettings, agreed: Contract) -> list[WorkerPoolSpec]:
-    """The worker pool specs, in Vertex's order: the primary replica, workers, parameter or reduction servers, evaluators."""
+def build_pools(trial: TrialSettings, agreed: Contract, code: ShippedCode | None = None) -> list[WorkerPoolSpec]:
+    """The worker pool specs, in Vertex's order: the primary replica, workers, parameter or reduction servers, evaluators.
+
+    `code` is what containers take from a bucket whose image does not have the app.
+    """
     first = WorkerPoolSettings(
         **{name: getattr(trial, name) for name in WorkerPoolSettings.__dataclass_fields__ if name != "command"}
     )
@@ -68,7 +74,7 @@ def build_pools(trial: TrialSettings, agreed: Contract) -> list[WorkerPoolSpec]:
         # Vertex: the first pool is the primary replica alone, the others like it are the second pool.
         first, further = replace(first, replica_count=1), [replace(first, replica_count=trial.replica_count - 1)]
     pools = [first, *(None if pool is None else _completed(pool, first) for pool in further)]
-    return [WorkerPoolSpec() if pool is None else _pool(pool, agreed) for pool in pools]
+    return [WorkerPoolSpec() if pool is None else _pool(pool, agreed, code) for pool in pools]
 
 
 def _completed(pool: WorkerPoolSettings, first: WorkerPoolSettings) -> WorkerPoolSettings:
@@ -80,25 +86,27 @@ def _completed(pool: WorkerPoolSettings, first: WorkerPoolSettings) -> WorkerPoo
     return replace(pool, **machine, **open_)
 
 
-def _pool(pool: WorkerPoolSettings, agreed: Contract) -> WorkerPoolSpec:
+def _pool(pool: WorkerPoolSettings, agreed: Contract, code: ShippedCode | None) -> WorkerPoolSpec:
     spec: dict[str, Any] = {"machineSpec": {}}
     if pool.accelerator_type is not None and pool.accelerator_count is None:
         pool = replace(pool, accelerator_count=1)
     for place in POOL_PLACES:
         value = getattr(pool, place.setting)
         put(spec, place.field, None if value is None else place.write(value))
-    spec.setdefault("containerSpec", {}).update(_container(pool, agreed))
+    spec.setdefault("containerSpec", {}).update(_container(pool, agreed, code))
     return cast("WorkerPoolSpec", spec)
 
 
-def _container(pool: WorkerPoolSettings, agreed: Contract) -> dict[str, Any]:
+def _container(pool: WorkerPoolSettings, agreed: Contract, code: ShippedCode | None) -> dict[str, Any]:
     environment = dict(pool.env or {})
     container: dict[str, Any] = {}
     if pool.command != ():
         # The contract repeats the command's words: each pool gets the one that names its own.
         own = agreed._replace(command=tuple(pool.command)) if pool.command else agreed
         environment[contract.VARIABLE] = contract_document.encode(own)
-        container = {"command": [SHIM, *own.command], "args": [item for item in own.sequence if isinstance(item, str)]}
+        start = code.words if code is not None else []
+        environment |= code.variable if code is not None else {}
+        container = {"command": [*start, SHIM, *own.command], "args": [item for item in own.sequence if isinstance(item, str)]}
     container["env"] = [{"name": name, "value": value} for name, value in environment.items()]
     return {name: value for name, value in container.items() if value}  # the API's JSON form leaves empty lists out
 

@@ -19,8 +19,8 @@ def ceiling_lines(needs: JobNeeds, prices: Mapping[str, float]) -> list[str]:
         prices: What one hour of a machine type, or of one accelerator, costs. The currency is the user's.
     """
     hours = _hours(needs)
-    kinds = ", ".join(f"{_number(count)} hours of {kind}" for kind, count in hours.items())
-    each = f"{needs.trials:,} trial{'s'[: needs.trials != 1]} of {_number(needs.timeout / _HOUR)} hours"
+    kinds = ", ".join(f"{_counted(count, 'hour')} of {kind}" for kind, count in hours.items())
+    each = f"{_counted(needs.trials, 'trial')} of up to {_counted(needs.timeout / _HOUR, 'hour')}"
     lines = [f"at most {kinds or 'nothing'}: {each}"]
     if not needs.timeout_set:
         lines.append(
@@ -56,5 +56,5 @@ def _money(hours: Mapping[str, float], prices: Mapping[str, float]) -> list[str]
     return [f"at most {amount:,.2f} at your prices, without disks, storage and traffic{rest}"]
 
 
-def _number(value: float) -> str:
-    return f"{value:,.2f}".rstrip("0").rstrip(".")
+def _counted(value: float, noun: str) -> str:
+    return f"{f'{value:,.2f}'.rstrip('0').rstrip('.')} {noun}{'' if value == 1 else 's'}"

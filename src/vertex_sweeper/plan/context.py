@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
@@ -38,6 +39,11 @@ class SweepContext:
         """The context of a sweep; without a `start`, of one in this process."""
         files = GroupFiles(config_loader, config.hydra.job.config_name, given_hydra_overrides(config))
         return cls(arguments, config, config_loader, start or Start.of_this_process(), files)
+
+    @property
+    def directory(self) -> Path:
+        """The sweep directory, where the results will be."""
+        return self.start.directory / str(self.config.hydra.sweep.dir)
 
     @property
     def config_name(self) -> str | None:

@@ -10,6 +10,10 @@ _PATIENCE = 5.0
 """Seconds. Git reads the state of every tracked file."""
 
 
+_HASH_LENGTH = 12
+"""Characters of a hash that tell a user's trees apart."""
+
+
 def commit_of(directory: Path) -> str | None:
     """The commit's short name, with `-dirty` behind it where tracked files have changed; None without git or a commit."""
     # No tag matches the pattern, so the commit's own name is what is printed.
@@ -34,9 +38,12 @@ def commit_of(directory: Path) -> str | None:
     return name if result.returncode == 0 and name else None
 
 
-def display_name(job_name: str, directory: Path, *, longest: int) -> str:
-    """The name of a sweep's job: the Hydra job's and the commit's, `train 1a2b3c4-dirty`."""
-    commit = commit_of(directory)
+def display_name(job_name: str, directory: Path, *, longest: int, code: str | None = None) -> str:
+    """The name of a sweep's job: the Hydra job's and the commit's, `train 1a2b3c4-dirty`.
+
+    Where the code is sent along, `code` is its hash, which stands for the commit.
+    """
+    commit = commit_of(directory) if code is None else code[:_HASH_LENGTH]
     if commit is None:
         return job_name[:longest]
     return f"{job_name[: longest - len(commit) - 1]} {commit}"

@@ -9,15 +9,18 @@ import os
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
 from vertex_sweeper import job
 from vertex_sweeper.api import LONGEST_DISPLAY_NAME, Job
 from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.job.app_image import AppImage
+from vertex_sweeper.job.shipped_code import ShippedCode
 from vertex_sweeper.plan import composition
 from vertex_sweeper.plan.config_drift import machine_roots
 from vertex_sweeper.plan.context import SweepContext
@@ -40,12 +43,18 @@ from vertex_sweeper.space.search_space import SearchSpace
 from vertex_sweeper_runtime.contract import Contract
 from vertex_sweeper_runtime.trial_environment import RANKS, SIZES
 
+if TYPE_CHECKING:
+    from vertex_sweeper.plan.shipment import Shipment
+
 _LOST = "hydra.sweeper.vertex.base_output_directory is not set: Hydra's output ends with each container"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A checked sweep: what will be created, where, and what to tell the user first."""
+    """A checked sweep: what will be created, where, and what to tell the user first.
+
+    `shipment` is the code that goes to a bucket for it, where there is some; `image` is what is built before, where that is so.
+    """
 
     settings: Settings
     contract: Contract
@@ -54,6 +63,8 @@ class Plan:
     directory: Path
     compose: composition.Compose
     notes: tuple[str, ...]
+    shipment: Shipment | None = None
+    image: AppImage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +74,18 @@ class _Read:
     reading: Reading
     space: SearchSpace
     command: Sequence[str]
+    shipment: Shipment | None
+    image: AppImage | None
+
+    @property
+    def code(self) -> ShippedCode | None:
+        """What the job says of the code."""
+        return None if self.shipment is None else self.shipment.code
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Lines for the user."""
+        return (*self.reading.notes, *self.space.notes, *(() if self.shipment is None else self.shipment.notes))
 
 
 def make_plan(context: SweepContext) -> Plan:
@@ -74,11 +97,9 @@ def make_plan(context: SweepContext) -> Plan:
     read = _read_all(context)
     settings, config, space = read.reading.settings, context.config, read.space
     address = address_of(settings)
-    agree = partial(_agree, context, settings, read.command)
-    name = settings.display_name or display_name(
-        str(config.hydra.job.name), context.start.directory, longest=LONGEST_DISPLAY_NAME
-    )
-    build = partial(job.build_job, settings, space, display_name=name, sweep_id=secrets.token_hex(8))
+    agree = partial(_agree, context, read)
+    name = settings.display_name or _name_of(context, read.code)
+    build = partial(job.build_job, settings, space, display_name=name, sweep_id=secrets.token_hex(8), code=read.code)
     unchecked = _check_fields(settings, build(agree(space)))
     compose = composition.composer(context.config_loader, context.config_name)
     check = TrialConfigCheck(settings, context.files, compose, machine_roots(context.start.directory))
@@ -91,14 +112,16 @@ def make_plan(context: SweepContext) -> Plan:
         contract=checked.contract,
         job=build(checked.contract),
         address=address,
-        directory=context.start.directory / str(config.hydra.sweep.dir),
+        directory=context.directory,
         compose=compose,
-        notes=(*_notes(config), *read.reading.notes, *space.notes, *found),
+        notes=(*_notes(config), *read.notes, *found),
+        shipment=read.shipment,
+        image=read.image,
     )
 
 
 def _read_all(context: SweepContext) -> _Read:
-    """Settings, search space and command; raises InvalidSweep with the mistakes of all three."""
+    """Settings, search space, command and code; raises InvalidSweep with the mistakes of all of them."""
     mistakes = Mistakes()
     with mistakes:
         _refuse_distributed_run(os.environ)
@@ -112,8 +135,23 @@ def _read_all(context: SweepContext) -> _Read:
         command = _command_of(context, reading)
     with mistakes:
         _refuse_credentials(reading, space, context.files)
+    shipment: Shipment | None = None
+    with mistakes:
+        shipment = _shipment_of(context, reading, command)
+    image: AppImage | None = None
+    with mistakes:
+        image = _image_of(context, reading, command)
     mistakes.raise_if_any()
-    return _Read(reading, space, command)
+    if image is not None:  # the job names it by its tag, until it is built
+        settings = reading.settings
+        reading = replace(reading, settings=replace(settings, trial=replace(settings.trial, image=str(image.name))))
+    return _Read(reading, space, command, shipment, image)
+
+
+def _name_of(context: SweepContext, code: ShippedCode | None) -> str:
+    version = None if code is None else code.archive_sha256
+    name, directory = str(context.config.hydra.job.name), context.start.directory
+    return display_name(name, directory, longest=LONGEST_DISPLAY_NAME, code=version)
 
 
 def _output_notes(settings: Settings, address: Address, shared: str | None) -> list[str]:
@@ -140,7 +178,8 @@ def _command_of(context: SweepContext, reading: Reading) -> Sequence[str]:
     # Where the job runs decides what a container would not have.
     if "hydra.sweeper.backend" in reading.unread or "hydra.sweeper.trial.command" in reading.unread:
         return command
-    given, portable = reading.settings.trial.command, reading.settings.backend is Backend.VERTEX
+    trial = reading.settings.trial
+    given, portable = trial.command, reading.settings.backend is Backend.VERTEX or trial.code is not None
     with mistakes:
         refuse_absolute_search_paths(context.config, portable=portable)
     with mistakes:
@@ -154,14 +193,37 @@ def _command_of(context: SweepContext, reading: Reading) -> Sequence[str]:
     return command
 
 
-def _agree(context: SweepContext, settings: Settings, command: Sequence[str], space: SearchSpace) -> Contract:
+def _shipment_of(context: SweepContext, reading: Reading, command: Sequence[str]) -> Shipment | None:
+    trial = reading.settings.trial
+    if trial.code is None or any(reading.unread.touches(f"hydra.sweeper.trial.{key}") for key in ("requirements", "wheels")):
+        return None
+    from vertex_sweeper.plan.shipment import make_shipment  # most sweeps do without
+
+    commands = [command, *(pool.command or () for pool in trial.worker_pools or () if pool is not None)]
+    return make_shipment(
+        reading.settings, directory=context.start.directory, commands=commands, sweep_directory=context.directory
+    )
+
+
+def _image_of(context: SweepContext, reading: Reading, command: Sequence[str]) -> AppImage | None:
+    """The image that is built for the sweep. On this machine trials run without one."""
+    trial = reading.settings.trial
+    if not trial.build or trial.image is None or reading.settings.backend is not Backend.VERTEX or reading.mistakes:
+        return None
+    from vertex_sweeper.plan.app_image import plan_image  # most sweeps do without
+
+    return plan_image(trial, root=context.start.directory, command=command, left_out=[context.directory])
+
+
+def _agree(context: SweepContext, read: _Read, space: SearchSpace) -> Contract:
     return job.build_contract(
-        settings,
+        read.reading.settings,
         space,
-        command=command,
+        command=read.command,
         groups=[key for key in space.keys if "." not in key and context.files.has_group(key)],
         pinned=overridden_groups(context.config_loader, context.config_name),
         subdir=_as_written(context.config.hydra.sweep, "subdir"),
+        code=read.code,
     )
 
 

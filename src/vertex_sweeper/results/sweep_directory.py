@@ -26,7 +26,7 @@ from vertex_sweeper.job import SWEEP_LABEL
 from vertex_sweeper.job.field_types import check_job_shape
 from vertex_sweeper.messages import attach_command, printable
 from vertex_sweeper.results.tables import BEST_CONFIG
-from vertex_sweeper.services.address import RECORDS, SWEEP, Address
+from vertex_sweeper.services.address import BUCKETS_FOLDER, RECORDS, SWEEP, Address
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.stored_json import DamagedDocument, check_complete, read_json
 
@@ -126,7 +126,8 @@ def withdraw(directory: Path, trials: Iterable[str] = ()) -> None:
     Raises:
         SweepDirectoryError: It cannot be freed.
     """
-    shutil.rmtree(directory / RECORDS, ignore_errors=True)  # no job is in it
+    for name in (RECORDS, BUCKETS_FOLDER):
+        shutil.rmtree(directory / name, ignore_errors=True)  # no job is in it
     logs = directory / "logs"
     began = [logs / f"{trial}.{kind}" for trial in trials for kind in ("log", "metrics")]
     with suppress(OSError):  # what is not ours stays

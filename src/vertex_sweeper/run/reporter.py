@@ -73,6 +73,7 @@ class Reporter:
         self._reported: set[int] = set()
         self._best: tuple[TrialResult, ...] = ()
         self._tails = 0
+        self._told: dict[int, int] = {}
         self._job: Job | None = None
         self._cancelled_for = ""
         self.outcome = Outcome(None, (), {})
@@ -90,8 +91,10 @@ class Reporter:
             self._reported.add(trial.number)
             so_far = replace(self.outcome, trials=(*self._best, trial))
             self._best = (so_far.best,) if so_far.best is not None else ()
-            log.info(lines.trial_line(trial, so_far, ended=len(self._reported)))
-            self._show_tail(trial)
+            said = lines.with_reason_once(trial, self._told)
+            log.info(lines.trial_line(said, so_far, ended=len(self._reported)))
+            if said is trial:
+                self._show_tail(trial)
         if self._table is not None and not ended(job):
             self._table.draw(lines.table_lines(self.outcome, now=datetime.now(timezone.utc)))
 

@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 SWEEP: Final = "sweep.json"
 """What says in a sweep's directory where its job is."""
 
+BUCKETS_FOLDER: Final = ".gcs"
+"""What stands in its directory for the buckets of a sweep of this machine."""
+
 RECORDS: Final = ".records"
 """Where in its directory a sweep of this machine keeps what another process needs to go on with it."""
 

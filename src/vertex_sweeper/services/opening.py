@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vertex_sweeper.api_names import parse_parent
-from vertex_sweeper.errors import JobNotFound, SweepDirectoryError
+from vertex_sweeper.endpoint import PLAIN
+from vertex_sweeper.errors import InvalidSweep, JobNotFound, SweepDirectoryError
 from vertex_sweeper.extras import require
-from vertex_sweeper.services.address import RECORDS, Address
+from vertex_sweeper.services.address import BUCKETS_FOLDER, RECORDS, Address
 from vertex_sweeper.services.base import OpenService
+from vertex_sweeper.services.buckets import STORAGE_EMULATOR, Put, stand_in_folder, write_into
 from vertex_sweeper.settings import Backend
+from vertex_sweeper_runtime.code_archive import BUCKETS
 
 if TYPE_CHECKING:
     from vertex_sweeper.services.local import LocalService
@@ -26,6 +31,33 @@ def open_service(address: Address, directory: Path, *, seed: int | None = None) 
         return _open_vertex(address)
     local = _make_local(directory, seed=seed)
     return OpenService(local, lambda *_: [], local.wait_for_change, local.close, outlives=False)
+
+
+def open_buckets(address: Address, directory: Path, *, project: str | None) -> Put:
+    """What writes objects into buckets for jobs at an address: a folder for jobs of this machine, else the storage API.
+
+    Args:
+        address: Where the jobs run.
+        directory: The sweep's.
+        project: The project that pays.
+
+    Raises:
+        InvalidSweep: The jobs run on an emulator, and nothing stands for the buckets.
+        MissingExtra: Google's client is not installed.
+    """
+    folder, server = stand_in_folder(), os.environ.get(STORAGE_EMULATOR)
+    if address.backend is Backend.LOCAL:
+        return partial(write_into, folder or directory / BUCKETS_FOLDER)
+    if folder is not None and not server:
+        return partial(write_into, folder)
+    if (address.endpoint or "").startswith(PLAIN) and not server:
+        rule = "the job runs on an emulator, and nothing there stands for the bucket that trial.code is uploaded to"
+        remedy = f"start it with `vertex-sweeper emulator --gcs DIR`, and set {BUCKETS}=DIR here, or {STORAGE_EMULATOR}"
+        raise InvalidSweep([f"{rule}: {remedy}"])
+    require("google.cloud.storage", extra="vertex", purpose="trial.code")
+    from vertex_sweeper.services.vertex.storage import Storage
+
+    return Storage(project=str(project), impersonate=address.impersonate).put
 
 
 def reopen_service(address: Address, directory: Path, *, join: bool = False) -> OpenService:
@@ -70,8 +102,14 @@ def _make_local(directory: Path, *, seed: int | None = None) -> LocalService:
     from vertex_sweeper.services.local.execute.process import ProcessExecutor
     from vertex_sweeper.services.local.failure_reason import explain_exit
 
-    executor = ProcessExecutor()  # here no thread of ours has begun: an executor may fork
-    return LocalService(lambda _: directory, seed=seed, executor=executor, records=directory / RECORDS, describe=explain_exit)
+    return LocalService(
+        lambda _: directory,
+        seed=seed,
+        executor=ProcessExecutor(),  # here no thread of ours has begun: an executor may fork
+        records=directory / RECORDS,
+        buckets=stand_in_folder() or directory / BUCKETS_FOLDER,
+        describe=explain_exit,
+    )
 
 
 def _open_vertex(address: Address) -> OpenService:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from vertex_sweeper.finding import Finding, failed, ok, unchecked
 from vertex_sweeper.messages import one_line
-from vertex_sweeper.services.finding import Finding, failed, ok, unchecked
 
 _SUBJECT: Final = "requirements"
 _PATIENCE: Final = 300.0

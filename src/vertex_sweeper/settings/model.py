@@ -100,7 +100,26 @@ class TrialSettings:
     """What runs, and on what: the containers and the machines of one trial."""
 
     command: Sequence[str] | None = setting("The words that start a trial; left open, how this sweep was started.")
-    image: str | None = setting("The training image, with hydra-vertex-sweeper installed. Needed on Vertex.")
+    image: str | None = setting(
+        "The training image, with hydra-vertex-sweeper installed or, with `code`, any that has Python 3.10 or newer. Needed on "
+        "Vertex."
+    )
+    build: bool = setting(
+        "Build the app's image before the sweep, tagged by the code's hash, and push it to `image`, which then has no tag. "
+        "Nothing is built when that tag is there.",
+        default=False,
+    )
+    code: str | None = setting(
+        "The folder with the app, `.`, sent to the containers by way of a bucket: what git tracks or would add. Left open, the "
+        "app is in the image."
+    )
+    requirements: str | Sequence[str] | None = setting(
+        "What is installed with `code`, beside what the image has, and with `build` for an app without a Dockerfile: a "
+        "requirements file in that folder, or its lines as a list."
+    )
+    wheels: str | None = setting(
+        "With `code`, where the containers find wheels instead of an index: a `gs://` folder, or one inside `code`."
+    )
     env: Mapping[str, str] = setting("Environment variables of the container. No secrets: see `allow_secrets`.", factory=dict)
     allow_secrets: bool = setting("Send what looks like a credential all the same.", default=False)
     machine_type: str = setting("The machine type.", "n1-standard-4")
@@ -143,6 +162,9 @@ class VertexSettings:
     base_output_directory: str | None = setting(
         "A `gs://` folder for what should outlive the containers, the trials' Hydra output included: each sweep has a folder "
         "of its own in it, `<display name>-<sweep id>`."
+    )
+    staging: str | None = setting(
+        "The `gs://` folder to which `trial.code` is uploaded, once for each state of it; left open, `base_output_directory`."
     )
     tensorboard: str | None = setting("The TensorBoard instance that shows what trials log, by its full name.")
 
@@ -213,6 +235,11 @@ class Settings:
     )
     spec_overrides: Mapping[str, Any] = setting(
         "Whatever else the API has, in its JSON form, merged last into the job.", factory=dict
+    )
+    prices: Mapping[str, float] = setting(
+        "What an hour of a machine type or of one accelerator costs you, `{n1-standard-8: 0.38}`: a dry run then says what the "
+        "job costs at most.",
+        factory=dict,
     )
     trial: TrialSettings = setting("What runs, and on what.", factory=TrialSettings)
     vertex: VertexSettings = setting("Where it runs on Vertex.", factory=VertexSettings)

@@ -160,7 +160,7 @@ class _Reader:
     def value(self, hint: Any, value: Any, where: str) -> Any:
         """`value` as the type that `hint` asks for. Raises ValueError without `where`."""
         if _optional(hint):
-            hint = next(part for part in get_args(hint) if part is not type(None))
+            hint = _one_of([part for part in get_args(hint) if part is not type(None)], value)
         if isinstance(hint, type) and is_dataclass(hint):
             if not isinstance(value, Mapping):
                 raise ValueError(f"{shown(value)} must be a mapping of settings, as in {{{fields(hint)[0].name}: …}}")
@@ -179,6 +179,8 @@ class _Reader:
             return read_seconds(value)
         if hint is str:
             return self.text(value, where)
+        if hint is float and type(value) is int:
+            return float(value)
         if type(value) is not hint:
             raise ValueError(f"{shown(value)} must be {_TYPE_NAMES[hint]}{_type_remedy(value)}")
         return value
@@ -234,6 +236,11 @@ class _Reader:
             yield f"numbers that are used as texts: {texts}; quote what should be written otherwise"
 
 
+def _one_of(hints: Sequence[Any], value: Any) -> Any:
+    """The hint that the value is read by: a setting that may be a list too is one where it is written as one."""
+    return next((hint for hint in hints if (get_origin(hint) is Sequence) == isinstance(value, list)), hints[0])
+
+
 def _member(cls: type[Enum], value: Any) -> Enum:
     spellings = {member.value if cls is not Goal else member.value.lower(): member for member in cls}
     if value is False and "off" in spellings:  # what YAML reads for a bare `off`
@@ -243,7 +250,7 @@ def _member(cls: type[Enum], value: Any) -> Enum:
     raise ValueError(f"{value!r} must be one of {', '.join(spellings)}{did_you_mean(str(value), list(spellings))}")
 
 
-_TYPE_NAMES: Mapping[Any, str] = {int: "a whole number", bool: "true or false"}
+_TYPE_NAMES: Mapping[Any, str] = {int: "a whole number", bool: "true or false", float: "a number"}
 
 
 def _type_remedy(value: Any) -> str:

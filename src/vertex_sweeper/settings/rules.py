@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from pathlib import PurePosixPath
 
 from vertex_sweeper.api import LONGEST_DISPLAY_NAME, MOST_LABELS, Goal, broken_label_rules
 from vertex_sweeper.api_names import ACCOUNT, LOCATION, PROJECT
@@ -12,6 +14,7 @@ from vertex_sweeper.credentials import credentials_among, credentials_in
 from vertex_sweeper.endpoint import Endpoint
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.settings.durations import as_written
+from vertex_sweeper.settings.image_name import broken_repository
 from vertex_sweeper.settings.model import Backend, Settings, VertexSettings
 from vertex_sweeper.settings.unread import Unread
 from vertex_sweeper.settings.worker_pools import broken_machines
@@ -40,6 +43,10 @@ def broken_rules(settings: Settings, unread: Unread) -> list[str]:
     mistakes += _broken_labels(settings.labels)
     mistakes += _broken_stopping(settings)
     mistakes += broken_machines(settings.trial, unread)
+    mistakes += _broken_code(settings, unread)
+    if settings.trial.build and settings.trial.image is not None:
+        mistakes += [f"{PATH}.trial.image: {mistake}" for mistake in broken_repository(settings.trial.image)]
+    mistakes += _broken_prices(settings.prices)
     mistakes += _broken_names(settings.vertex)
     mistakes += _broken_modes(settings, unread)
     if settings.display_name is not None and not 1 <= len(settings.display_name) <= LONGEST_DISPLAY_NAME:
@@ -93,6 +100,35 @@ def _broken_modes(settings: Settings, unread: Unread) -> list[str]:
     return [line for line, broken in rules.items() if broken]
 
 
+def _broken_code(settings: Settings, unread: Unread) -> Iterator[str]:
+    """The mistakes in `trial.code` and what belongs to it."""
+    trial, vertex = settings.trial, settings.vertex
+    if f"{PATH}.trial.code" in unread:
+        return
+    if trial.code is None:
+        for key in ("wheels",) if trial.build else ("requirements", "wheels"):
+            if getattr(trial, key) is not None:
+                yield f"{PATH}.trial.{key}: works with trial.code only: set trial.code=., or install it into the image"
+        return
+    if trial.build:
+        yield f"{PATH}.trial.build: must not be used with trial.code: the image that is built has the code, so leave one out"
+    if not trial.code.strip():
+        yield f"{PATH}.trial.code: must not be empty: name the folder that has the app, as in `.`"
+    wheels = trial.wheels
+    if wheels is not None and (not wheels or PurePosixPath(wheels).is_absolute() or wheels == "gs://"):
+        yield f"{PATH}.trial.wheels: {wheels!r} must be a gs:// folder, or a folder of the tree"
+    named = any(f"{PATH}.{key}" in unread for key in ("backend", "vertex.staging", "vertex.base_output_directory"))
+    if settings.backend is Backend.VERTEX and not named and not (vertex.staging or vertex.base_output_directory):
+        rule = f"{PATH}.vertex.staging: must be set for trial.code, and vertex.base_output_directory is not set either"
+        yield f"{rule}: name a folder in a bucket of the job's region, gs://<bucket>/<folder>"
+
+
+def _broken_prices(prices: Mapping[str, float]) -> Iterator[str]:
+    for kind, price in prices.items():
+        if not 0 <= price < math.inf:
+            yield f"{PATH}.prices.{kind}: {price} must be 0 or more: what an hour costs"
+
+
 def _exposed_credentials(settings: Settings) -> list[str]:
     """What looks like a credential in names and labels; containers and `spec_overrides` are looked at where they are built."""
     texts = [(f"{PATH}.display_name", settings.display_name or "")]
@@ -141,6 +177,7 @@ _NAMES = {
     "service_account": (r"[^@\s]+@[^@\s]+", "an address, <name>@<project>.iam.gserviceaccount.com"),
     "impersonate_service_account": (ACCOUNT, "an address, <name>@<project>.iam.gserviceaccount.com"),
     "base_output_directory": (r"gs://[^/\s]+\S*", "a folder in a bucket, gs://<bucket>/<folder>"),
+    "staging": (r"gs://[^/\s]+\S*", "a folder in a bucket, gs://<bucket>/<folder>"),
 }
 """How the API writes the names of other things."""
 

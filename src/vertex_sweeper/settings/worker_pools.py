@@ -10,10 +10,11 @@ from vertex_sweeper.credentials import credentials_among, credentials_in
 from vertex_sweeper.settings.durations import as_written
 from vertex_sweeper.settings.model import Strategy, TrialSettings, WorkerPoolSettings
 from vertex_sweeper.settings.unread import Unread
+from vertex_sweeper_runtime.code_start import VARIABLE as CODE
 from vertex_sweeper_runtime.contract import VARIABLE
 
 OWN_VARIABLES: Final = MOST_VARIABLES - 1
-"""How many variables a user may set: one is the contract."""
+"""How many variables a user may set: one is the contract, and with `trial.code` another is the code."""
 
 _PATH: Final = "hydra.sweeper.trial"
 _MACHINE: Final = ("machine_type", "accelerator_type", "accelerator_count")
@@ -22,17 +23,18 @@ _MACHINE: Final = ("machine_type", "accelerator_type", "accelerator_count")
 def broken_machines(trial: TrialSettings, unread: Unread) -> list[str]:
     """The mistakes in a trial's machines, pools, containers and scheduling."""
     allow_secrets = trial.allow_secrets or f"{_PATH}.allow_secrets" in unread
+    most = OWN_VARIABLES - (trial.code is not None)
     further = [
         (f"{_PATH}.worker_pools[{place}]", pool) for place, pool in enumerate(trial.worker_pools or ()) if pool is not None
     ]
-    mistakes = [*_broken_pool(trial, _PATH, unread), *_broken_container(trial, _PATH, allow_secrets=allow_secrets)]
+    mistakes = [*_broken_pool(trial, _PATH, unread), *_broken_container(trial, _PATH, most, allow_secrets=allow_secrets)]
     if trial.command == ():
         mistakes.append(f"{_PATH}.command: must name a program, as in [python, train.py]")
     for path, pool in further:
         mistakes += _broken_pool(pool, path, unread)
         if pool.machine_type is None and f"{path}.machine_type" not in unread and pool.accelerator_type is not None:
             mistakes.append(f"{path}.accelerator_type: must come with the pool's own machine_type")
-        mistakes += _broken_container(pool, path, allow_secrets=allow_secrets)
+        mistakes += _broken_container(pool, path, most, allow_secrets=allow_secrets)
     pools = 1 + len(trial.worker_pools or ())
     if pools > MOST_POOLS:
         mistakes.append(f"{_PATH}.worker_pools: {pools - 1} pools, and Vertex has {MOST_POOLS} with the first one")
@@ -58,18 +60,17 @@ def _broken_pool(pool: TrialSettings | WorkerPoolSettings, path: str, unread: Un
             yield f"{path}.{key}: {kind!r} is a TPU, and tuning jobs take none: choose a GPU, or a machine without"
 
 
-def _broken_container(pool: TrialSettings | WorkerPoolSettings, where: str, *, allow_secrets: bool) -> list[str]:
+def _broken_container(pool: TrialSettings | WorkerPoolSettings, where: str, most: int, *, allow_secrets: bool) -> list[str]:
     env, path = pool.env or {}, f"{where}.env"
     mistakes = []
     if not allow_secrets:
         mistakes += credentials_in(env, where=path)
         mistakes += credentials_among((f"{where}.command", word) for word in pool.command or ())
-    if len(env) > OWN_VARIABLES:
-        mistakes.append(f"{path}: {len(env)} variables, and at most {OWN_VARIABLES} are possible")
+    if len(env) > most:
+        mistakes.append(f"{path}: {len(env)} variables, and at most {most} are possible")
     rule = "letters, digits and '_', and no digit first"
     mistakes += [f"{path}: {name!r} is no name of a variable: {rule}" for name in env if not VARIABLE_NAME.fullmatch(str(name))]
-    if VARIABLE in env:
-        mistakes.append(f"{path}.{VARIABLE}: is written by the sweep itself: leave it out")
+    mistakes += [f"{path}.{name}: is written by the sweep itself: leave it out" for name in (VARIABLE, CODE) if name in env]
     return mistakes
 
 

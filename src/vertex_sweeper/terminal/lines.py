@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from vertex_sweeper.api import CANCELLED, NO_MEASUREMENT, TOO_MANY_FAILURES, Job
 from vertex_sweeper.messages import printable, shell_line
 from vertex_sweeper.results.outcome import Outcome, TrialResult, seconds_between
 from vertex_sweeper.results.tables import TRIALS
+from vertex_sweeper_runtime.code_archive import EXIT_CODES
 
 _LONGEST_VALUE: Final = 60
 _MOST_FAILURES: Final = 20
@@ -143,7 +145,8 @@ def failure_lines(outcome: Outcome, log_of: Callable[[TrialResult], str | None])
         if ends[trial.number] == _FAILED or (ends[trial.number] == _NO_RESULT and trial.reason)
     ]
     lines = []
-    for trial in failed[:_MOST_FAILURES]:
+    told: dict[int, int] = {}
+    for trial in (with_reason_once(trial, told) for trial in failed[:_MOST_FAILURES]):
         how = "failed" if ends[trial.number] == _FAILED else "has no result"
         line = f"trial {trial.number} {how}: {printable(trial.reason) or 'no reason was given'}"
         command = log_of(trial)
@@ -151,6 +154,17 @@ def failure_lines(outcome: Outcome, log_of: Callable[[TrialResult], str | None])
     if len(failed) > _MOST_FAILURES:
         lines.append(f"and {len(failed) - _MOST_FAILURES} more: see {TRIALS}")
     return lines
+
+
+def with_reason_once(trial: TrialResult, told: dict[int, int]) -> TrialResult:
+    """The trial or, where its container's start was stopped as an earlier one's was, the trial with that for a reason.
+
+    What the start says is a whole installer's words, and the same for all trials. `told` has the first trial of each exit code.
+    """
+    code = trial.exit_code
+    if code is None or code not in EXIT_CODES or told.setdefault(code, trial.number) == trial.number:
+        return trial
+    return replace(trial, reason=f"as trial {told[code]} did (exit code {code})")
 
 
 def _counts(outcome: Outcome) -> str:

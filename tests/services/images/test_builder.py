@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from vertex_sweeper.api import Job, WorkerPoolSpec
 from vertex_sweeper.errors import InvalidSweep, SweepError
-from vertex_sweeper.services.images.build import image_tag
+from vertex_sweeper.job.app_image import AppImage, with_digest
+from vertex_sweeper.job.dockerfile import made_dockerfile
 from vertex_sweeper.services.images.builder import Builder, Recipe, build_commands, cloud_build_config, find_builder
-from vertex_sweeper.services.images.dockerfile import made_dockerfile
-from vertex_sweeper.services.images.image_name import ImageName
+from vertex_sweeper.settings.image_name import ImageName
 
 NAME = "europe-west4-docker.pkg.dev/my-project/train/app:0123abcd"
 RECIPE = Recipe(ImageName.parse(NAME), Path("/tmp/my tree"), "docker/Dockerfile", project="my-project")  # noqa: S108
@@ -103,10 +105,34 @@ def test_only_googles_registries_get_a_google_login(name: str, google: bool) -> 
     assert ImageName.parse(name).google is google
 
 
-def test_the_tag_is_the_trees_hash_and_changes_with_a_dockerfile_that_was_made() -> None:
-    code = "ab" * 32
-    assert image_tag(code) == code[:16]
-    assert len({image_tag(code), image_tag(code, made="FROM a"), image_tag(code, made="FROM b")}) == 3
+def image(*, code: str = "ab" * 32, dockerfile: str | None = None, made: str = "", wheel: bytes = b"") -> AppImage:
+    return AppImage(ImageName.parse("gcr.io/p/app"), io.BytesIO(), code, dockerfile, made, {"own.whl": wheel} if made else {})
+
+
+def test_the_tag_is_the_codes_hash_and_changes_with_all_that_is_not_in_the_code() -> None:
+    assert str(image(dockerfile="Dockerfile").name) == f"gcr.io/p/app:{'ab' * 8}"
+    others = [
+        image(dockerfile="Dockerfile"),
+        image(dockerfile="docker/Dockerfile"),
+        image(made="FROM a"),
+        image(made="FROM b"),
+        image(made="FROM a", wheel=b"newer"),
+        image(code="cd" * 32, made="FROM a"),
+    ]
+    assert len({str(each.name) for each in others}) == len(others)
+
+
+def test_the_job_has_the_digest_wherever_it_had_the_tag() -> None:
+    name, pinned = ImageName.parse("gcr.io/p/app:1"), ImageName.parse(f"gcr.io/p/app@sha256:{'0' * 64}")
+    pools: list[WorkerPoolSpec] = [{"containerSpec": {"imageUri": each}} for each in (str(name), "other")]
+    job: Job = {"trialJobSpec": {"workerPoolSpecs": [*pools, {}]}}
+    found = with_digest(job, name, pinned)
+    assert images_of(found) == [str(pinned), "other", None]
+    assert images_of(job) == [str(name), "other", None]
+
+
+def images_of(job: Job) -> list[str | None]:
+    return [pool.get("containerSpec", {}).get("imageUri") for pool in job["trialJobSpec"]["workerPoolSpecs"]]
 
 
 def test_an_app_without_a_dockerfile_gets_one() -> None:

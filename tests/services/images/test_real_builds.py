@@ -18,13 +18,21 @@ from pathlib import Path
 
 import pytest
 
+from vertex_sweeper.api import Job
+from vertex_sweeper.cli.main import main
 from vertex_sweeper.errors import SweepError
+from vertex_sweeper.job.app_image import AppImage
+from vertex_sweeper.plan.app_image import plan_image
+from vertex_sweeper.run.build import with_built_image
+from vertex_sweeper.services.address import Address
+from vertex_sweeper.services.images.app_image import build_app_image
 from vertex_sweeper.services.images.builder import Builder
-from vertex_sweeper.services.images.image_name import ImageName
 from vertex_sweeper.services.images.registry import find_digest
-from vertex_sweeper.services.images.tree_image import Tree, build_tree
+from vertex_sweeper.settings import Backend, TrialSettings
+from vertex_sweeper.settings.image_name import ImageName
 
 pytestmark = [
+    pytest.mark.thorough,
     pytest.mark.skipif(shutil.which("buildah") is None, reason="buildah is not installed"),
     pytest.mark.skipif(shutil.which("docker-registry") is None, reason="docker-registry is not installed"),
     pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="buildah without user namespaces needs root"),
@@ -79,31 +87,40 @@ def _answers(url: str) -> bool:
 
 
 @pytest.fixture
-def tree(tmp_path: Path) -> Tree:
+def tree(tmp_path: Path) -> Path:
     root = tmp_path / "my app"
     root.mkdir()
     (root / "train.py").write_text("print(1)\n")
-    (root / "secret").write_text("not of the tree\n")
+    (root / ".gitignore").write_text("*.log\n")
+    (root / "run.log").write_text("not of the app\n")
     (root / "Dockerfile").write_text("FROM scratch\nCOPY . /app/\n")
-    return Tree(root, ("Dockerfile", "train.py"), "0123456789abcdef" * 4, "Dockerfile")
+    return root
 
 
-def build(registry: str, tree: Tree) -> ImageName:
-    return build_tree(ImageName.parse(f"{registry}/train/app"), tree, builder=Builder.BUILDAH)
+def image_of(registry: str, tree: Path) -> AppImage:
+    return plan_image(TrialSettings(image=f"{registry}/train/app"), root=tree)
 
 
-def test_an_image_is_built_and_pushed_once(registry: str, tree: Tree) -> None:
+def build(registry: str, tree: Path) -> ImageName:
+    return build_app_image(image_of(registry, tree), builder=Builder.BUILDAH)
+
+
+def test_an_image_is_built_and_pushed_once(registry: str, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built = build(registry, tree)
     assert str(built).startswith(f"{registry}/train/app@sha256:")
-    assert built.digest == find_digest(ImageName.parse(f"{registry}/train/app:0123456789abcdef"))
-    (tree.root / "Dockerfile").unlink()  # to build it again would fail
+    assert built.digest == find_digest(image_of(registry, tree).name)
+    monkeypatch.setenv("PATH", "")  # to build it again would fail
     assert build(registry, tree) == built
 
 
-def test_an_image_holds_the_tree_and_nothing_else(registry: str, tree: Tree) -> None:
+def test_an_image_holds_the_tree_and_nothing_else(registry: str, tree: Path) -> None:
     (layer,) = layers(build(registry, tree))
     with tarfile.open(fileobj=io.BytesIO(layer)) as archive:
-        assert sorted(member.name for member in archive if member.isfile()) == ["app/Dockerfile", "app/train.py"]
+        assert sorted(member.name for member in archive if member.isfile()) == [
+            "app/.gitignore",
+            "app/Dockerfile",
+            "app/train.py",
+        ]
 
 
 def layers(image: ImageName) -> list[bytes]:
@@ -119,16 +136,38 @@ def layers(image: ImageName) -> list[bytes]:
     return blobs
 
 
-def test_a_build_that_fails_says_the_builders_last_lines(registry: str, tree: Tree) -> None:
-    (tree.root / "Dockerfile").write_text("FROM scratch\nCOPY missing.py /app/\n")
+def test_a_build_that_fails_says_the_builders_last_lines(registry: str, tree: Path) -> None:
+    (tree / "Dockerfile").write_text("FROM scratch\nCOPY missing.py /app/\n")
     with pytest.raises(SweepError, match=r"buildah build .* ended with") as raised:
         build(registry, tree)
     assert "missing.py" in str(raised.value).splitlines()[-1]
-    assert find_digest(ImageName.parse(f"{registry}/train/app").tagged(tree.tag)) is None
+    assert find_digest(image_of(registry, tree).name) is None
+
+
+def test_a_sweeps_job_gets_the_digest_and_an_emulators_is_left_alone(registry: str, tree: Path) -> None:
+    image = image_of(registry, tree)
+    job: Job = {"trialJobSpec": {"workerPoolSpecs": [{"containerSpec": {"imageUri": str(image.name)}}]}}
+    emulator = Address(Backend.VERTEX, "projects/p/locations/l", "http://127.0.0.1:1")
+    assert with_built_image(job, image, emulator, project=None) == job
+    assert find_digest(image.name) is None
+    built = with_built_image(job, image, Address(Backend.VERTEX, "projects/p/locations/l"), project=None)
+    pinned = image.repository.pinned(str(find_digest(image.name)))
+    assert built["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"]["imageUri"] == str(pinned)
+
+
+def test_the_command_builds_and_prints_the_name(
+    registry: str, tree: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tree)
+    assert main(["build", f"{registry}/train/app", "--builder=buildah"]) == 0
+    name = capsys.readouterr().out.strip()
+    assert ImageName.parse(name).digest == find_digest(ImageName.parse(name))
+    assert main(["build", f"{registry}/train/app:1"]) == 1
+    assert "must have no tag" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("read_only", [True])
-def test_a_registry_that_refuses_names_the_login(registry: str, tree: Tree) -> None:
+def test_a_registry_that_refuses_names_the_login(registry: str, tree: Path) -> None:
     with pytest.raises(SweepError, match=r"buildah push .* ended with") as raised:
         build(registry, tree)
     assert f"docker login {registry}" in str(raised.value)

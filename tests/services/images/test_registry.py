@@ -7,9 +7,9 @@ import socket
 import pytest
 
 from tests.services.vertex.fake_google import DIGEST, FakeGoogle
-from vertex_sweeper.services.finding import Found
-from vertex_sweeper.services.images.image_name import ImageName
+from vertex_sweeper.finding import Found
 from vertex_sweeper.services.images.registry import RegistryError, check_image, find_digest
+from vertex_sweeper.settings.image_name import ImageName
 
 
 def test_an_image_that_is_there_has_a_digest_and_nothing_is_pulled() -> None:
@@ -54,3 +54,10 @@ def test_a_registry_that_cannot_be_reached_is_one_line() -> None:
         finding = check_image(f"127.0.0.1:{taken.getsockname()[1]}/app:1")
     assert finding.found is Found.UNCHECKED
     assert "cannot be reached" in finding.text
+
+
+@pytest.mark.parametrize("name", ["python:3.8-slim", "us-docker.pkg.dev/vertex-ai/training/tf-cpu.2-8.py37:latest"])
+def test_an_image_whose_name_says_that_its_python_is_too_old_is_refused_without_asking(name: str) -> None:
+    finding = check_image(name)
+    assert finding.found is Found.FAILED
+    assert "3.10 or newer is needed" in finding.text

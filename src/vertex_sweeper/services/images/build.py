@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import subprocess
 import tempfile
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -20,28 +19,13 @@ from vertex_sweeper.services.images.builder import (
     cloud_build_config,
     find_builder,
 )
-from vertex_sweeper.services.images.image_name import ImageName
 from vertex_sweeper.services.images.registry import RegistryError, find_digest, login_command
+from vertex_sweeper.settings.image_name import ImageName
 
 log = logging.getLogger(__name__)
 
 _LAST_LINES: Final = 5
 """How many of a builder's last lines an error repeats."""
-
-_TAG: Final = 16
-"""How many hex digits of a hash a tag has."""
-
-
-def image_tag(code_hash: str, *, made: str = "") -> str:
-    """The tag of a tree's image.
-
-    Args:
-        code_hash: The hash of the tree, in hex digits.
-        made: The Dockerfile, where it is not part of the tree: another one makes another image of the same tree.
-    """
-    if not made:
-        return code_hash[:_TAG]
-    return hashlib.sha256(f"{code_hash}\n{made}".encode()).hexdigest()[:_TAG]
 
 
 def find_image(image: ImageName, *, token: str | None = None) -> ImageName | None:
@@ -90,9 +74,8 @@ _GRANT: Final = (
 )
 
 
-def _run(command: Sequence[str], image: ImageName, *, say: Callable[[str], None] | None = None) -> None:
+def _run(command: Sequence[str], image: ImageName) -> None:
     """Runs one command with its output among our lines. Raises SweepError with its last lines."""
-    show = say or (lambda line: log.info("  %s", line))
     last: deque[str] = deque(maxlen=_LAST_LINES)
     try:
         with subprocess.Popen(  # noqa: S603 - our own words
@@ -106,7 +89,7 @@ def _run(command: Sequence[str], image: ImageName, *, say: Callable[[str], None]
             assert process.stdout is not None
             for line in process.stdout:
                 text = printable(line.rstrip())
-                show(text)
+                log.info("  %s", text)
                 last.extend([text] if text else [])
     except OSError as error:
         raise SweepError(f"{command[0]} cannot be started: {error}") from error

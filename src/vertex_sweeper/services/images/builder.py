@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from vertex_sweeper.errors import SweepError
-from vertex_sweeper.services.images.image_name import ImageName
+from vertex_sweeper.settings.image_name import ImageName
 
 PLATFORM: Final = "linux/amd64"
 """What Vertex's machines are; an image for an ARM laptop would not start there."""

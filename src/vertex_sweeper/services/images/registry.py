@@ -13,9 +13,10 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from vertex_sweeper.errors import InvalidSweep, ServiceError
+from vertex_sweeper.finding import Finding, failed, ok, unchecked
+from vertex_sweeper.job.shipped_code import OLDEST_PYTHON
 from vertex_sweeper.messages import one_line
-from vertex_sweeper.services.finding import Finding, failed, ok, unchecked
-from vertex_sweeper.services.images.image_name import ImageName
+from vertex_sweeper.settings.image_name import ImageName
 
 _PATIENCE: Final = 20.0
 """Seconds for one answer."""
@@ -91,9 +92,12 @@ def check_image(name: str, *, token: str | None = None, built: bool = False) -> 
     """
     try:
         image = ImageName.parse(name)
-        digest = find_digest(image, token=token)
     except InvalidSweep as error:
         return failed("image", str(error))
+    if image.python and tuple(map(int, image.python.split("."))) < OLDEST_PYTHON:
+        return failed("image", f"{name} has Python {image.python}, and 3.10 or newer is needed", "take a newer image")
+    try:
+        digest = find_digest(image, token=token)
     except RegistryError as error:
         return unchecked("image", f"whether {name} is there: {error}", login_command(image) if error.denied else "")
     if digest:

@@ -58,6 +58,7 @@ class LocalService:
         clock: What time it is, in seconds since 1970.
         records: A folder of the service's own, where jobs are put on record. A later service with the same folder has them
             again (`resume`), and `close()` does not cancel them. It is taken, and made, with the first job.
+        buckets: The folder that stands for the buckets which Vertex mounts; None where trials inherit its name, or need none.
         needs_image: Whether a job whose containers have no image is refused, as by the API.
         describe: What is said of an exit code (negative: a signal's number), given what the trial printed; by default
             `describe_exit`, as Google's service might.
@@ -75,11 +76,13 @@ class LocalService:
         metric_interval: float = 1.0,
         clock: Callable[[], float] = time.time,
         records: Path | None = None,
+        buckets: Path | None = None,
         needs_image: bool = False,
         describe: Callable[[int, Path], str] = lambda code, _: describe_exit(code),
     ) -> None:
         self._workspace = workspace
         self._needs_image = needs_image
+        self._buckets = buckets
         self._seed = seed
         self._changed = threading.Condition()
         self._changes = 0
@@ -241,7 +244,7 @@ class LocalService:
             log.info("%s is a model of Vertex's own, and not imitated: here no trial is stopped by it.", rule)
         base = spec["trialJobSpec"].get("baseOutputDirectory", {}).get("outputUriPrefix", "")
         programs = provide_interpreter(folder / "logs")
-        setup = JobSetup(job_id, folder, origin.directory, pools[0], programs, base)
+        setup = JobSetup(job_id, folder, origin.directory, pools[0], programs, base, self._buckets)
         suggester = GridSuggester(()) if study.state.ended else _suggester(spec, origin.seed)
         record = self._records.of(job_id, origin) if self._records is not None else None
         return JobRun(study, setup=setup, suggester=suggester, context=self._context, record=record)

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from vertex_sweeper.endpoint import Endpoint
 from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.finding import Finding, unchecked
 from vertex_sweeper.messages import one_line
-from vertex_sweeper.services.finding import Finding, unchecked
 from vertex_sweeper.services.vertex.extra import vertex_extra
 
 OVERRIDE: Final = "CLOUDSDK_API_ENDPOINT_OVERRIDES_"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from vertex_sweeper.services.vertex.errors import describe_auth
 from vertex_sweeper.services.vertex.extra import vertex_extra
 
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
@@ -28,3 +29,15 @@ def renew(credentials: Any) -> None:
     from google.auth.transport.requests import Request
 
     credentials.refresh(Request())
+
+
+def valid_credentials(impersonate: str | None) -> Any:
+    """Credentials with a new token. Raises ServiceError where nobody is logged in, with what to do."""
+    with vertex_extra():
+        from google.auth.exceptions import GoogleAuthError
+    try:
+        credentials = find_credentials(impersonate)
+        renew(credentials)
+    except GoogleAuthError as error:
+        raise describe_auth(error, impersonate=impersonate) from error
+    return credentials

@@ -12,17 +12,18 @@ from typing import Any, Final
 
 from vertex_sweeper.endpoint import api_host
 from vertex_sweeper.errors import ServiceError
+from vertex_sweeper.finding import Finding, failed, ok, unchecked
 from vertex_sweeper.job.needs import JobNeeds
-from vertex_sweeper.services.finding import Finding, failed, ok, unchecked
 from vertex_sweeper.services.images.registry import check_image
 from vertex_sweeper.services.vertex import preflight_machines, preflight_storage
 from vertex_sweeper.services.vertex.cloud_api import CloudApi, CloudError, unasked
-from vertex_sweeper.services.vertex.errors import describe_auth
-from vertex_sweeper.services.vertex.extra import vertex_extra
-from vertex_sweeper.services.vertex.login import find_credentials, renew
+from vertex_sweeper.services.vertex.login import valid_credentials
 
 JOB_PERMISSIONS: Final = tuple(f"aiplatform.hyperparameterTuningJobs.{verb}" for verb in ("create", "get", "list", "cancel"))
 """What a sweep asks the API for."""
+
+LOGIN: Final = "credentials"
+"""What is looked at first, and without which nothing can be."""
 
 _API: Final = "aiplatform.googleapis.com"
 _NOT_FOUND: Final = 404
@@ -57,18 +58,21 @@ def check_project(project: Project, needs: JobNeeds) -> Iterator[Finding]:
         needs: What it needs.
     """
     try:
-        credentials = _login(project)
+        credentials = valid_credentials(project.impersonate)
     except ServiceError as error:
-        yield failed("credentials", str(error))
+        yield failed(LOGIN, str(error))
         yield unchecked("project", "nothing can be asked of Google without credentials")
         return
-    yield ok("credentials", _whose(credentials, project))
+    yield ok(LOGIN, _whose(credentials, project))
     api = CloudApi(credentials)
     yield _project(api, project)
     yield _job_service(api, project)
     yield from preflight_storage.check_buckets(
         credentials, project=project.id, location=project.location, output=needs.output, staging=project.staging
     )
+    if needs.output:
+        account = needs.service_account or "Vertex's own agent"
+        yield unchecked("output", f"whether {account}, as whom the trials run, may write to {needs.output}: only it could ask")
     yield _permissions(api, project)
     if needs.service_account:
         yield _acting_as(api, needs.service_account)
@@ -77,24 +81,11 @@ def check_project(project: Project, needs: JobNeeds) -> Iterator[Finding]:
     yield from preflight_machines.check_machines(api, project.id, project.location, needs)
 
 
-def _login(project: Project) -> Any:
-    with vertex_extra():
-        from google.auth.exceptions import GoogleAuthError
-    try:
-        credentials = find_credentials(project.impersonate)
-        renew(credentials)
-    except GoogleAuthError as error:
-        raise describe_auth(error, impersonate=project.impersonate) from error
-    return credentials
-
-
 def _whose(credentials: Any, project: Project) -> str:
     account = project.impersonate or getattr(credentials, "service_account_email", None)
-    return (
-        f"valid, of {account}"
-        if account and account != "default"
-        else "valid, those of `gcloud auth application-default login`"
-    )
+    if account and account != "default":  # what a metadata server has before it was asked
+        return f"valid, of {account}"
+    return "valid, those of `gcloud auth application-default login`"
 
 
 def _project(api: CloudApi, project: Project) -> Finding:
@@ -157,8 +148,8 @@ def _acting_as(api: CloudApi, account: str) -> Finding:
         answer = api.ask("iam", f"v1/projects/-/serviceAccounts/{account}:testIamPermissions", {"permissions": [wanted]})
     except CloudError as error:
         if error.status == _NOT_FOUND:
-            name, _, home = account.partition("@")
-            command = f"gcloud iam service-accounts create {name} --project={home.partition('.')[0]}"
+            name, home = account.split("@", 1)
+            command = f"gcloud iam service-accounts create {name} --project={home.split('.')[0]}"
             return failed(subject, f"there is no service account {account}", command)
         return unasked(subject, f"whether jobs may run as {account}", error)
     if wanted in (answer.get("permissions") or ()):

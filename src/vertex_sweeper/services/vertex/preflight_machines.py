@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
+from vertex_sweeper.finding import Finding, failed, ok, unchecked
 from vertex_sweeper.job.needs import JobNeeds, Machines
-from vertex_sweeper.services.finding import Finding, failed, ok, unchecked
 from vertex_sweeper.services.vertex.cloud_api import CloudApi, CloudError, unasked
 
 _SERVICE: Final = "aiplatform.googleapis.com"

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from vertex_sweeper.services.finding import Finding, failed, ok, unchecked
+from vertex_sweeper.finding import Finding, failed, ok, unchecked
 from vertex_sweeper.services.vertex.extra import vertex_extra
 
 _PATIENCE: Final = 20.0
@@ -74,18 +74,20 @@ def _bucket(client: Any, name: str, permissions: Sequence[str], *, project: str,
     if granted is None:
         yield unchecked("bucket", f"gs://{name}: {problem}")
         return
-    missing = [permission for permission in permissions if permission not in granted]
-    if missing:
-        role = "objectUser" if "storage.objects.create" in missing else "objectViewer"
-        command = f"gcloud storage buckets add-iam-policy-binding gs://{name} --member=user:YOU --role=roles/storage.{role}"
-        what = "you may not write to" if role == "objectUser" else "you may not read"
-        yield failed("bucket", f"{what} gs://{name}: {', '.join(missing)} missing", command)
-    else:
-        yield ok(
-            "bucket",
-            f"gs://{name} is there, and you may {'read and write' if 'storage.objects.create' in permissions else 'read'} it",
-        )
+    yield _access(name, permissions, [permission for permission in permissions if permission not in granted])
     yield _location(bucket, name, location, created)
+
+
+def _access(name: str, wanted: Sequence[str], missing: Sequence[str]) -> Finding:
+    """What one may do in a bucket. Not to be able to read the trials' output stops no job."""
+    command = f"gcloud storage buckets add-iam-policy-binding gs://{name} --member=user:YOU --role=roles/storage."
+    written = "storage.objects.create" in wanted
+    if written and not set(missing).isdisjoint(_WRITE):
+        return failed("bucket", f"you may not write to gs://{name}: {', '.join(missing)} missing", f"{command}objectUser")
+    if missing:
+        text = f"gs://{name} is there, and what the trials leave in it you may not read: {', '.join(missing)} missing"
+        return unchecked("bucket", text, f"{command}objectViewer")
+    return ok("bucket", f"gs://{name} is there, and you may {'read and write' if written else 'read'} it")
 
 
 def _location(bucket: Any, name: str, location: str, created: str) -> Finding:

@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from vertex_sweeper.atomic_files import make_folder, write_text
+from vertex_sweeper_runtime.code_archive import BUCKETS
+from vertex_sweeper_runtime.code_start import TREES
+from vertex_sweeper_runtime.code_start import VARIABLE as CODE
 from vertex_sweeper_runtime.contract import SHIM
 from vertex_sweeper_runtime.trial_environment import OWN_PREFIX, RANKS, SIZES, SWEEP_DIRECTORY
 
@@ -37,7 +40,7 @@ class JobSetup:
     """What belongs to a job as a whole.
 
     `folder` has its logs, and `directory` is where its trials work; `pool` is its first worker pool, `programs` what its PATH
-    begins with, `base_output` the job's base output directory.
+    begins with, `base_output` the job's base output directory, `buckets` the folder that stands for `/gcs`.
     """
 
     job_id: str
@@ -46,6 +49,7 @@ class JobSetup:
     pool: Mapping[str, Any]
     programs: tuple[Path, ...]
     base_output: str = ""
+    buckets: Path | None = None
 
     def log(self, trial: int) -> Path:
         """The file of what a trial prints."""
@@ -54,6 +58,10 @@ class JobSetup:
     def metrics(self, trial: int) -> Path:
         """The file into which a trial reports its metrics."""
         return self.folder / "logs" / f"{trial}.metrics"
+
+    def tree(self, trial: int) -> Path:
+        """The folder into which a trial unpacks the code that its job brings."""
+        return self.folder / "logs" / f"{trial}.tree"
 
 
 def build_environment(inherited: Mapping[str, str], *, setup: JobSetup, trial: int) -> dict[str, str]:
@@ -74,6 +82,9 @@ def build_environment(inherited: Mapping[str, str], *, setup: JobSetup, trial: i
     environment |= expand_variables(variables, known=service)
     environment |= service
     environment[SWEEP_DIRECTORY] = str(setup.folder)
+    if CODE in environment:
+        environment[TREES] = str(setup.tree(trial))
+        environment |= {} if setup.buckets is None else {BUCKETS: str(setup.buckets.absolute())}
     environment["PATH"] = os.pathsep.join([*map(str, setup.programs), environment.get("PATH", os.defpath)])
     return environment
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -90,10 +91,16 @@ def launch(
     )
     for old in (path, log):  # an earlier run's, or whatever another trial has put there
         old.unlink(missing_ok=True)
+    shutil.rmtree(setup.tree(number), ignore_errors=True)
+
+    def ended(code: int) -> None:
+        shutil.rmtree(setup.tree(number), ignore_errors=True)  # as a container's own disk goes with it
+        on_exit(code)
+
     metrics = MetricFile(path, metrics=tuple(limits.metrics), begun=context.clock(), clock=context.clock)
     return RunningTrial(
         trial,
-        context.executor.start(command, on_exit=on_exit),
+        context.executor.start(command, on_exit=ended),
         metrics,
         deadline=time.monotonic() + limits.seconds,
         describe=lambda code: context.describe(code, log),

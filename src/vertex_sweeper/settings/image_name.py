@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -87,3 +88,14 @@ class ImageName:
     def __str__(self) -> str:
         tag, digest = f":{self.tag}" if self.tag else "", f"@{self.digest}" if self.digest else ""
         return f"{self.registry}/{self.repository}{tag}{digest}"
+
+
+def broken_repository(text: str) -> Iterator[str]:
+    """The mistake in the name of an image that is built: it has nothing that only the build finds out."""
+    try:
+        image = ImageName.parse(text)
+    except InvalidSweep as error:
+        yield str(error)
+        return
+    if image.tag or image.digest:
+        yield f"{text!r} must have no tag and no digest, because the code's hash is its tag"
