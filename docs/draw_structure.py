@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -178,6 +179,7 @@ SWEEP: Final = (
 )
 
 
+@cache
 def config_path() -> dict[str, list[str]]:
     """The public functions that a sweep's config, or the settings that it becomes, is handed to, by their modules.
 

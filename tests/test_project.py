@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +55,14 @@ def find_imports(tree: ast.AST, *, function: str = "") -> Iterator[tuple[str, st
         yield from find_imports(node, function=inner)
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
 def list_imports(path: Path) -> list[tuple[str, str]]:
-    return list(find_imports(ast.parse(path.read_text(encoding="utf-8"))))
+    return list(find_imports(parsed(path)))
 
 
 def belongs(module: str, *packages: str) -> bool:
@@ -153,7 +160,7 @@ def find_attributes(tree: ast.AST) -> Iterator[str]:
 def test_one_adapter_names_what_is_private_in_hydra_and_omegaconf(path: Path) -> None:
     if path in INSIDES:
         return
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parsed(path)
     assert [module for module, _ in list_imports(path) if module.startswith(INSIDES_MODULES)] == []
     read = set(find_attributes(tree)) & list_insides()
     assert read <= EXCEPTIONS.get(path, set())
@@ -164,7 +171,7 @@ def test_one_adapter_names_what_is_private_in_hydra_and_omegaconf(path: Path) ->
 )
 def test_the_parts_of_a_key_are_read_in_one_module(path: Path) -> None:
     """Where `+a@b` ends and begins is decided once: two readings of a key once differed."""
-    calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    calls = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Call)]
     read = [ast.unparse(call) for call in calls if re.search(r"\.(lstrip\('\+~?|partition\('@)", ast.unparse(call))]
     assert path == ENGINE / "space" / "key_paths.py" or read == []
 
@@ -215,7 +222,7 @@ ROOMS: dict[str, set[str]] = {
 def ours(path: Path) -> set[str]:
     """What a module imports of the engine, without the package's name: modules where it says so, else packages."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ImportFrom) and belongs(node.module or "", "vertex_sweeper"):
             package = (node.module or "").removeprefix("vertex_sweeper").removeprefix(".")
             for alias in node.names:
@@ -279,6 +286,7 @@ def test_rooms_say_what_they_are() -> None:
         assert rest, f"{room}/__init__.py does not say what the room knows and what it must not know"
 
 
+@cache
 def structure() -> Any:
     spec = importlib.util.spec_from_file_location("draw_structure", ROOT / "docs" / "draw_structure.py")
     assert spec is not None
@@ -319,7 +327,7 @@ def test_a_module_has_at_most_300_lines(path: Path) -> None:
 
 @all_modules()
 def test_a_function_has_at_most_40_lines(path: Path) -> None:
-    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    nodes = ast.walk(parsed(path))
     functions = [node for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
     assert [f.name for f in functions if (f.end_lineno or 0) - f.lineno + 1 > 40] == []
 
@@ -352,7 +360,7 @@ def words_in(name: str) -> set[str]:
 
 @all_modules()
 def test_names_and_messages_are_in_plain_words(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parsed(path)
     names = {node.name for node in ast.walk(tree) if isinstance(node, (ast.ClassDef, ast.FunctionDef))}
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     assert {name for name in {path.stem, *names} if words_in(name) & RIDDLES} == set()

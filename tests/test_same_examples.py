@@ -45,7 +45,7 @@ def test_another_process_draws_the_same_examples() -> None:
     runs = [
         subprocess.run(
             [sys.executable, "-c", code],
-            env={**os.environ, "PYTHONHASHSEED": hashes, "PYTHONPATH": str(ROOT / "tests")},
+            env={**os.environ, "PYTHONHASHSEED": hashes, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)])},
             capture_output=True,
             text=True,
             check=True,
@@ -69,8 +69,14 @@ def test_where_it_runs_changes_no_profile() -> None:
     here, there = (
         subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout
         for environment in (
-            {**plain, "PYTHONPATH": str(ROOT / "tests")},
-            {**plain, "PYTHONPATH": str(ROOT / "tests"), "CI": "true", "GITHUB_ACTIONS": "true", "TF_BUILD": "true"},
+            {**plain, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)])},
+            {
+                **plain,
+                "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), str(ROOT)]),
+                "CI": "true",
+                "GITHUB_ACTIONS": "true",
+                "TF_BUILD": "true",
+            },
         )
     )
     assert here == there
