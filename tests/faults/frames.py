@@ -115,7 +115,6 @@ class FrameProxy(PlannedFaults[FrameFault]):
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._ready = threading.Event()
         self._stop: asyncio.Event
-        self._writers: set[asyncio.StreamWriter] = set()
         self.address = ""
         self.held = threading.Event()
         """An answer is held back until the client gives the call up."""
@@ -143,20 +142,21 @@ class FrameProxy(PlannedFaults[FrameFault]):
         self._ready.set()
         await self._stop.wait()
         server.close()
-        for writer in self._writers:
-            writer.transport.abort()
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(3):  # the loop still has callbacks to call, which close what was accepted last
+            await asyncio.sleep(0)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, _, port = self._upstream.rpartition(":")
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            above, upstream = await asyncio.open_connection(host, int(port))
-            self._writers |= {writer, upstream}
-            connection = _Connection(above, writer, upstream)
-            try:
+        ends = [writer]
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                above, upstream = await asyncio.open_connection(host, int(port))
+                ends.append(upstream)
+                connection = _Connection(above, writer, upstream)
                 upstream.write(await reader.readexactly(len(PREFACE)))
                 requests = asyncio.ensure_future(self._requests(connection, reader))
                 answers = asyncio.ensure_future(self._answers(connection))
@@ -164,13 +164,12 @@ class FrameProxy(PlannedFaults[FrameFault]):
                 for task in left:
                     task.cancel()
                 await asyncio.gather(*done, *left, return_exceptions=True)
-            finally:
-                for end in (writer, upstream):
-                    # Closed at once: over TLS a good-bye would be waited for.
-                    with contextlib.suppress(OSError):
-                        end.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-                    end.transport.abort()
-                    self._writers.discard(end)
+        finally:
+            for end in ends:
+                # Closed at once: over TLS a good-bye would be waited for.
+                with contextlib.suppress(OSError):
+                    end.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+                end.transport.abort()
 
     async def _requests(self, connection: _Connection, reader: asyncio.StreamReader) -> None:
         """From the client to the server."""
