@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
@@ -12,6 +13,7 @@ from random import Random
 import hypothesis
 import pytest
 
+from tests.sampled import SAMPLED
 from vertex_sweeper_runtime.trial_environment import RANKS, SIZES
 
 # `make test` draws the same examples every time; `make fuzz` chooses the other profile, more examples and a seed.
@@ -36,6 +38,19 @@ with suppress(ImportError, AttributeError):
 # the tests start would not hear them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks as `thorough` what `make test` leaves out of the tests in `SAMPLED`."""
+    seen: Counter[str] = Counter()
+    for item in items:
+        name = item.nodeid.partition("[")[0].removeprefix("tests/")
+        each = SAMPLED.get(name, 1)
+        if not each or seen[name] % each:
+            item.add_marker(pytest.mark.thorough)
+        seen[name] += 1
+
 
 PREFIXES = ("VERTEX_", "CLOUD_ML_", "AIP_", "HYDRA_", "GOOGLE_")
 NAMES = (*RANKS, *SIZES, "CLUSTER_SPEC", "TF_CONFIG")

@@ -23,6 +23,8 @@ from omegaconf import AnyNode, DictConfig, ListConfig, OmegaConf
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from tests.sampled import SAMPLED
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -318,6 +320,12 @@ def test_what_the_page_on_the_structure_names_is_there() -> None:
         *(ROOT / "tests").iterdir(),
     )
     assert [name for name in names if not any((place / name).exists() for place in places)] == []
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_a_test_of_which_a_part_is_tried_is_there(name: str) -> None:
+    path, _, function = name.partition("::")
+    assert f"def {function}(" in (ROOT / "tests" / path).read_text(encoding="utf-8")
 
 
 @all_modules()
