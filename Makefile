@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 TRIALS ?= 20
-WORKERS ?= 2
+WORKERS ?= 3
 PARAMETERS ?= 200000
 SEED ?=
 
