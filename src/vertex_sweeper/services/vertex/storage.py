@@ -9,6 +9,7 @@ import os
 from typing import Any, Final
 
 from vertex_sweeper.errors import ServiceError
+from vertex_sweeper.messages import one_line
 from vertex_sweeper.services.buckets import STORAGE_EMULATOR, Upload
 from vertex_sweeper.services.vertex.errors import describe_auth
 from vertex_sweeper.services.vertex.extra import vertex_extra
@@ -83,5 +84,4 @@ def _why(error: Exception, bucket: str, uri: str) -> str:
         return f"{uri} may not be written: you need roles/storage.objectUser on gs://{bucket}, or name another vertex.staging"
     host = os.environ.get(STORAGE_EMULATOR)
     where = f"{STORAGE_EMULATOR} ({host})" if host else "Cloud Storage"
-    said = " ".join(str(error).split())[:300]
-    return f"{uri} cannot be uploaded to {where}: {said}"
+    return f"{uri} cannot be uploaded to {where}: {one_line(error)[:300]}"
