@@ -8,7 +8,7 @@ import statistics
 import sys
 import time
 
-from vertex_sweeper import job as spec
+from vertex_sweeper.job import build_contract, build_job
 from vertex_sweeper.settings import Backend, Settings, TrialSettings, VertexSettings
 from vertex_sweeper.space.overrides import OverrideReader
 from vertex_sweeper.space.search_space import build_space
@@ -45,9 +45,9 @@ def main() -> int:
         moments = [time.perf_counter()]
         space = build_space(entries)
         moments.append(time.perf_counter())
-        agreed = spec.build_contract(SETTINGS, space, command=["python", "train.py"])
+        agreed = build_contract(SETTINGS, space, command=["python", "train.py"])
         moments.append(time.perf_counter())
-        job = spec.build_job(SETTINGS, space, agreed, display_name="bench", sweep_id="0")
+        job = build_job(SETTINGS, space, agreed, display_name="bench", sweep_id="0")
         moments.append(time.perf_counter())
         json.dumps(job, indent=2)
         moments.append(time.perf_counter())

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from tests.fidelity.drawn import Case, When, Written, parsed
 from tests.support import App
-from vertex_sweeper import job as spec
+from vertex_sweeper.job import build_contract, build_job
 from vertex_sweeper.services.local.parameter_tree import Choice, ParameterSpec, choose, read_parameter_specs
 from vertex_sweeper.settings import Settings
 from vertex_sweeper.space.overrides import OverrideReader, merge
@@ -58,8 +58,8 @@ def planned(case: Case, loader: ConfigLoader) -> Sweep:
     assert (reader.mistakes, repeated) == ([], [])
     space = build_space(entries)
     settings = Settings()
-    sent = spec.build_contract(settings, space, command=COMMAND, groups=[key for key in space.keys if is_group(loader, key)])
-    job = spec.build_job(settings, space, sent, display_name="drawn", sweep_id="0")
+    sent = build_contract(settings, space, command=COMMAND, groups=[key for key in space.keys if is_group(loader, key)])
+    job = build_job(settings, space, sent, display_name="drawn", sweep_id="0")
     container = job["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"]
     text = next(entry["value"] for entry in container["env"] if entry["name"] == contracts.VARIABLE)
     return Sweep(case, contract_document.decode(text), read_parameter_specs(job["studySpec"]["parameters"]))

@@ -15,8 +15,8 @@ pytest.importorskip("optuna", reason="backend local needs the extra [local]")
 
 from tests.fidelity.drawn import CONFIGS, Drawing
 from tests.fidelity.oracle import Sweep, composed, planned, wanted_overrides
-from vertex_sweeper import job as spec
 from vertex_sweeper.api import Job, JobState
+from vertex_sweeper.job import build_contract, build_job
 from vertex_sweeper.services.local import LocalService
 from vertex_sweeper.services.local.parameter_tree import Choice, walk
 from vertex_sweeper.settings import SearchAlgorithm, Settings
@@ -48,8 +48,8 @@ def job_of(sweep: Sweep, seed: int) -> Job:
     """The drawn sweep as a job that runs this app."""
     space = SearchSpace(sweep.agreed.parameters, sweep.agreed.sequence)
     how = Settings(algorithm=SearchAlgorithm.RANDOM, max_trial_count=TRIALS, parallel_trial_count=2)
-    agreed = spec.build_contract(how, space, command=["python", "train.py"])
-    return spec.build_job(how, space, agreed, display_name="drawn", sweep_id=str(seed))
+    agreed = build_contract(how, space, command=["python", "train.py"])
+    return build_job(how, space, agreed, display_name="drawn", sweep_id=str(seed))
 
 
 @pytest.mark.parametrize("seed", every(SWEEPS, range(SWEEPS)))

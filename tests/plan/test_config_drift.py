@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from omegaconf import MISSING, DictConfig, OmegaConf, open_dict
 
 from tests.support import App, app_in
-from vertex_sweeper.plan import config_drift as drift
+from vertex_sweeper.plan import config_drift
 from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper.settings import DriftPolicy
 from vertex_sweeper_runtime import contract, contract_document, fingerprint
@@ -260,7 +260,7 @@ n: 1
             "here: /app/data\nuri: x\nhome: y\nlist: [a, z]\nthere: /gcs/b\nbeside: c\nn: 1\n"
         )
         found = find_drift(plan.contract, plan.compose(["n=1"]))
-    roots = drift.machine_roots(tmp_path)
+    roots = config_drift.machine_roots(tmp_path)
     assert found is not None
     named = "there differs" if any(str(tmp_path).startswith(f"{root}/") for root in roots) else "there differs, beside differs"
     assert f": {named}: build" in found.line
@@ -307,7 +307,7 @@ def test_each_combination_of_options_is_composed_as_long_as_they_are_few(
 
 def test_a_key_that_is_not_the_same_in_two_compositions_here_is_not_compared() -> None:
     agreed = Contract(command=(), sequence=(), parameters=(), metrics=())
-    recorder = drift.Recorder(agreed, lambda _: False, [])
+    recorder = config_drift.Recorder(agreed, lambda _: False, [])
     for drawn_anew in (1, 2):
         recorder.record({}, OmegaConf.create({"a": 1, "b": {"token": drawn_anew}}))
     assert list(recorder.fingerprint(DriftPolicy.WARN).snapshots[0].hashes) == ["a"]
@@ -336,7 +336,7 @@ def test_a_large_config_is_hashed_in_larger_parts_and_the_part_is_named(tmp_path
     with app_in(tmp_path, {"config": f"n: 1\n{big}"}) as app:
         plan = app.plan("n=1,2")
         size = len(contract_document.encode(plan.contract)) - len(contract_document.encode(plan.contract._replace(drift="")))
-        assert size <= drift.LONGEST_DRIFT
+        assert size <= config_drift.LONGEST_DRIFT
         assert fingerprint.decode(plan.contract.drift).depth == 1
         text = (tmp_path / "conf" / "config.yaml").read_text()
         (tmp_path / "conf" / "config.yaml").write_text(text.replace(": 149\n", ": 150\n", 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hydra._internal.utils import get_args_parser
 
-from vertex_sweeper_runtime import without_contract as bare
+from vertex_sweeper_runtime import without_contract
 from vertex_sweeper_runtime.errors import FlagError
 from vertex_sweeper_runtime.without_contract import trial_command
 
@@ -79,14 +79,14 @@ def test_what_cannot_be_converted_is_refused_with_one_line_for_each_mistake(argu
 
 def test_every_flag_of_hydras_command_line_is_known_with_its_arity() -> None:
     known: dict[str, frozenset[str]] = {
-        "value": bare._WITH_VALUE,
-        "switch": bare._SWITCHES | bare._MULTIRUN,
-        "optional": bare._INFO,
+        "value": without_contract._WITH_VALUE,
+        "switch": without_contract._SWITCHES | without_contract._MULTIRUN,
+        "optional": without_contract._INFO,
     }
     of_hydra: dict[str, set[str]] = {"value": set(), "switch": set(), "optional": set()}
     for action in get_args_parser()._actions:
         kind = {0: "switch", "?": "optional"}.get(action.nargs or ("" if action.nargs is None else 0), "value")
         of_hydra[kind].update(action.option_strings)
         if kind == "optional":
-            assert set(action.choices or ()) <= bare._TOPICS
+            assert set(action.choices or ()) <= without_contract._TOPICS
     assert of_hydra == known

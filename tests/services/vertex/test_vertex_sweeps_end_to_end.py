@@ -49,13 +49,13 @@ def specification(directory: Path) -> HyperparameterTuningJob:
 
 INTERRUPTED = """
 import os, runpy, signal, sys
-from vertex_sweeper.results import sweep_directory as directory
+from vertex_sweeper.results import sweep_directory
 
-def claim(*arguments, claim=directory.claim, **more):
+def claim(*arguments, claim=sweep_directory.claim, **more):
     claim(*arguments, **more)
     os.kill(os.getpid(), signal.SIGINT)
 
-directory.claim = claim
+sweep_directory.claim = claim
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
