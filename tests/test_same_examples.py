@@ -84,9 +84,9 @@ def test_where_it_runs_changes_no_profile() -> None:
     assert "derandomize=False" in here
 
 
-def test_fuzzing_says_how_to_draw_the_same_again() -> None:
-    # No property test is in this file, and pytest fails where it finds none.
-    program = [sys.executable, "-m", "tests.fidelity.fuzz", "--parameters=0", "--workers=1", f"--tests={__file__}"]
+def test_fuzzing_says_how_to_draw_the_same_again(tmp_path: Path) -> None:
+    # A folder of its own, where no test can be this one: pytest fails where it finds none.
+    program = [sys.executable, "-m", "tests.fidelity.fuzz", "--parameters=0", "--workers=1", f"--tests={tmp_path}"]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}"}
     ran = subprocess.run(program, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 1
