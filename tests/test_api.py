@@ -11,7 +11,7 @@ import pytest
 
 from vertex_sweeper import api, api_names
 from vertex_sweeper.api import OUTPUT_FIELDS, Job, format_duration, format_time, parse_datetime, parse_duration, parse_time
-from vertex_sweeper.api_names import JobName, format_job, format_parent, parse_parent, split_job
+from vertex_sweeper.api_names import CUSTOM_JOBS, JobName, format_job, format_parent, is_custom, parse_parent, split_job
 
 PARENT = "projects/my-project/locations/europe-west4"
 NAME = f"{PARENT}/hyperparameterTuningJobs/1"
@@ -32,14 +32,15 @@ def test_the_fields_of_a_job_are_the_clients_own() -> None:
         return {field.json_name for field in message.pb().DESCRIPTOR.fields}
 
     for ours, theirs in (
-        (Job, types.HyperparameterTuningJob),
         (api.StudySpec, types.StudySpec),
         (api.TrialJobSpec, types.CustomJobSpec),
         (api.WorkerPoolSpec, types.WorkerPoolSpec),
         (api.ContainerSpec, types.ContainerSpec),
     ):
         assert set(typing.get_type_hints(ours)) - fields(theirs) == set()
-    assert set(OUTPUT_FIELDS) - fields(types.HyperparameterTuningJob) == set()
+    kinds = fields(types.HyperparameterTuningJob) | fields(types.CustomJob)
+    assert set(typing.get_type_hints(Job)) - kinds == set()
+    assert set(OUTPUT_FIELDS) - kinds == set()
     assert set(api.VALUE_SPECS.values()) - fields(types.StudySpec.ParameterSpec) == set()
     assert set(api.PARENT_VALUES.values()) - fields(types.StudySpec.ParameterSpec.ConditionalParameterSpec) == set()
 
@@ -51,6 +52,22 @@ def test_a_job_name_is_read_and_written() -> None:
         "https://console.cloud.google.com/agent-platform/locations/europe-west4/training/1?project=my-project"
     )
     assert format_job(format_parent(*parse_parent(PARENT)), "1") == NAME
+
+
+def test_the_name_of_a_job_tells_its_kind() -> None:
+    custom = format_job(PARENT, "1", collection=CUSTOM_JOBS)
+    assert custom == f"{PARENT}/customJobs/1"
+    assert str(JobName.parse(custom)) == custom
+    assert split_job(custom) == split_job(NAME) == (PARENT, "1")
+    assert (is_custom(custom), is_custom(NAME)) == (True, False)
+
+
+def test_what_runs_stands_in_a_field_of_each_kind() -> None:
+    spec: api.TrialJobSpec = {"enableWebAccess": True}
+    assert api.container_job({"jobSpec": spec}) == api.container_job({"trialJobSpec": spec}) == spec
+    assert api.is_custom_job({"jobSpec": spec})
+    assert not api.is_custom_job({"trialJobSpec": spec})
+    assert api.container_job({}) == {}
 
 
 @pytest.mark.parametrize("text", ["", PARENT, format_job(PARENT, ""), f"{NAME}/trials/1", f"{NAME}\n"])

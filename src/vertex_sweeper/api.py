@@ -1,8 +1,8 @@
-"""The API's words: a tuning job in JSON form, states, goals, limits, fields, times. No I/O, and nothing of ours is imported.
+"""The API's words: a job in JSON form, states, goals, limits, fields, times. No I/O, and nothing of ours is imported.
 
-A job is plain data: a HyperparameterTuningJob in the API's JSON form (camelCase, 64-bit integers as strings, zeros omitted).
-What is created, what is written to `job.json`, and what comes back is the same document; only the service adds its output
-fields (`OUTPUT_FIELDS`).
+A job is plain data: a HyperparameterTuningJob or a CustomJob in the API's JSON form (camelCase, 64-bit integers as strings,
+zeros omitted). What is created, what is written to `job.json`, and what comes back is the same document; only the service adds
+its output fields (`OUTPUT_FIELDS`).
 """
 
 from __future__ import annotations
@@ -57,9 +57,10 @@ class StudySpec(TypedDict, total=False):
 
 
 class Job(TypedDict, total=False):
-    """A HyperparameterTuningJob in JSON form, as far as we read or write it.
+    """A HyperparameterTuningJob or a CustomJob in JSON form, as far as we read or write it.
 
-    A document from a file or a service may hold more, and is checked (`job.field_types`) before it is called a job.
+    A custom job has a `jobSpec`, and none of the fields of counts, study and trials (see `is_custom_job`). A document
+    from a file or a service may hold more, and is checked (`job.field_types`) before it is called a job.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Job(TypedDict, total=False):
     maxFailedTrialCount: int
     studySpec: StudySpec
     trialJobSpec: TrialJobSpec
+    jobSpec: TrialJobSpec
     encryptionSpec: dict[str, str]
     state: str
     trials: list[dict[str, Any]]
@@ -78,6 +80,7 @@ class Job(TypedDict, total=False):
     startTime: str
     endTime: str
     updateTime: str
+    webAccessUris: dict[str, str]
 
 
 OUTPUT_FIELDS: Final = (
@@ -91,6 +94,7 @@ OUTPUT_FIELDS: Final = (
     "updateTime",
     "satisfiesPzs",
     "satisfiesPzi",
+    "webAccessUris",
 )
 """What only a service writes into a job."""
 
@@ -224,6 +228,16 @@ TOO_MANY_FAILURES: Final = "The job failed: too many trials had failed."
 
 NO_MEASUREMENT: Final = "The trial ended without a final measurement"
 """How the local service's reason begins where a trial did all it was told and has no result. Vertex's is not known."""
+
+
+def is_custom_job(job: Mapping[str, Any]) -> bool:
+    """Whether the job is a CustomJob, and not a HyperparameterTuningJob."""
+    return "jobSpec" in job
+
+
+def container_job(job: Mapping[str, Any]) -> TrialJobSpec:
+    """What runs a custom job, or each trial of a tuning job, and on what; empty where the job does not say it."""
+    return cast("TrialJobSpec", job.get("jobSpec" if is_custom_job(job) else "trialJobSpec", {}))
 
 
 def specification(job: Mapping[str, Any]) -> Job:

@@ -17,18 +17,21 @@ LOCATION: Final = r"[a-z][a-z0-9-]*"
 ACCOUNT: Final = r"[A-Za-z0-9._-]+@[A-Za-z0-9._-]+"
 """A service account's address."""
 
-COLLECTION: Final = "hyperparameterTuningJobs"
-"""What stands between a parent and a job's id."""
+TUNING_JOBS: Final = "hyperparameterTuningJobs"
+CUSTOM_JOBS: Final = "customJobs"
+"""What stands between a parent and the id of a job of each kind."""
+
+_COLLECTION: Final = rf"(?:{TUNING_JOBS}|{CUSTOM_JOBS})"
 
 ANY_PARENT: Final = r"projects/[^/\s]+/locations/[^/\s]+"
-ANY_JOB: Final = rf"{ANY_PARENT}/{COLLECTION}/[^/\s:]+"
+ANY_JOB: Final = rf"{ANY_PARENT}/{_COLLECTION}/[^/\s:]+"
 """As wide as the emulator takes names: projects of tests are called all sorts of things."""
 
 LOCAL_PARENT: Final = "projects/local/locations/local"
 """What stands for the API's `parent` on this machine."""
 
 _PARENT: Final = re.compile(rf"projects/({PROJECT})/locations/({LOCATION})")
-_JOB: Final = re.compile(rf"{_PARENT.pattern}/{COLLECTION}/([A-Za-z0-9_-]+)")
+_JOB: Final = re.compile(rf"{_PARENT.pattern}/({_COLLECTION})/([A-Za-z0-9_-]+)")
 
 
 def format_parent(project: str, location: str) -> str:
@@ -49,25 +52,31 @@ def project_of(resource: str) -> str:
     return resource.split("/")[1] if resource.startswith("projects/") else "PROJECT"
 
 
-def format_job(parent: str, id: str) -> str:
+def format_job(parent: str, id: str, *, collection: str = TUNING_JOBS) -> str:
     """A job's full name."""
-    return f"{parent}/{COLLECTION}/{id}"
+    return f"{parent}/{collection}/{id}"
 
 
 def split_job(name: str) -> tuple[str, str] | None:
     """The parent and the id of a job's name, whatever the project is called; None for what is no such name."""
     if not re.fullmatch(ANY_JOB, name):
         return None
-    parent, id = name.split(f"/{COLLECTION}/")
+    parent, _, id = name.rsplit("/", 2)
     return parent, id
+
+
+def is_custom(name: str) -> bool:
+    """Whether this is the name of a custom job, and not of a tuning job."""
+    return name.rsplit("/", 2)[-2:][0] == CUSTOM_JOBS
 
 
 @dataclass(frozen=True, slots=True)
 class JobName:
-    """A tuning job's full name, in its parts."""
+    """A job's full name, in its parts."""
 
     project: str
     location: str
+    collection: str
     id: str
 
     @classmethod
@@ -76,11 +85,11 @@ class JobName:
         match = _JOB.fullmatch(text)
         if match is None:
             form = format_job("projects/<project>/locations/<location>", "<id>")
-            raise ValueError(f"{text[:200]!r} is not the name of a tuning job: {form}")
+            raise ValueError(f"{text[:200]!r} is not the name of a tuning job or custom job: {form}")
         return cls(*match.groups())
 
     def __str__(self) -> str:
-        return format_job(self.parent, self.id)
+        return format_job(self.parent, self.id, collection=self.collection)
 
     @property
     def parent(self) -> str:

@@ -24,7 +24,7 @@ from google.cloud.aiplatform_v1 import types
 from google.longrunning import operations_pb2
 from google.protobuf import json_format
 
-from vertex_sweeper.api_names import ANY_JOB, ANY_PARENT, COLLECTION, format_parent
+from vertex_sweeper.api_names import ANY_JOB, ANY_PARENT, TUNING_JOBS, format_parent
 from vertex_sweeper.emulator.api import JobApi
 from vertex_sweeper.emulator.api_error import ApiError, api_errors, invalid
 from vertex_sweeper.emulator.callers import Callers
@@ -213,9 +213,11 @@ def _host_of(text: str) -> str:
 def _not_served(method: str, path: str, *, allowed: set[str]) -> ApiError:
     if allowed:
         return ApiError("UNIMPLEMENTED", f"{path} takes {' and '.join(sorted(allowed))}, and not {method}.", http=405)
-    if re.fullmatch(rf"/v1/{ANY_PARENT}/[A-Za-z]+(/.*)?", path) and f"/{COLLECTION}" not in path:
+    if re.fullmatch(rf"/v1/{ANY_PARENT}/[A-Za-z]+(/.*)?", path) and f"/{TUNING_JOBS}" not in path:
         return ApiError("UNIMPLEMENTED", f"The emulator serves hyperparameter tuning jobs only, and not {method} {path}.")
-    return ApiError("NOT_FOUND", f"There is no {method} {path}: tuning jobs are at /v1/{format_parent('P', 'L')}/{COLLECTION}.")
+    return ApiError(
+        "NOT_FOUND", f"There is no {method} {path}: tuning jobs are at /v1/{format_parent('P', 'L')}/{TUNING_JOBS}."
+    )
 
 
 def _create(api: JobApi, parent: str, _: Mapping[str, str], body: bytes) -> Any:
@@ -253,8 +255,8 @@ def _get_operation(api: JobApi, name: str, *_: Any) -> Any:
 
 
 _ROUTES: Final[tuple[tuple[str, str, Callable[[JobApi, str, Mapping[str, str], bytes], Any]], ...]] = (
-    ("POST", rf"({ANY_PARENT})/{COLLECTION}", _create),
-    ("GET", rf"({ANY_PARENT})/{COLLECTION}", _list),
+    ("POST", rf"({ANY_PARENT})/{TUNING_JOBS}", _create),
+    ("GET", rf"({ANY_PARENT})/{TUNING_JOBS}", _list),
     ("GET", rf"({ANY_JOB})", _get),
     ("POST", rf"({ANY_JOB}):cancel", _cancel),
     ("DELETE", rf"({ANY_JOB})", _delete),
