@@ -13,7 +13,7 @@ from vertex_sweeper.errors import InvalidSweep, JobNotFound, SweepDirectoryError
 from vertex_sweeper.extras import require
 from vertex_sweeper.services.address import BUCKETS_FOLDER, RECORDS, Address
 from vertex_sweeper.services.base import OpenService
-from vertex_sweeper.services.buckets import STORAGE_EMULATOR, Put, stand_in_folder, write_into
+from vertex_sweeper.services.buckets import STORAGE_EMULATOR, Get, Put, read_from, stand_in_folder, write_into
 from vertex_sweeper.settings import Backend
 from vertex_sweeper_runtime.code_archive import BUCKETS
 
@@ -58,6 +58,30 @@ def open_buckets(address: Address, directory: Path, *, project: str | None) -> P
     from vertex_sweeper.services.vertex.storage import Storage
 
     return Storage(project=str(project), impersonate=address.impersonate).put
+
+
+def open_reader(address: Address, directory: Path) -> Get:
+    """What reads objects that jobs at an address have left in buckets.
+
+    Args:
+        address: Where the jobs ran.
+        directory: The sweep's.
+
+    Raises:
+        MissingExtra: Google's client is not installed.
+    """
+    folder, server = stand_in_folder(), os.environ.get(STORAGE_EMULATOR)
+    if address.backend is Backend.LOCAL:
+        return partial(read_from, folder or directory / BUCKETS_FOLDER)
+    if folder is not None and not server:
+        return partial(read_from, folder)
+    if (address.endpoint or "").startswith(PLAIN) and not server:
+        return lambda _: None  # an emulator without buckets: nothing can be there
+    require("google.cloud.storage", extra="vertex", purpose="what jobs return")
+    from vertex_sweeper.services.vertex.storage import Storage
+
+    project, _ = parse_parent(address.parent)
+    return Storage(project=project, impersonate=address.impersonate).get
 
 
 def reopen_service(address: Address, directory: Path, *, join: bool = False) -> OpenService:
