@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from vertex_sweeper.job.fields import CONTAINER_ELSEWHERE, ELSEWHERE, FIELDS_OF_SETTINGS, POOL_PLACES, WORKER_POOLS
-from vertex_sweeper.settings import Settings
+from vertex_sweeper.settings import JobSettings, LaunchSettings, Settings
 from vertex_sweeper.settings.durations import Seconds
 from vertex_sweeper.settings.model import ABOUT
 
@@ -31,11 +31,14 @@ _FIELDS = {
 _TYPES = {int: "whole number", Seconds: "time", bool: "`true` or `false`", float: "number", str: "text", Any: "anything"}
 
 
+_HEAD = "| setting | type | default | in the job |  |\n| --- | --- | --- | --- | --- |"
+
+
 def render(text: str) -> str:
     """The page with its tables made anew."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    tables = "\n".join(_sections())
+    tables = "\n".join([*_sections(), *_launcher()])
     return f"{before}{BEGIN}\n\n{tables}\n{END}{after}"
 
 
@@ -46,7 +49,7 @@ def _sections() -> Iterator[str]:
         yield f"### {f'`{path}`' if path else 'The sweep'}\n"
         if path:
             yield f"{(cls.__doc__ or '').strip()}\n"
-        yield "| setting | type | default | in the job |  |\n| --- | --- | --- | --- | --- |"
+        yield _HEAD
         hints = get_type_hints(cls)
         for entry in fields(cls):
             inner, is_list = _section_of(hints[entry.name])
@@ -56,6 +59,18 @@ def _sections() -> Iterator[str]:
             if inner is None or entry.default is None:
                 yield _row(entry, hints[entry.name], where)
         yield ""
+
+
+def _launcher() -> Iterator[str]:
+    shared = [entry.name for entry in fields(JobSettings)]
+    names = [f"`{name}`" for name in shared]
+    yield "### The launcher: `hydra.launcher`\n"
+    yield f"{', '.join(names[:-1])} and {names[-1]} are as in `hydra.sweeper`; a launched job's `jobSpec` has what a sweep's"
+    yield "`trialJobSpec` has. Beside them:\n"
+    yield _HEAD
+    hints = get_type_hints(LaunchSettings)
+    yield from (_row(entry, hints[entry.name], entry.name) for entry in fields(LaunchSettings) if entry.name not in shared)
+    yield ""
 
 
 def _row(entry: Field[Any], hint: Any, path: str) -> str:

@@ -363,7 +363,8 @@ RIDDLES = {
 
 
 def words_in(name: str) -> set[str]:
-    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)}
+    """The words of a name or text; the setting `on_refusal` and its type are called as users know them."""
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", re.sub("on_refusal|OnRefusal", "", name))}
 
 
 @all_modules()

@@ -1,4 +1,4 @@
-"""What the user may set under `hydra.sweeper`, as typed values that are valid from birth.
+"""What the user may set under `hydra.sweeper` and `hydra.launcher`, as typed values that are valid from birth.
 
 They know names, types, ranges and the rules between settings, and never the search space. No value changes silently, and every
 mistake is reported, together.
@@ -10,10 +10,13 @@ from vertex_sweeper.settings.model import (
     SEARCH_SPACE_KEYS,
     Backend,
     DriftPolicy,
+    JobSettings,
+    LaunchSettings,
     LocalSettings,
     MeasurementSelection,
     MedianStopping,
     OnInterrupt,
+    OnRefusal,
     SearchAlgorithm,
     Settings,
     Strategy,
@@ -33,10 +36,13 @@ __all__ = [
     "SWEEP_LABEL",
     "Backend",
     "DriftPolicy",
+    "JobSettings",
+    "LaunchSettings",
     "LocalSettings",
     "MeasurementSelection",
     "MedianStopping",
     "OnInterrupt",
+    "OnRefusal",
     "Reading",
     "SearchAlgorithm",
     "Settings",

@@ -1,6 +1,6 @@
-"""The settings as typed values, with their defaults and a sentence each: what `hydra.sweeper` holds beside the search space.
+"""The settings as typed values, with their defaults and a sentence each.
 
-The table in `docs/settings.md` is made from these classes. Names are Vertex's, in snake case; times are in whole seconds
+`Settings` is what `hydra.sweeper` holds beside the search space, `LaunchSettings` what `hydra.launcher` holds. The tables in `docs/settings.md` are made from these classes. Names are Vertex's, in snake case; times are in whole seconds
 or as in `90m`, sizes in GB.
 """
 
@@ -60,6 +60,13 @@ class OnInterrupt(Enum):
     ASK = "ask"
     DETACH = "detach"
     CANCEL = "cancel"
+
+
+class OnRefusal(Enum):
+    """What becomes of a launcher's jobs when the service refuses to create one of them."""
+
+    CANCEL = "cancel"
+    KEEP = "keep"
 
 
 class DriftPolicy(Enum):
@@ -197,10 +204,37 @@ class StudyStopping:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """All settings of a sweep but its search space. Counts that the user left open are None here."""
+class JobSettings:
+    """What a sweep and a launcher's job have in common: what runs, where, and how it is created and followed."""
 
     backend: Backend = setting("Who runs the job: `vertex`, or this machine.", Backend.VERTEX)
+    display_name: str | None = setting(
+        "The job's name; left open, that of the Hydra job and the git commit, with `-dirty` where files have changed."
+    )
+    labels: Mapping[str, str] = setting("Labels of the job, beside the one by which it is found again.", factory=dict)
+    dry_run: bool = setting("Check everything, show what would be created, and create nothing.", default=False)
+    wait: bool = setting("Follow the job to its end, instead of ending once it is created. Vertex only.", default=True)
+    on_interrupt: OnInterrupt = setting(
+        "What Ctrl-C does to a job on Vertex; `ask` detaches where there is no terminal. A job on this machine is cancelled, "
+        "but with `detach` it waits for `attach`.",
+        OnInterrupt.ASK,
+    )
+    spec_overrides: Mapping[str, Any] = setting(
+        "Whatever else the API has, in its JSON form, merged last into the job.", factory=dict
+    )
+    prices: Mapping[str, float] = setting(
+        "What an hour of a machine type or of one accelerator costs you, `{n1-standard-8: 0.38}`: a dry run then says what the "
+        "job costs at most.",
+        factory=dict,
+    )
+    trial: TrialSettings = setting("What runs, and on what.", factory=TrialSettings)
+    vertex: VertexSettings = setting("Where it runs on Vertex.", factory=VertexSettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(JobSettings):
+    """All settings of a sweep but its search space. Counts that the user left open are None here."""
+
     metrics: Mapping[str, Goal] = setting(
         "What is optimised, `{id: maximize}` or `{id: minimize}`; the first decides which trial is best.",
         factory=lambda: {"objective": Goal.MINIMIZE},
@@ -221,34 +255,24 @@ class Settings:
         "End a trial that falls behind the median of the others; `{}` switches it on. For apps that report while they train."
     )
     study_stopping_config: StudyStopping | None = setting("End the study early.")
-    display_name: str | None = setting(
-        "The job's name; left open, that of the Hydra job and the git commit, with `-dirty` where files have changed."
-    )
-    labels: Mapping[str, str] = setting("Labels of the job, beside the sweep's own.", factory=dict)
-    dry_run: bool = setting("Check everything, show the job and some of its trials, and create nothing.", default=False)
     attach: str | None = setting("Go on with a job instead of creating one: a sweep directory, or a job's full name.")
-    wait: bool = setting("Follow the job to its end, instead of ending once it is created. Vertex only.", default=True)
-    on_interrupt: OnInterrupt = setting(
-        "What Ctrl-C does to a job on Vertex; `ask` detaches where there is no terminal. A sweep on this machine is cancelled, "
-        "but with `detach` it waits for `attach`.",
-        OnInterrupt.ASK,
-    )
-    spec_overrides: Mapping[str, Any] = setting(
-        "Whatever else the API has, in its JSON form, merged last into the job.", factory=dict
-    )
-    prices: Mapping[str, float] = setting(
-        "What an hour of a machine type or of one accelerator costs you, `{n1-standard-8: 0.38}`: a dry run then says what the "
-        "job costs at most.",
-        factory=dict,
-    )
-    trial: TrialSettings = setting("What runs, and on what.", factory=TrialSettings)
-    vertex: VertexSettings = setting("Where it runs on Vertex.", factory=VertexSettings)
     local: LocalSettings = setting("How it runs on this machine.", factory=LocalSettings)
 
 
-def set_settings(settings: Settings) -> list[str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchSettings(JobSettings):
+    """All settings of the launcher, which runs each Hydra job as a custom job."""
+
+    parallel: int | None = setting("How many jobs run at a time; left open, all at once.")
+    allow_many: bool = setting("Launch more than 100 jobs at once without `parallel`.", default=False)
+    on_refusal: OnRefusal = setting(
+        "What becomes of the jobs that exist when the service refuses one: `cancel` them, or `keep` them.", OnRefusal.CANCEL
+    )
+
+
+def set_settings(settings: JobSettings) -> list[str]:
     """The paths of all settings that are not at their defaults."""
-    return list(_differing(settings, Settings(), ""))
+    return list(_differing(settings, type(settings)(), ""))
 
 
 def _differing(given: Any, default: Any, path: str) -> Iterator[str]:
