@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vertex_sweeper.api import Job
 from vertex_sweeper.api_names import parse_parent
 from vertex_sweeper.endpoint import PLAIN
 from vertex_sweeper.errors import InvalidSweep, JobNotFound, SweepDirectoryError
@@ -30,7 +32,12 @@ def open_service(address: Address, directory: Path, *, seed: int | None = None) 
     if address.backend is Backend.VERTEX:
         return _open_vertex(address)
     local = _make_local(directory, seed=seed)
-    return OpenService(local, lambda *_: [], local.wait_for_change, local.close, outlives=False)
+    return OpenService(local, _find_nothing, local.wait_for_change, local.close, outlives=False)
+
+
+def _find_nothing(parent: str, labels: Mapping[str, str | None], *, custom: bool | None = None) -> list[Job]:  # noqa: ARG001
+    """A service on this machine that has just begun has no jobs of before."""
+    return []
 
 
 def open_buckets(address: Address, directory: Path, *, project: str | None) -> Put:
