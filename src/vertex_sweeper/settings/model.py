@@ -1,7 +1,8 @@
 """The settings as typed values, with their defaults and a sentence each.
 
-`Settings` is what `hydra.sweeper` holds beside the search space, `LaunchSettings` what `hydra.launcher` holds. The tables in `docs/settings.md` are made from these classes. Names are Vertex's, in snake case; times are in whole seconds
-or as in `90m`, sizes in GB.
+`Settings` is what `hydra.sweeper` holds beside the search space, `LaunchSettings` what `hydra.launcher` holds. The tables in
+`docs/settings.md` are made from these classes. Names are Vertex's, in snake case; times are in whole seconds or as in `90m`,
+sizes in GB.
 """
 
 from __future__ import annotations
