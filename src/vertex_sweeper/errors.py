@@ -6,6 +6,7 @@ SweepError                      what went wrong, on one line each; Hydra prints 
 ├── UnsupportedHydra            the installed Hydra lacks something that a sweep needs
 ├── SweepDirectoryError         the sweep directory cannot be used (also an OSError)
 ├── SweepFailed                 the job ended without a usable result; the results so far are written
+├── JobFailed                   a launched job has not completed; its JobReturn raises this
 └── ServiceError                the service refused or could not be reached
     ├── JobNotFound             no job of that name (also a KeyError)
     ├── Unanswered              a call was given up because a signal came
@@ -58,6 +59,18 @@ class SweepDirectoryError(SweepError, OSError):
 
 class SweepFailed(SweepError):
     """The job failed, was cancelled, or no trial has a result."""
+
+
+class JobFailed(SweepError):
+    """A launched job has not completed.
+
+    Attributes:
+        traceback: Python's, from the job's process, where its task raised; else empty.
+    """
+
+    def __init__(self, message: str, *, traceback: str = "") -> None:
+        self.traceback = traceback
+        super().__init__(f"{message}\n{traceback}".rstrip("\n"))
 
 
 class ServiceError(SweepError):

@@ -24,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from vertex_sweeper.errors import InvalidJob, ServiceError, SweepError
 from vertex_sweeper.finding import Finding, Found, unchecked
 from vertex_sweeper.job import in_our_words
+from vertex_sweeper.job.app_image import with_digest
 from vertex_sweeper.job.needs import job_needs
 from vertex_sweeper.messages import attach_command, printable
 from vertex_sweeper.plan.ceiling import ceiling_lines
@@ -173,10 +174,10 @@ def _with_image(plan: Plan) -> Plan:
     """The plan with the image that is built for it, by its digest. Raises SweepError; nothing was created."""
     if plan.image is None:
         return plan
-    from vertex_sweeper.run.build import with_built_image  # most sweeps do without
+    from vertex_sweeper.run.build import built_image  # most sweeps do without
 
-    built = with_built_image(plan.job, plan.image, plan.address, project=plan.settings.vertex.project)
-    return replace(plan, job=built)
+    pinned = built_image(plan.image, plan.address, project=plan.settings.vertex.project)
+    return plan if pinned is None else replace(plan, job=with_digest(plan.job, plan.image.name, pinned))
 
 
 def _upload(plan: Plan, interrupt: Interrupt) -> None:

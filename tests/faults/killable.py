@@ -27,7 +27,7 @@ from google.cloud.aiplatform_v1.types import HyperparameterTuningJob  # noqa: F4
 from hydra.core.global_hydra import GlobalHydra
 
 import vertex_sweeper.sweep  # noqa: F401
-from vertex_sweeper.services.vertex.errors import Verb
+from vertex_sweeper.services.vertex.errors import Call, Verb
 
 PATIENCE = 60  # seconds, for what takes less than one: nothing stays behind of a test that fails
 RANDOM = re.compile(r"\.[0-9a-f]{12}(?=\.part)|(?<=/)[0-9]{19}")
@@ -69,7 +69,8 @@ class Steps:
 
     def wrap(self, verb: Verb) -> None:
         """Makes a call of the client two steps: that it is sent, and that it was answered."""
-        method = getattr(JobServiceClient, verb.value)
+        name = Call(verb, "", custom=False).method
+        method = getattr(JobServiceClient, name)
 
         def wrapped(*arguments: Any, **more: Any) -> Any:
             if self.step(f"call {verb.name.lower()}"):
@@ -79,7 +80,7 @@ class Steps:
                 die()
             return answer
 
-        setattr(JobServiceClient, verb.value, wrapped)
+        setattr(JobServiceClient, name, wrapped)
 
     def _file(self, what: str, path: Any) -> None:
         name = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - as above

@@ -78,7 +78,7 @@ def service(api: FakeApi, proxy: FrameProxy, times: Times) -> VertexService:
 def do(service: VertexService, verb: Verb, name: str) -> object:
     calls: dict[Verb, Callable[[], object]] = {
         Verb.GET: lambda: service.get(name),
-        Verb.LIST: lambda: service.find(PARENT, LABELS),
+        Verb.LIST: lambda: service.find(PARENT, LABELS, custom=False),
         Verb.CANCEL: lambda: service.cancel(name),
     }
     return calls[verb]()
@@ -95,7 +95,7 @@ def test_a_create_is_sent_once_and_its_job_is_found(
     assert caught.value.acted is None
     assert "\n" not in str(caught.value)
     assert (proxy.received, len(api.jobs)) == ([Verb.CREATE], int(fault.acted))
-    assert [job["name"] for job in service.find(PARENT, LABELS)] == list(api.jobs)
+    assert [job["name"] for job in service.find(PARENT, LABELS, custom=False)] == list(api.jobs)
 
 
 @pytest.mark.parametrize("verb", Verb, ids=lambda verb: verb.name.lower())

@@ -56,8 +56,8 @@ class Scripted:
     def cancel(self, name: str) -> None:
         raise AssertionError(name)
 
-    def find(self, parent: str, labels: Mapping[str, str | None]) -> list[Job]:
-        assert (parent, labels) == (PARENT, SPEC["labels"])
+    def find(self, parent: str, labels: Mapping[str, str | None], *, custom: bool | None = None) -> list[Job]:
+        assert (parent, labels, custom) == (PARENT, SPEC["labels"], False)
         answer = self.lists.pop(0) if self.lists else 0
         if isinstance(answer, ServiceError):
             raise answer

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from vertex_sweeper.cli.common import add_target, target_of
 from vertex_sweeper.errors import SweepError
+from vertex_sweeper.results.launch_directory import is_launch
 from vertex_sweeper.run.attach import go_on
+from vertex_sweeper.run.launch_to_end import go_on_with_launch
 from vertex_sweeper.settings import OnInterrupt
 
 
@@ -30,15 +32,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """0 when the job succeeded with a result.
+    """0 when the job succeeded with a result, or all jobs of a launch completed.
 
     Raises:
         SweepError: It did not, or cannot be followed.
         SystemExit: 130, after an interrupt.
     """
+    on_interrupt = OnInterrupt(options.on_interrupt)
+    if is_launch(Path(options.target)):
+        go_on_with_launch(Path(options.target), on_interrupt=on_interrupt, wait=not options.no_wait, trust=options.trust)
+        return 0
     target = target_of(options)
     if target.directory is not None and options.sweep_dir is not None:
         raise SweepError(f"--sweep-dir={options.sweep_dir}: {options.target} is a sweep directory, and its files stay there")
-    on_interrupt = OnInterrupt(options.on_interrupt)
     go_on(target, options.sweep_dir, on_interrupt=on_interrupt, wait=not options.no_wait, trust=options.trust)
     return 0

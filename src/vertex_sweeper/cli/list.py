@@ -7,12 +7,13 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from vertex_sweeper.api import Job
+from vertex_sweeper.api import Job, JobState, job_state
 from vertex_sweeper.api_names import JobName, format_parent
 from vertex_sweeper.cli.common import add_access, aligned, state_text, target_of, write_lines
 from vertex_sweeper.errors import JobNotFound, SweepDirectoryError, SweepError
 from vertex_sweeper.job import SWEEP_LABEL
 from vertex_sweeper.results import sweep_directory
+from vertex_sweeper.results.launch_directory import JOBS, is_launch, read_launch
 from vertex_sweeper.run.target import open_target
 from vertex_sweeper.services.address import SWEEP, vertex_address
 from vertex_sweeper.services.opening import reopen_service
@@ -70,11 +71,33 @@ def _directories(folder: Path) -> Iterator[tuple[str, ...]]:
     if not folder.is_dir():
         raise SweepDirectoryError(f"{folder} is not a folder: name one with sweep directories in it")
     yield ("last seen", "backend", "trials", "sweep directory", "display name")
-    for directory in sorted(Path(path) for path, folders, files in os.walk(folder) if SWEEP in {*folders, *files}):
+    for directory in sorted(_found(folder)):
         try:
-            yield _directory_row(directory)
+            yield _launch_row(directory) if is_launch(directory) else _directory_row(directory)
         except SweepError as error:  # one that is broken does not hide the others
             yield "damaged", "", "", str(directory), str(error)
+
+
+def _found(folder: Path) -> Iterator[Path]:
+    """The sweep directories below a folder, itself among them; launched jobs are seen in theirs."""
+    for path, folders, files in os.walk(folder):
+        if is_launch(Path(path)):
+            folders.remove(JOBS)
+            yield Path(path)
+        elif SWEEP in {*folders, *files}:
+            yield Path(path)
+
+
+def _launch_row(directory: Path) -> tuple[str, ...]:
+    """The row of launched jobs: how many of them were seen to end. Raises SweepError where it cannot be told."""
+    jobs, _ = read_launch(directory)
+    states = [job_state({"state": job.state}) for job in jobs]
+    ended = sum(state is not None and state.ended for state in states)
+    failed = sum(state is not None and state.ended and state is not JobState.SUCCEEDED for state in states)
+    state = "RUNNING" if ended < len(jobs) else f"{failed} FAILED" if failed else "SUCCEEDED"
+    backend = jobs[0].address.backend.value if jobs else ""
+    name = jobs[0].job.get("displayName", "").rpartition("-")[0] if jobs else ""
+    return state, backend, f"{ended}/{len(jobs)}", str(directory), name
 
 
 def _directory_row(directory: Path) -> tuple[str, ...]:

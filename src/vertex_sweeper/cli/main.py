@@ -22,6 +22,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "list": ("vertex_sweeper.cli.list", "list the sweeps below a folder, or the jobs of a project"),
     "show": ("vertex_sweeper.cli.show", "show a job, its trials, and why some of them failed"),
     "attach": ("vertex_sweeper.cli.attach", "follow a job to its end and write the files of its sweep"),
+    "logs": ("vertex_sweeper.cli.logs", "print what a trial or a launched job printed, or the command that shows it"),
     "cancel": ("vertex_sweeper.cli.cancel", "ask a job to end"),
     "export": ("vertex_sweeper.cli.export", "write a job as a file for gcloud, and print the command that creates it"),
     "build": ("vertex_sweeper.cli.build", "build an app's image and push it, unless it is there"),

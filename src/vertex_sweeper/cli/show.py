@@ -1,4 +1,4 @@
-"""`vertex-sweeper show`: a job as it stands, its trials, and why some of them failed."""
+"""`vertex-sweeper show`: a job as it stands, its trials, and why some of them failed; or the jobs of a launch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import Final
 from vertex_sweeper.cli.common import add_target, aligned, pause, state_text, target_of, write_lines
 from vertex_sweeper.messages import attach_command
 from vertex_sweeper.results import tables
+from vertex_sweeper.results.launch_directory import is_launch
+from vertex_sweeper.results.launch_results import job_rows
 from vertex_sweeper.results.outcome import Outcome, read_outcome
+from vertex_sweeper.run.launched import look_at
 from vertex_sweeper.run.target import Target, contract_of, locate, open_target
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.terminal import lines, next_steps
@@ -25,6 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints the job as its service has it."""
+    directory = Path(options.target)
+    if is_launch(directory):
+        write_lines([str(directory), *aligned(job_rows(look_at(directory)), widest=_WIDEST)])
+        return 0
     write_lines(_lines(target_of(options)))
     return 0
 

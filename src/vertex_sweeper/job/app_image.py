@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, Final
 
-from vertex_sweeper.api import Job
+from vertex_sweeper.api import Job, container_job
 from vertex_sweeper.settings.image_name import ImageName
 
 _TAG: Final = 16
@@ -56,7 +56,7 @@ class AppImage:
 def with_digest(job: Job, name: ImageName, pinned: ImageName) -> Job:
     """The job with the image that was built, by its digest: a tag can be moved, and a digest cannot."""
     pinned_job = copy.deepcopy(job)
-    for pool in pinned_job.get("trialJobSpec", {}).get("workerPoolSpecs", []):
+    for pool in container_job(pinned_job).get("workerPoolSpecs", []):
         container = pool.get("containerSpec", {})
         if container.get("imageUri") == str(name):
             container["imageUri"] = str(pinned)

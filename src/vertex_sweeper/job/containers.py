@@ -33,7 +33,7 @@ def build_contract(
     subdir: str | None = None,
     code: ShippedCode | None = None,
 ) -> Contract:
-    """What the container must know, and whoever writes the results (see `Contract`).
+    """What the containers of a sweep must know, and whoever writes the results (see `Contract`).
 
     Raises InvalidSweep when it, or the trial's arguments, would be too long.
     """
@@ -47,6 +47,12 @@ def build_contract(
         pinned=tuple(pinned),
         subdir=subdir,
     )
+    check_lengths(agreed, code)
+    return agreed
+
+
+def check_lengths(agreed: Contract, code: ShippedCode | None = None) -> None:
+    """Raises InvalidSweep when the contract, or the arguments of a container, would be too long."""
     size = len(contract_document.encode(agreed))
     if size > LONGEST_CONTRACT:
         what, most = max(_parts(agreed).items(), key=lambda part: part[1])
@@ -58,7 +64,6 @@ def build_contract(
     if start + fixed + flags > LONGEST_ARGUMENTS:
         rule = f"a trial's arguments may have {start + fixed + flags} characters, {fixed} of them in fixed overrides"
         raise InvalidSweep([f"{rule}, and Vertex takes {LONGEST_ARGUMENTS}: put the longest into the app's config"])
-    return agreed
 
 
 def build_pools(trial: TrialSettings, agreed: Contract, code: ShippedCode | None = None) -> list[WorkerPoolSpec]:

@@ -9,7 +9,7 @@ from typing import Final
 from vertex_sweeper.errors import InvalidJob
 from vertex_sweeper.job.fields import CONTAINER_ELSEWHERE, ELSEWHERE, FIELDS_OF_SETTINGS, MACHINE, POOL_PLACES, WORKER_POOLS
 from vertex_sweeper.job.spec_overrides import overridden
-from vertex_sweeper.settings import Settings, TrialSettings
+from vertex_sweeper.settings import JobSettings, TrialSettings
 
 _ROOT: Final = "hydra.sweeper"
 _FIELDS: Final = {
@@ -57,7 +57,7 @@ def in_our_words(error: InvalidJob) -> InvalidJob:
     return InvalidJob(f"{error}; see {', '.join(settings)}", code=error.code, fields=error.fields)
 
 
-def lines_in_our_words(fields: Iterable[tuple[str, str]], settings: Settings) -> list[str]:
+def lines_in_our_words(fields: Iterable[tuple[str, str]], settings: JobSettings) -> list[str]:
     """A line for each field and what is wrong with it, led by where the user wrote it: a setting, or `spec_overrides`.
 
     What nobody wrote is led by the field, and a mistake without a field by nothing.

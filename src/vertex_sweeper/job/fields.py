@@ -7,7 +7,7 @@ from enum import Enum
 from functools import reduce
 from typing import Any, Final, NamedTuple
 
-from vertex_sweeper.settings import MeasurementSelection, MedianStopping, Settings, Strategy
+from vertex_sweeper.settings import JobSettings, MeasurementSelection, MedianStopping, Settings, Strategy
 
 
 class FieldOfSetting(NamedTuple):
@@ -109,8 +109,14 @@ def put_all(job: dict[str, Any], settings: Settings) -> None:
     if settings.study_stopping_config is not None:
         put(job, _STOPPING_FIELD, {})
     for one in FIELDS_OF_SETTINGS:
-        value = reduce(lambda part, name: None if part is None else getattr(part, name), one.setting.split("."), settings)
+        value = setting_in(settings, one.setting)
         put(job, one.field, None if value is None else one.write(value))
+
+
+def setting_in(settings: JobSettings, path: str) -> Any:
+    """The value of a setting by its dotted path; None where it, or what it would stand in, is left open."""
+    found: Any = reduce(lambda part, name: None if part is None else getattr(part, name), path.split("."), settings)
+    return found
 
 
 def put(job: dict[str, Any], field: str, value: Any) -> None:

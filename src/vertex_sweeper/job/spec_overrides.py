@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, cast
 
-from vertex_sweeper.api import MOST_LABELS, OUTPUT_FIELDS, Job, broken_label_rules
+from vertex_sweeper.api import MOST_LABELS, OUTPUT_FIELDS, Job, broken_label_rules, container_job, is_custom_job
 from vertex_sweeper.credentials import credentials_among, credentials_in, shown
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.settings import SWEEP_LABEL
@@ -33,11 +33,11 @@ _KEPT: Final[Mapping[str, tuple[Callable[[Any], Any], str]]] = {
         "ids and goals come from hydra.sweeper.metrics: set them there",
     ),
     "trialJobSpec.baseOutputDirectory": (
-        lambda job: job.get("trialJobSpec", {}).get("baseOutputDirectory"),
+        lambda job: container_job(job).get("baseOutputDirectory"),
         "set hydra.sweeper.vertex.base_output_directory",
     ),
 }
-"""What must come out of the merge as it went in, and the remedy."""
+"""What must come out of the merge as it went in, and the remedy. A custom job has no study."""
 
 _CONTAINER_KEPT: Final = {
     "command": "set hydra.sweeper.trial.command, or worker_pools' command",
@@ -121,12 +121,19 @@ def _position(key: Any) -> int | None:
 
 def _changed(job: Mapping[str, Any], merged: Mapping[str, Any]) -> Iterator[str]:
     for path, (read, remedy) in _KEPT.items():
+        if is_custom_job(job) and path.startswith("studySpec."):
+            continue
         try:
             same = read(merged) == read(job)
         except (KeyError, TypeError, AttributeError):
             same = False
         if not same:
-            yield f"{_ROOT}.{path}: must stay as the sweep wrote it: {remedy}"
+            yield f"{_ROOT}.{_in(job, path)}: must stay as it was written: {remedy}"
+
+
+def _in(job: Mapping[str, Any], path: str) -> str:
+    """Where a field of a tuning job stands in this one."""
+    return path.replace("trialJobSpec.", "jobSpec.", 1) if is_custom_job(job) else path
 
 
 def _changed_containers(job: Mapping[str, Any], merged: Mapping[str, Any]) -> Iterator[str]:
@@ -136,16 +143,16 @@ def _changed_containers(job: Mapping[str, Any], merged: Mapping[str, Any]) -> It
         contract = _contract(before)
         if contract is None:
             continue
-        path = f"{_ROOT}.trialJobSpec.workerPoolSpecs[{index}].containerSpec"
+        path = f"{_ROOT}.{_in(job, 'trialJobSpec.workerPoolSpecs')}[{index}].containerSpec"
         after = after_all.get(index)
         if after is None:
-            yield f"{path}: must stay: it holds the sweep's contract with the container"
+            yield f"{path}: must stay: it holds the contract with the container"
             continue
         for field, remedy in _CONTAINER_KEPT.items():
             if after.get(field) != before.get(field):
-                yield f"{path}.{field}: must stay as the sweep wrote it: {remedy}"
+                yield f"{path}.{field}: must stay as it was written: {remedy}"
         if _contract(after) != contract:
-            yield f"{path}.env: must keep {VARIABLE} as the sweep wrote it: set hydra.sweeper.trial.env instead"
+            yield f"{path}.env: must keep {VARIABLE} as it was written: set hydra.sweeper.trial.env instead"
 
 
 def _new_labels(job: Mapping[str, Any], merged: Mapping[str, Any]) -> Iterator[str]:
@@ -196,8 +203,8 @@ def _texts(part: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 def _containers(job: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
     """The containers by the place of their pools. The job may be of any shape: it is checked later."""
-    trial = job.get("trialJobSpec")
-    pools = trial.get("workerPoolSpecs") if isinstance(trial, Mapping) else None
+    spec: Any = container_job(job)
+    pools = spec.get("workerPoolSpecs") if isinstance(spec, Mapping) else None
     specs = {
         place: pool.get("containerSpec") or pool.get("pythonPackageSpec")
         for place, pool in enumerate(pools if isinstance(pools, list) else ())

@@ -1,4 +1,4 @@
-"""What a sweep would create, shown instead of created: the job, and what a few of its trials would be given."""
+"""What a sweep or a launch would create, shown instead of created: the job, and what a few of its trials would be given."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
+from vertex_sweeper.api import container_job
 from vertex_sweeper.job.flags import plain_flag
 from vertex_sweeper.messages import seen, shell_line
 from vertex_sweeper.plan.composition import samples
+from vertex_sweeper.plan.launch_plan import LaunchPlan
 from vertex_sweeper.plan.plan import Plan
 from vertex_sweeper_runtime.contract import ServiceValue
 
@@ -20,6 +22,17 @@ def dry_run_text(plan: Plan) -> str:
     """The job in the API's JSON form, and for some trials the container's arguments and the overrides that Hydra will see."""
     job = _json_text(plan.job)
     return "\n".join([job, "", *_trial_lines(plan), "Nothing was created, and nothing was written.", ""])
+
+
+def launch_text(plan: LaunchPlan) -> str:
+    """The first job in the API's JSON form, and of some jobs what their containers are given."""
+    lines = [_json_text(plan.jobs[0].job), ""]
+    for planned in plan.jobs[:SHOWN]:
+        container = container_job(planned.job)["workerPoolSpecs"][0]["containerSpec"]
+        lines.append(f"job {planned.number}, one of {len(plan.jobs)}")
+        lines.append(f"  container:  {shell_line([*container['command'], *container.get('args', ())])}")
+        lines.append(f"  overrides:  {shell_line(planned.overrides)}")
+    return "\n".join([*lines, "Nothing was created, and nothing was written.", ""])
 
 
 def _json_text(job: Mapping[str, Any]) -> str:

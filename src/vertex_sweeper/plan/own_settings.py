@@ -12,13 +12,15 @@ from omegaconf.errors import OmegaConfBaseException
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.messages import one_line
 from vertex_sweeper.plan.hydra_overrides import given_hydra_overrides
+from vertex_sweeper.plan.other_launchers import OtherLaunchers
 from vertex_sweeper.plan.other_sweepers import OtherSweepers
-from vertex_sweeper.settings import SEARCH_SPACE_KEYS, Reading, Settings, read_what_is_right, set_settings
+from vertex_sweeper.settings import SEARCH_SPACE_KEYS, LaunchSettings, Reading, Settings, read_what_is_right, set_settings
 from vertex_sweeper.space.hydra_api import Override, OverridesParser
 from vertex_sweeper.space.key_paths import key_path, paths_set
 from vertex_sweeper.space.omegaconf_api import is_interpolation, is_null, node_at
 
 PATH: Final = "hydra.sweeper"
+LAUNCHER: Final = "hydra.launcher"
 
 USED_TO_ATTACH: Final = ("attach", "dry_run", "wait", "on_interrupt", "vertex.endpoint", "vertex.impersonate_service_account")
 """The settings that count where a job exists."""
@@ -26,11 +28,19 @@ USED_TO_ATTACH: Final = ("attach", "dry_run", "wait", "on_interrupt", "vertex.en
 _LITERAL: Final = re.compile(r"[\w.+-]+")
 
 
-def read_own_settings(config: DictConfig) -> Reading:
+def read_own_settings(config: DictConfig) -> Reading[Settings]:
     """The settings of this sweep, as far as they could be read, and the mistakes in them."""
-    plain, unresolved = _settings_section(config.hydra.sweeper)
+    plain, unresolved = _settings_section(config.hydra.sweeper, leave_out=SEARCH_SPACE_KEYS)
     texts = texts_as_written(_own_overrides(config))
-    return read_what_is_right(plain, texts=texts, unresolved=unresolved, foreign=OtherSweepers())
+    return read_what_is_right(plain, Settings, texts=texts, unresolved=unresolved, foreign=OtherSweepers())
+
+
+def read_launch_settings(config: DictConfig) -> Reading[LaunchSettings]:
+    """The settings of this launcher, likewise. All that is said of them names `hydra.sweeper`: see `launcher_words`."""
+    plain, unresolved = _settings_section(config.hydra.launcher)
+    texts = texts_as_written(_own_overrides(config, LAUNCHER))
+    as_sweepers = {f"{PATH}{where.removeprefix(LAUNCHER)}": text for where, text in texts.items()}
+    return read_what_is_right(plain, LaunchSettings, texts=as_sweepers, unresolved=unresolved, foreign=OtherLaunchers())
 
 
 def valid_settings(config: DictConfig) -> Settings:
@@ -68,9 +78,9 @@ def texts_as_written(overrides: list[Override]) -> dict[str, str]:
     return texts
 
 
-def _own_overrides(config: DictConfig) -> list[Override]:
+def _own_overrides(config: DictConfig, path: str = PATH) -> list[Override]:
     parsed = OverridesParser.create().parse_overrides(given_hydra_overrides(config))
-    return [override for override in parsed if _within(PATH, override.key_or_group)]
+    return [override for override in parsed if _within(path, override.key_or_group)]
 
 
 def _is_given(section: DictConfig, key: str) -> bool:
@@ -84,13 +94,13 @@ def _within(section: str, name: str) -> bool:
     return name == section or name.startswith(f"{section}.")
 
 
-def _settings_section(section: DictConfig) -> tuple[dict[str, Any], dict[str, str]]:
-    """`hydra.sweeper` without its search space, resolved: the same on Hydra 1.3, which resolved it before, and 1.4.
+def _settings_section(section: DictConfig, *, leave_out: tuple[str, ...] = ()) -> tuple[dict[str, Any], dict[str, str]]:
+    """`hydra.sweeper` or `hydra.launcher`, resolved: the same on Hydra 1.3, which resolved it before, and 1.4.
 
     Beside it, by their paths, what cannot be resolved and why.
     """
     unresolved: dict[str, str] = {}
-    return dict(_resolved(section, PATH, unresolved, leave_out=SEARCH_SPACE_KEYS)), unresolved
+    return dict(_resolved(section, PATH, unresolved, leave_out=leave_out)), unresolved
 
 
 def _resolved(

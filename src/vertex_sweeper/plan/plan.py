@@ -6,42 +6,46 @@ Reads the config, collects every mistake that can be known now, and asks Hydra t
 from __future__ import annotations
 
 import os
-import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from vertex_sweeper import job
-from vertex_sweeper.api import LONGEST_DISPLAY_NAME, Job
+from vertex_sweeper.api import Job
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.job.app_image import AppImage
 from vertex_sweeper.job.shipped_code import ShippedCode
 from vertex_sweeper.plan import composition
 from vertex_sweeper.plan.config_drift import machine_roots
 from vertex_sweeper.plan.context import SweepContext
-from vertex_sweeper.plan.display_name import display_name
 from vertex_sweeper.plan.exposed_credentials import exposed_credentials
-from vertex_sweeper.plan.hydra_overrides import left_behind, refuse_absolute_search_paths
+from vertex_sweeper.plan.hydra_overrides import left_behind
+from vertex_sweeper.plan.job_parts import (
+    as_written,
+    check_fields,
+    command_of,
+    image_of,
+    may_have_secrets,
+    name_of,
+    refuse_distributed_run,
+    shipment_of,
+)
 from vertex_sweeper.plan.mistakes import Mistakes
 from vertex_sweeper.plan.own_settings import read_own_settings
-from vertex_sweeper.plan.process_arguments import refuse_foreign_arguments
-from vertex_sweeper.plan.trial_command import trial_command
 from vertex_sweeper.plan.trial_configs import TrialConfigCheck
 from vertex_sweeper.plan.trial_folders import shared_folder_note
 from vertex_sweeper.plan.written_space import read_space
 from vertex_sweeper.services.address import Address, address_of
-from vertex_sweeper.services.checks import wrong_fields
 from vertex_sweeper.settings import Backend, Reading, Settings
 from vertex_sweeper.space.config_groups import GroupFiles
 from vertex_sweeper.space.hydra_api import overridden_groups
 from vertex_sweeper.space.search_space import SearchSpace
 from vertex_sweeper_runtime.contract import Contract
-from vertex_sweeper_runtime.trial_environment import RANKS, SIZES
 
 if TYPE_CHECKING:
     from vertex_sweeper.plan.shipment import Shipment
@@ -71,7 +75,7 @@ class Plan:
 class _Read:
     """What the user wrote, read and without a mistake."""
 
-    reading: Reading
+    reading: Reading[Settings]
     space: SearchSpace
     command: Sequence[str]
     shipment: Shipment | None
@@ -98,9 +102,9 @@ def make_plan(context: SweepContext) -> Plan:
     settings, config, space = read.reading.settings, context.config, read.space
     address = address_of(settings)
     agree = partial(_agree, context, read)
-    name = settings.display_name or _name_of(context, read.code)
+    name = settings.display_name or name_of(context, read.code)
     build = partial(job.build_job, settings, space, display_name=name, sweep_id=secrets.token_hex(8), code=read.code)
-    unchecked = _check_fields(settings, build(agree(space)))
+    unchecked = check_fields(settings, build(agree(space)))
     compose = composition.composer(context.config_loader, context.config_name)
     check = TrialConfigCheck(settings, context.files, compose, machine_roots(context.start.directory))
     checked = check.check(space, agree, left_behind(config))
@@ -124,34 +128,28 @@ def _read_all(context: SweepContext) -> _Read:
     """Settings, search space, command and code; raises InvalidSweep with the mistakes of all of them."""
     mistakes = Mistakes()
     with mistakes:
-        _refuse_distributed_run(os.environ)
+        refuse_distributed_run(os.environ)
     reading = read_own_settings(context.config)
     mistakes.add(reading.mistakes)
     space = SearchSpace((), ())
     with mistakes:
-        space = read_space(context.arguments, context.config, context.files, allow_secrets=_may_have_secrets(reading))
+        space = read_space(context.arguments, context.config, context.files, allow_secrets=may_have_secrets(reading))
     command: Sequence[str] = ()
     with mistakes:
-        command = _command_of(context, reading)
+        command = command_of(context, reading)
     with mistakes:
         _refuse_credentials(reading, space, context.files)
     shipment: Shipment | None = None
     with mistakes:
-        shipment = _shipment_of(context, reading, command)
+        shipment = shipment_of(context, reading, command)
     image: AppImage | None = None
     with mistakes:
-        image = _image_of(context, reading, command)
+        image = image_of(context, reading, command)
     mistakes.raise_if_any()
     if image is not None:  # the job names it by its tag, until it is built
         settings = reading.settings
         reading = replace(reading, settings=replace(settings, trial=replace(settings.trial, image=str(image.name))))
     return _Read(reading, space, command, shipment, image)
-
-
-def _name_of(context: SweepContext, code: ShippedCode | None) -> str:
-    version = None if code is None else code.archive_sha256
-    name, directory = str(context.config.hydra.job.name), context.start.directory
-    return display_name(name, directory, longest=LONGEST_DISPLAY_NAME, code=version)
 
 
 def _output_notes(settings: Settings, address: Address, shared: str | None) -> list[str]:
@@ -161,58 +159,11 @@ def _output_notes(settings: Settings, address: Address, shared: str | None) -> l
     return [] if shared is None else [shared_folder_note(shared)]
 
 
-def _may_have_secrets(reading: Reading) -> bool:
-    return reading.settings.trial.allow_secrets or "hydra.sweeper.trial.allow_secrets" in reading.unread
-
-
-def _refuse_credentials(reading: Reading, space: SearchSpace, files: GroupFiles) -> None:
+def _refuse_credentials(reading: Reading[Settings], space: SearchSpace, files: GroupFiles) -> None:
     """What trials are given stands in the job, as readable as their environment is."""
-    found = [] if _may_have_secrets(reading) else exposed_credentials(space, files.is_group)
+    found = [] if may_have_secrets(reading) else exposed_credentials(space, files.is_group)
     if found:
         raise InvalidSweep(found)
-
-
-def _command_of(context: SweepContext, reading: Reading) -> Sequence[str]:
-    mistakes = Mistakes()
-    command: Sequence[str] = ()
-    # Where the job runs decides what a container would not have.
-    if "hydra.sweeper.backend" in reading.unread or "hydra.sweeper.trial.command" in reading.unread:
-        return command
-    trial = reading.settings.trial
-    given, portable = trial.command, reading.settings.backend is Backend.VERTEX or trial.code is not None
-    with mistakes:
-        refuse_absolute_search_paths(context.config, portable=portable)
-    with mistakes:
-        if given is None:
-            start = context.start
-            refuse_foreign_arguments(
-                start.line, start.argv, host=start.host, config=context.config, config_loader=context.config_loader
-            )
-        command = trial_command(given, context.start, portable=portable)
-    mistakes.raise_if_any()
-    return command
-
-
-def _shipment_of(context: SweepContext, reading: Reading, command: Sequence[str]) -> Shipment | None:
-    trial = reading.settings.trial
-    if trial.code is None or any(reading.unread.touches(f"hydra.sweeper.trial.{key}") for key in ("requirements", "wheels")):
-        return None
-    from vertex_sweeper.plan.shipment import make_shipment  # most sweeps do without
-
-    commands = [command, *(pool.command or () for pool in trial.worker_pools or () if pool is not None)]
-    return make_shipment(
-        reading.settings, directory=context.start.directory, commands=commands, sweep_directory=context.directory
-    )
-
-
-def _image_of(context: SweepContext, reading: Reading, command: Sequence[str]) -> AppImage | None:
-    """The image that is built for the sweep. On this machine trials run without one."""
-    trial = reading.settings.trial
-    if not trial.build or trial.image is None or reading.settings.backend is not Backend.VERTEX or reading.mistakes:
-        return None
-    from vertex_sweeper.plan.app_image import plan_image  # most sweeps do without
-
-    return plan_image(trial, root=context.start.directory, command=command, left_out=[context.directory])
 
 
 def _agree(context: SweepContext, read: _Read, space: SearchSpace) -> Contract:
@@ -222,24 +173,9 @@ def _agree(context: SweepContext, read: _Read, space: SearchSpace) -> Contract:
         command=read.command,
         groups=[key for key in space.keys if "." not in key and context.files.has_group(key)],
         pinned=overridden_groups(context.config_loader, context.config_name),
-        subdir=_as_written(context.config.hydra.sweep, "subdir"),
+        subdir=as_written(context.config.hydra.sweep, "subdir"),
         code=read.code,
     )
-
-
-def _check_fields(settings: Settings, document: Job) -> list[str]:
-    """A line when `spec_overrides` could not be checked. Raises InvalidSweep with every field that the API does not have."""
-    found = wrong_fields(settings.backend, document, overridden=bool(settings.spec_overrides))
-    if found:
-        raise InvalidSweep(job.lines_in_our_words(found, settings))
-    if found is None and settings.spec_overrides:
-        return ["spec_overrides is not checked against the API's fields: pip install 'hydra-vertex-sweeper[vertex]' for that"]
-    return []
-
-
-def _as_written(section: DictConfig, key: str) -> str | None:
-    value = OmegaConf.to_container(section, resolve=False)
-    return str(value[key]) if isinstance(value, dict) and value.get(key) is not None else None
 
 
 def _notes(config: DictConfig) -> list[str]:
@@ -250,14 +186,3 @@ def _notes(config: DictConfig) -> list[str]:
     if launcher not in (None, "basic"):
         notes.append(f"hydra/launcher={launcher} is not used: parallel_trial_count decides how many trials run at once")
     return notes
-
-
-def _refuse_distributed_run(environment: Mapping[str, str]) -> None:
-    rule, remedy = "a sweep inside a distributed run would be started", "start it outside torchrun, mpirun or srun"
-    for name in (*SIZES, *RANKS):
-        text = environment.get(name, "")
-        count = int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
-        if name in SIZES and count > 1:
-            raise InvalidSweep([f"{name}={count}: {rule} {count} times: {remedy}"])
-        if name in RANKS and count > 0:
-            raise InvalidSweep([f"{name}={count}: {rule} by each of its processes: {remedy}"])

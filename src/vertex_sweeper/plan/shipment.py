@@ -21,7 +21,7 @@ from vertex_sweeper.plan.code_tree import list_tree
 from vertex_sweeper.plan.mistakes import Mistakes
 from vertex_sweeper.plan.own_wheel import Wheel, own_wheel
 from vertex_sweeper.plan.requirements import NONE, Requirements, read_requirements
-from vertex_sweeper.settings import Settings, TrialSettings
+from vertex_sweeper.settings import JobSettings, TrialSettings
 
 _CODE: Final = "hydra.sweeper.trial.code"
 _START: Final = ("vertex_sweeper_runtime.code_archive", "vertex_sweeper_runtime.code_start")
@@ -46,7 +46,7 @@ class Shipment:
 
 
 def make_shipment(
-    settings: Settings, *, directory: Path, commands: Sequence[Sequence[str]], sweep_directory: Path | None = None
+    settings: JobSettings, *, directory: Path, commands: Sequence[Sequence[str]], sweep_directory: Path | None = None
 ) -> Shipment | None:
     """The code of a sweep that is started in `directory`; None where it is in the image.
 
@@ -107,7 +107,7 @@ def _folder_in(root: Path, directory: Path, given: str) -> str:
     return folder
 
 
-def _staging(settings: Settings) -> str:
+def _staging(settings: JobSettings) -> str:
     vertex = settings.vertex
     return (vertex.staging or vertex.base_output_directory or LOCAL_STAGING).rstrip("/")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,8 +57,13 @@ def write_results(directory: Path, outcome: Outcome, *, best_config: str | None,
 
 
 def trials_table(outcome: Outcome) -> str:
-    """`trials_rows` as CSV, of which a spreadsheet runs nothing (see `_harmless`)."""
-    titles, *rows = trials_rows(outcome)
+    """`trials_rows` as CSV."""
+    return csv_text(trials_rows(outcome))
+
+
+def csv_text(table: Iterable[Sequence[str]]) -> str:
+    """A table with titles as CSV, of which a spreadsheet runs nothing (see `_harmless`)."""
+    titles, *rows = table
     cells = [[title if _KEY.fullmatch(title) else _harmless(title) for title in titles], *(map(_harmless, row) for row in rows)]
     return "".join(f"{','.join(map(_quoted, row))}\n" for row in cells)
 

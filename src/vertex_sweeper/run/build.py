@@ -1,12 +1,11 @@
-"""Builds a sweep's image before its job is created, and puts the image's digest into the job."""
+"""Builds the app's image before a job with it is created."""
 
 from __future__ import annotations
 
 import logging
 
-from vertex_sweeper.api import Job
 from vertex_sweeper.endpoint import Endpoint
-from vertex_sweeper.job.app_image import AppImage, with_digest
+from vertex_sweeper.job.app_image import AppImage
 from vertex_sweeper.services.address import Address
 from vertex_sweeper.services.images.app_image import build_app_image
 from vertex_sweeper.services.images.builder import Builder
@@ -16,13 +15,12 @@ from vertex_sweeper_runtime.signals import INTERRUPTED
 log = logging.getLogger(__name__)
 
 
-def with_built_image(job: Job, image: AppImage, address: Address, *, project: str | None) -> Job:
-    """The job with the image by its digest; built and pushed first, unless its tag is there.
+def built_image(image: AppImage, address: Address, *, project: str | None) -> ImageName | None:
+    """The image by its digest; built and pushed first, unless its tag is there.
 
     Args:
-        job: The job, with the image by its tag.
         image: The image.
-        address: Where the job will be created. An emulator runs no images, and none is built for it.
+        address: Where jobs with it will be created. An emulator runs no images, and none is built for it: None.
         project: Whose Cloud Build is used, where nothing else builds.
 
     Raises:
@@ -31,14 +29,14 @@ def with_built_image(job: Job, image: AppImage, address: Address, *, project: st
     """
     if address.endpoint and Endpoint.parse(address.endpoint).plain:
         log.info("%s is not built: jobs run on an emulator, without images", image.name)
-        return job
+        return None
     try:
         pinned = build(image, impersonate=address.impersonate, project=project)
     except KeyboardInterrupt:
         log.warning("SIGINT: nothing was created")
         raise SystemExit(INTERRUPTED) from None
     log.info("the image: %s", pinned)
-    return with_digest(job, image.name, pinned)
+    return pinned
 
 
 def build(

@@ -48,6 +48,7 @@ class _Interruptible:
         """As the service does."""
         self._service.cancel(name)
 
-    def find(self, parent: str, labels: Mapping[str, str | None]) -> list[Job]:
+    def find(self, parent: str, labels: Mapping[str, str | None], *, custom: bool | None = None) -> list[Job]:
         """As the service does. Raises Unanswered, too."""
-        return self._interrupt.call(partial(self._find, parent, labels), patience=PATIENCE, what=f"the jobs of {parent}")
+        find = partial(self._find, parent, labels, custom=custom)
+        return self._interrupt.call(find, patience=PATIENCE, what=f"the jobs of {parent}")

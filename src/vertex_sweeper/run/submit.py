@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from vertex_sweeper.api import Job
+from vertex_sweeper.api import Job, is_custom_job
 from vertex_sweeper.errors import InvalidJob, ServiceError, SweepDirectoryError
 from vertex_sweeper.job import SWEEP_LABEL, in_our_words
 from vertex_sweeper.messages import attach_command, cancel_command
@@ -92,7 +92,7 @@ def find_by_label(opened: OpenService, parent: str, spec: Mapping[str, Any]) -> 
     label = spec.get("labels", {}).get(SWEEP_LABEL)
     if not label:
         return None
-    found = opened.find(parent, {SWEEP_LABEL: label})
+    found = opened.find(parent, {SWEEP_LABEL: label}, custom=is_custom_job(spec))
     if len(found) > 1:
         names = ", ".join(job["name"] for job in found)
         raise ServiceError(

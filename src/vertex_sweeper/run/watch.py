@@ -54,6 +54,7 @@ class Watch:
 
     Attributes:
         seen: whether the service has shown the job.
+        job: its last snapshot, if there was one.
     """
 
     def __init__(
@@ -78,6 +79,8 @@ class Watch:
         self._told_why = self._given_up = False
         self._renew = renew
         self.seen = False
+        self.job: Job | None = None
+        self._pauses, self._previous = iter(POLL), _NOTHING
         self._unseen_for = 0.0
         self._looks = iter(LOOKS)
         self._in_vain = False
@@ -90,31 +93,47 @@ class Watch:
         does not mend, and JobNotFound for a job that was deleted.
         """
         pause = 0.0
-        pauses, previous = iter(POLL), _NOTHING
-        job: Job | None = None
         while True:
-            again = None
             looks = not self._interrupt.pending
             if looks:
-                try:
-                    job = self.look(pause) or job
-                except ServiceError as error:
-                    again = self._doubt(error)
-                if job is not None and ended(job):
-                    return job
+                seconds = self.advance(pause)
+                if seconds is None:
+                    return self.job
+                pause = seconds
             if self._interrupt.received is None:
                 self._give_up()
             if self._interrupt.pending:
                 reaction = self._react()
                 if reaction is Reaction.DETACH:
-                    return job if looks else self._last_look() or job
+                    return self.job if looks else self._last_look() or self.job
                 if reaction is Reaction.CANCEL:
                     self._cancel()
-            current = _digest(job)
-            if current != previous:
-                pauses, previous = iter(POLL), current
-            pause = next(pauses)
-            self._interrupt.pause(self._wait, again or pause)
+            self._interrupt.pause(self._wait, pause)
+
+    def advance(self, paused: float = 0.0) -> float | None:
+        """Looks once.
+
+        Args:
+            paused: How many seconds have gone since the last look.
+
+        Returns:
+            In how many seconds to look again; None when the job has ended.
+
+        Raises:
+            ServiceError: As `run`.
+        """
+        again = None
+        try:
+            self.job = self.look(paused) or self.job
+        except ServiceError as error:
+            again = self._doubt(error)
+        if self.job is not None and ended(self.job):
+            return None
+        current = _digest(self.job)
+        if current != self._previous:
+            self._pauses, self._previous = iter(POLL), current
+        pause = next(self._pauses)
+        return again or pause
 
     def look(self, paused: float = 0.0) -> Job | None:
         """A new snapshot, reported; None when there is none to be had for the moment. Raises ServiceError."""

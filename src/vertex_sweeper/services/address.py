@@ -12,7 +12,7 @@ from vertex_sweeper.api_names import LOCAL_PARENT, format_parent
 from vertex_sweeper.endpoint import PLAIN, Endpoint
 from vertex_sweeper.errors import InvalidSweep, SweepDirectoryError
 from vertex_sweeper.services.vertex.connection import EMULATOR
-from vertex_sweeper.settings import Backend, Settings
+from vertex_sweeper.settings import Backend, JobSettings
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Address:
     impersonate: str | None = None
 
 
-def address_of(settings: Settings) -> Address:
+def address_of(settings: JobSettings) -> Address:
     """Where the settings have a sweep run. Raises InvalidSweep for an endpoint that is none."""
     if settings.backend is Backend.LOCAL:
         return Address(Backend.LOCAL, LOCAL_PARENT)

@@ -1,4 +1,4 @@
-"""The protocol of whoever runs a sweep's trials, three verbs in the API's own words; and such a service ready for calls."""
+"""The protocol of whoever runs jobs, three verbs in the API's own words; and such a service ready for calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vertex_sweeper.services.waiting import sleep
 
 
 class Service(Protocol):
-    """Runs hyperparameter tuning jobs.
+    """Runs hyperparameter tuning jobs and custom jobs: one with a `jobSpec` is a custom job, and so is its name.
 
     Every method may be called from any thread. What is passed in is not kept or changed, what is returned belongs to the
     caller. Errors are `ServiceError`s: `InvalidJob` for a specification the service refuses, `JobNotFound` for an unknown
@@ -30,10 +30,10 @@ class Service(Protocol):
 
         Args:
             parent: `projects/<project>/locations/<location>`.
-            spec: The job in the API's JSON form, without `OUTPUT_FIELDS`.
+            spec: The job in the API's JSON form, without `OUTPUT_FIELDS`; a custom job if it has a `jobSpec`.
 
         Returns:
-            The job with its `name`, `<parent>/hyperparameterTuningJobs/<id>`.
+            The job with its `name`, `<parent>/hyperparameterTuningJobs/<id>` or `<parent>/customJobs/<id>`.
 
         Raises:
             InvalidJob: The service does not accept the specification.
@@ -41,7 +41,7 @@ class Service(Protocol):
         """
 
     def get(self, name: str) -> Job:
-        """The job as it stands, its trials included, in no particular order.
+        """The job as it stands, a tuning job's trials included, in no particular order.
 
         Raises:
             JobNotFound: There is no job of this name.
@@ -57,13 +57,29 @@ class Service(Protocol):
         """
 
 
+class Find(Protocol):
+    """Lists jobs."""
+
+    def __call__(self, parent: str, labels: Mapping[str, str | None], *, custom: bool | None = None) -> list[Job]:
+        """The jobs below a parent that carry these labels.
+
+        Args:
+            parent: `projects/<project>/locations/<location>`.
+            labels: By key; None for any value.
+            custom: Whether custom jobs are meant, or tuning jobs; None for both, which may cost another call.
+
+        Raises:
+            ServiceError: The service refuses, or cannot be reached.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class OpenService:
     """A service ready for calls, and how to live with it.
 
     Attributes:
         service: The service.
-        find: Lists the jobs below a parent with these labels; None for any value.
+        find: Lists the jobs below a parent with these labels.
         wait: Returns after so many seconds, or when the service knows of a change.
         kill: Ends at once whatever this process runs.
         outlives: Whether a job goes on without this process.
@@ -75,7 +91,7 @@ class OpenService:
     """
 
     service: Service
-    find: Callable[[str, Mapping[str, str | None]], list[Job]]
+    find: Find
     wait: Callable[[float], None] = sleep
     kill: Callable[[], None] = lambda: None
     outlives: bool = True

@@ -35,6 +35,9 @@ class Upload:
 Put = Callable[[Upload], bool]
 """Writes an object unless it is there. Whether it was written now. Raises ServiceError."""
 
+Get = Callable[[str], bytes | None]
+"""Reads an object by its `gs://` address; None where there is none. Raises ServiceError."""
+
 
 def stand_in_folder() -> Path | None:
     """The folder that stands for the buckets on this machine, if the user has named one."""
@@ -69,3 +72,13 @@ def write_into(folder: Path, upload: Upload) -> bool:
             beside.unlink(missing_ok=True)
     except OSError as error:
         raise ServiceError(f"{upload.uri} cannot be written into {folder}: {error.strerror}", acted=False) from error
+
+
+def read_from(folder: Path, uri: str) -> bytes | None:
+    """Reads an object of a folder that stands for the buckets; None where there is none. Raises ServiceError."""
+    try:
+        return (folder / uri.removeprefix("gs://")).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ServiceError(f"{uri} cannot be read from {folder}: {error.strerror}", acted=False) from error

@@ -7,14 +7,14 @@ import types
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
-from typing import Any, Protocol, Union, get_args, get_origin, get_type_hints
+from typing import Any, Generic, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from vertex_sweeper.api import Goal
 from vertex_sweeper.credentials import shown
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.messages import did_you_mean, question, similar_words
 from vertex_sweeper.settings.durations import Seconds, read_seconds
-from vertex_sweeper.settings.model import SEARCH_SPACE_KEYS, Backend, Settings
+from vertex_sweeper.settings.model import SEARCH_SPACE_KEYS, Backend, JobSettings, Settings
 from vertex_sweeper.settings.rules import PATH, broken_rules, missing_for_vertex
 from vertex_sweeper.settings.unread import Unread
 
@@ -44,14 +44,18 @@ class NoForeignSettings:
         return []
 
 
+S = TypeVar("S", bound=JobSettings)
+S_co = TypeVar("S_co", bound=JobSettings, covariant=True)
+
+
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Generic[S_co]):
     """What could be read of the settings.
 
     `unread` is what could not, and has its default in `settings`; `notes` are lines about what was read as something else.
     """
 
-    settings: Settings
+    settings: S_co
     mistakes: tuple[str, ...]
     unread: Unread
     notes: tuple[str, ...]
@@ -62,7 +66,7 @@ def read_settings(section: Mapping[str, Any]) -> Settings:
 
     Raises InvalidSweep with every mistake.
     """
-    reading = read_what_is_right(section)
+    reading = read_what_is_right(section, Settings)
     if reading.mistakes:
         raise InvalidSweep(reading.mistakes)
     return reading.settings
@@ -70,27 +74,33 @@ def read_settings(section: Mapping[str, Any]) -> Settings:
 
 def read_what_is_right(
     section: Mapping[str, Any],
+    cls: type[S],
     *,
     texts: Mapping[str, str] | None = None,
     unresolved: Mapping[str, str] | None = None,
     foreign: ForeignSettings | None = None,
-) -> Reading:
-    """The settings in `hydra.sweeper` with all mistakes in them; no rule is broken by what could not be read.
+) -> Reading[S]:
+    """The settings in a section with all mistakes in them; no rule is broken by what could not be read.
+
+    Mistakes name settings below `hydra.sweeper`, whichever class they are.
 
     Args:
         section: plain containers; its search space is left out.
+        cls: the class of the settings.
         texts: values as the command line has them, by their paths.
         unresolved: why a path has no value, by the path.
         foreign: answers for settings of other sweepers.
     """
-    reader = _Reader(texts or {}, foreign or NoForeignSettings())
+    reader = _Reader(cls, texts or {}, foreign or NoForeignSettings())
     for where, why in (unresolved or {}).items():
         reader.cannot_read(where, why)
-    known = {key: value for key, value in section.items() if key not in (*SEARCH_SPACE_KEYS, "_target_", "_recursive_")}
-    settings: Settings = reader.read(Settings, known, PATH, extra=SEARCH_SPACE_KEYS)
+    space = SEARCH_SPACE_KEYS if issubclass(cls, Settings) else ()
+    known = {key: value for key, value in section.items() if key not in (*space, "_target_", "_recursive_")}
+    settings: S = reader.read(cls, known, PATH, extra=space)
     unread = Unread(reader.unread)
     broken = broken_rules(settings, unread)
-    needs_vertex = settings.backend is Backend.VERTEX and settings.attach is None
+    attaches = isinstance(settings, Settings) and settings.attach is not None
+    needs_vertex = settings.backend is Backend.VERTEX and not attaches
     if needs_vertex and f"{PATH}.backend" not in unread and f"{PATH}.attach" not in unread:
         broken += missing_for_vertex(settings)
     # What is at its default because it could not be read breaks no rule.
@@ -102,6 +112,7 @@ def read_what_is_right(
 class _Reader:
     """Reads settings classes, and collects what is wrong."""
 
+    root: type[JobSettings]
     texts: Mapping[str, str]
     foreign: ForeignSettings
     mistakes: list[str] = field(default_factory=list)
@@ -131,7 +142,7 @@ class _Reader:
         What was meant is not missing because of that.
         """
         path, _, key = where.rpartition(".")
-        elsewhere = [known for known in _paths(Settings) if known.rpartition(".")[2] == key]
+        elsewhere = [known for known in _paths(self.root) if known.rpartition(".")[2] == key]
         others = similar_words(key, self.foreign.names(), cutoff=0.8) if path == PATH else []
         similar = [] if elsewhere else similar_words(key, [*names, *others])
         if path == PATH or not similar:

@@ -15,7 +15,7 @@ from vertex_sweeper.endpoint import Endpoint
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.settings.durations import as_written
 from vertex_sweeper.settings.image_name import broken_repository
-from vertex_sweeper.settings.model import Backend, Settings, VertexSettings
+from vertex_sweeper.settings.model import Backend, JobSettings, Settings, VertexSettings
 from vertex_sweeper.settings.unread import Unread
 from vertex_sweeper.settings.worker_pools import broken_machines
 
@@ -31,17 +31,17 @@ OWN_LABELS = MOST_LABELS - 1
 """How many labels a user may set: one is the sweep's own."""
 
 
-def broken_rules(settings: Settings, unread: Unread) -> list[str]:
+def broken_rules(settings: JobSettings, unread: Unread) -> list[str]:
     """Rules on single values and between settings, that types cannot say.
 
     Nothing is concluded from a setting that could not be read; lines about such a setting itself are the caller's to drop.
     """
     mistakes = _broken_counts(settings)
-    mistakes += _broken_metrics(settings.metrics)
+    mistakes += _broken_metrics(settings.metrics) if isinstance(settings, Settings) else []
     if not settings.trial.allow_secrets and f"{PATH}.trial.allow_secrets" not in unread:
         mistakes += _exposed_credentials(settings)
     mistakes += _broken_labels(settings.labels)
-    mistakes += _broken_stopping(settings)
+    mistakes += _broken_stopping(settings) if isinstance(settings, Settings) else []
     mistakes += broken_machines(settings.trial, unread)
     mistakes += _broken_code(settings, unread)
     if settings.trial.build and settings.trial.image is not None:
@@ -56,15 +56,11 @@ def broken_rules(settings: Settings, unread: Unread) -> list[str]:
     return mistakes
 
 
-def _broken_counts(settings: Settings) -> list[str]:
-    stopping = settings.study_stopping_config
-    counts = {
-        "max_trial_count": settings.max_trial_count,
-        "parallel_trial_count": settings.parallel_trial_count,
-        "max_failed_trial_count": settings.max_failed_trial_count,
-        "trial.timeout": settings.trial.timeout,
-        "trial.keep_alive": settings.trial.keep_alive,
-    }
+def _broken_counts(settings: JobSettings) -> list[str]:
+    names = ("max_trial_count", "parallel_trial_count", "max_failed_trial_count", "parallel")
+    counts: dict[str, int | None] = {name: getattr(settings, name, None) for name in names}
+    counts |= {"trial.timeout": settings.trial.timeout, "trial.keep_alive": settings.trial.keep_alive}
+    stopping = settings.study_stopping_config if isinstance(settings, Settings) else None
     if stopping is not None:
         counts |= {
             f"study_stopping_config.{key}": getattr(stopping, key)
@@ -89,8 +85,9 @@ def _broken_metrics(metrics: Mapping[str, Goal]) -> list[str]:
     return mistakes
 
 
-def _broken_modes(settings: Settings, unread: Unread) -> list[str]:
-    attach, leaves = settings.attach, settings.backend is Backend.LOCAL and not settings.wait
+def _broken_modes(settings: JobSettings, unread: Unread) -> list[str]:
+    attach = settings.attach if isinstance(settings, Settings) else None
+    leaves = settings.backend is Backend.LOCAL and not settings.wait
     creates = attach is None and f"{PATH}.attach" not in unread
     rules = {
         f"{PATH}.wait: false must not be used with backend=local: trials end with this process": leaves and creates,
@@ -100,7 +97,7 @@ def _broken_modes(settings: Settings, unread: Unread) -> list[str]:
     return [line for line, broken in rules.items() if broken]
 
 
-def _broken_code(settings: Settings, unread: Unread) -> Iterator[str]:
+def _broken_code(settings: JobSettings, unread: Unread) -> Iterator[str]:
     """The mistakes in `trial.code` and what belongs to it."""
     trial, vertex = settings.trial, settings.vertex
     if f"{PATH}.trial.code" in unread:
@@ -129,10 +126,10 @@ def _broken_prices(prices: Mapping[str, float]) -> Iterator[str]:
             yield f"{PATH}.prices.{kind}: {price} must be 0 or more: what an hour costs"
 
 
-def _exposed_credentials(settings: Settings) -> list[str]:
+def _exposed_credentials(settings: JobSettings) -> list[str]:
     """What looks like a credential in names and labels; containers and `spec_overrides` are looked at where they are built."""
     texts = [(f"{PATH}.display_name", settings.display_name or "")]
-    texts += [(f"{PATH}.metrics", id) for id in settings.metrics]
+    texts += [(f"{PATH}.metrics", id) for id in (settings.metrics if isinstance(settings, Settings) else ())]
     texts += [(f"{PATH}.labels", key) for key in settings.labels]
     texts += [(f"{PATH}.vertex.{key}", str(value or "")) for key, value in asdict(settings.vertex).items()]
     return [*credentials_in(settings.labels, where=f"{PATH}.labels"), *credentials_among(texts)]
@@ -215,7 +212,7 @@ def _broken_names(vertex: VertexSettings) -> list[str]:
     return mistakes
 
 
-def missing_for_vertex(settings: Settings) -> list[str]:
+def missing_for_vertex(settings: JobSettings) -> list[str]:
     """What backend vertex needs and is not set."""
     needed = {
         "vertex.project": (settings.vertex.project, "the project that pays"),

@@ -21,9 +21,9 @@ import pytest
 from vertex_sweeper.api import Job
 from vertex_sweeper.cli.main import main
 from vertex_sweeper.errors import SweepError
-from vertex_sweeper.job.app_image import AppImage
+from vertex_sweeper.job.app_image import AppImage, with_digest
 from vertex_sweeper.plan.app_image import plan_image
-from vertex_sweeper.run.build import with_built_image
+from vertex_sweeper.run.build import built_image
 from vertex_sweeper.services.address import Address
 from vertex_sweeper.services.images.app_image import build_app_image
 from vertex_sweeper.services.images.builder import Builder
@@ -148,9 +148,11 @@ def test_a_sweeps_job_gets_the_digest_and_an_emulators_is_left_alone(registry: s
     image = image_of(registry, tree)
     job: Job = {"trialJobSpec": {"workerPoolSpecs": [{"containerSpec": {"imageUri": str(image.name)}}]}}
     emulator = Address(Backend.VERTEX, "projects/p/locations/l", "http://127.0.0.1:1")
-    assert with_built_image(job, image, emulator, project=None) == job
+    assert built_image(image, emulator, project=None) is None
     assert find_digest(image.name) is None
-    built = with_built_image(job, image, Address(Backend.VERTEX, "projects/p/locations/l"), project=None)
+    pinned = built_image(image, Address(Backend.VERTEX, "projects/p/locations/l"), project=None)
+    assert pinned is not None
+    built = with_digest(job, image.name, pinned)
     pinned = image.repository.pinned(str(find_digest(image.name)))
     assert built["trialJobSpec"]["workerPoolSpecs"][0]["containerSpec"]["imageUri"] == str(pinned)
 

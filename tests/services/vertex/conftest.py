@@ -33,6 +33,12 @@ def client(api: FakeApi) -> Iterator[Any]:
 
 
 @pytest.fixture
+def custom_spec(spec: dict[str, Any]) -> dict[str, Any]:
+    """A custom job that runs what the trials of `spec` run."""
+    return {"displayName": "train", "labels": spec["labels"], "jobSpec": spec["trialJobSpec"]}
+
+
+@pytest.fixture
 def pauses() -> list[float]:
     """The seconds that the service would have waited."""
     return []

@@ -13,11 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.cloud.aiplatform_v1.types import (
+    CancelCustomJobRequest,
     CancelHyperparameterTuningJobRequest,
+    CreateCustomJobRequest,
     CreateHyperparameterTuningJobRequest,
+    CustomJob,
+    GetCustomJobRequest,
     GetHyperparameterTuningJobRequest,
     HyperparameterTuningJob,
     JobState,
+    ListCustomJobsRequest,
+    ListCustomJobsResponse,
     ListHyperparameterTuningJobsRequest,
     ListHyperparameterTuningJobsResponse,
 )
@@ -46,7 +52,7 @@ class FakeApi:
 
     def __init__(self) -> None:
         self.received: list[Received] = []
-        self.jobs: dict[str, HyperparameterTuningJob] = {}
+        self.jobs: dict[str, Any] = {}
         self.page_size = 100
         self._failures: defaultdict[str, deque[status_pb2.Status]] = defaultdict(deque)
         self._losses: defaultdict[str, deque[status_pb2.Status]] = defaultdict(deque)
@@ -78,6 +84,7 @@ class FakeApi:
         return sum(call.method == method for call in self.received)
 
     def _handlers(self) -> grpc.GenericRpcHandler:
+        nothing, encode_nothing = empty_pb2.Empty(), empty_pb2.Empty.SerializeToString
         table: dict[str, tuple[Any, Any, Any]] = {
             "CreateHyperparameterTuningJob": (
                 CreateHyperparameterTuningJobRequest,
@@ -90,11 +97,11 @@ class FakeApi:
                 ListHyperparameterTuningJobsResponse.serialize,
                 self._list,
             ),
-            "CancelHyperparameterTuningJob": (
-                CancelHyperparameterTuningJobRequest,
-                empty_pb2.Empty.SerializeToString,
-                lambda _: empty_pb2.Empty(),
-            ),
+            "CancelHyperparameterTuningJob": (CancelHyperparameterTuningJobRequest, encode_nothing, lambda _: nothing),
+            "CreateCustomJob": (CreateCustomJobRequest, CustomJob.serialize, self._create),
+            "GetCustomJob": (GetCustomJobRequest, CustomJob.serialize, self._get),
+            "ListCustomJobs": (ListCustomJobsRequest, ListCustomJobsResponse.serialize, self._list),
+            "CancelCustomJob": (CancelCustomJobRequest, encode_nothing, lambda _: nothing),
         }
         handlers = {
             name: grpc.unary_unary_rpc_method_handler(
@@ -116,20 +123,27 @@ class FakeApi:
 
         return behave
 
-    def _create(self, request: Any) -> HyperparameterTuningJob:
-        job = HyperparameterTuningJob(request.hyperparameter_tuning_job)
-        job.name = f"{request.parent}/hyperparameterTuningJobs/{len(self.jobs) + 1}"
-        job.state = JobState.JOB_STATE_PENDING  # type: ignore[assignment]
+    def _create(self, request: Any) -> Any:
+        custom = isinstance(request, CreateCustomJobRequest)
+        job: Any = CustomJob(request.custom_job) if custom else HyperparameterTuningJob(request.hyperparameter_tuning_job)
+        job.name = f"{request.parent}/{'customJobs' if custom else 'hyperparameterTuningJobs'}/{len(self.jobs) + 1}"
+        job.state = JobState.JOB_STATE_PENDING
         self.jobs[job.name] = job
         return job
 
-    def _get(self, request: Any) -> HyperparameterTuningJob:
+    def _get(self, request: Any) -> Any:
         return self.jobs[request.name]
 
-    def _list(self, request: Any) -> ListHyperparameterTuningJobsResponse:
+    def _listed(self, job: Any, wanted: str) -> bool:  # noqa: ARG002
+        """Whether the job passes the filter; here any does."""
+        return True
+
+    def _list(self, request: Any) -> Any:
+        custom = isinstance(request, ListCustomJobsRequest)
         start = int(request.page_token or 0)
-        jobs = list(self.jobs.values())
+        jobs = [job for job in self.jobs.values() if isinstance(job, CustomJob) is custom and self._listed(job, request.filter)]
         end = start + self.page_size
-        return ListHyperparameterTuningJobsResponse(
-            hyperparameter_tuning_jobs=jobs[start:end], next_page_token=str(end) if end < len(jobs) else ""
-        )
+        page, token = jobs[start:end], str(end) if end < len(jobs) else ""
+        if custom:
+            return ListCustomJobsResponse(custom_jobs=page, next_page_token=token)
+        return ListHyperparameterTuningJobsResponse(hyperparameter_tuning_jobs=page, next_page_token=token)

@@ -11,7 +11,13 @@ import pytest
 pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatform is not installed")
 
 import grpc
-from google.cloud.aiplatform_v1.types import CreateHyperparameterTuningJobRequest, HyperparameterTuningJob, Trial
+from google.cloud.aiplatform_v1.types import (
+    CreateCustomJobRequest,
+    CreateHyperparameterTuningJobRequest,
+    CustomJob,
+    HyperparameterTuningJob,
+    Trial,
+)
 from google.cloud.aiplatform_v1.types import JobState as WireJobState
 from google.protobuf import any_pb2, text_format
 
@@ -25,8 +31,10 @@ if TYPE_CHECKING:
 
 PARENT = "projects/my-project/locations/europe-west4"
 NAME = f"{PARENT}/hyperparameterTuningJobs/1"
+CUSTOM_NAME = f"{PARENT}/customJobs/1"
 CREATE, GET = "CreateHyperparameterTuningJob", "GetHyperparameterTuningJob"
 LIST, CANCEL = "ListHyperparameterTuningJobs", "CancelHyperparameterTuningJob"
+CREATE_CUSTOM, GET_CUSTOM, LIST_CUSTOM, CANCEL_CUSTOM = "CreateCustomJob", "GetCustomJob", "ListCustomJobs", "CancelCustomJob"
 
 ERRORS = [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
 TRANSIENT = ["CANCELLED", "UNKNOWN", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED", "INTERNAL", "UNAVAILABLE"]
@@ -83,6 +91,29 @@ hyperparameter_tuning_job {
 }
 """
 
+CUSTOM_REQUEST = """
+parent: "projects/my-project/locations/europe-west4"
+custom_job {
+  display_name: "train"
+  job_spec {
+    worker_pool_specs {
+      container_spec {
+        image_uri: "europe-west4-docker.pkg.dev/my-project/train/app:1"
+        command: "vertex-trial" command: "python" command: "train.py"
+        args: "seed=1"
+        env { name: "VERTEX_SWEEPER_CONTRACT" value: "eJw" }
+      }
+      machine_spec { machine_type: "n1-standard-8" accelerator_type: NVIDIA_TESLA_T4 accelerator_count: 1 }
+      replica_count: 1
+      disk_spec { boot_disk_type: "pd-ssd" boot_disk_size_gb: 100 }
+    }
+    scheduling { timeout { seconds: 3600 } }
+    base_output_directory { output_uri_prefix: "gs://bucket/out" }
+  }
+  labels { key: "vertex-sweeper" value: "a1b2" }
+}
+"""
+
 
 STEADY = replace(PAUSES, jitter=0.0)
 
@@ -92,12 +123,22 @@ def service(client: Any, pauses: list[float]) -> VertexService:
     return VertexService("europe-west4", client=client, pause=pauses.append, backoff=STEADY)
 
 
-def do(service: VertexService, method: str, spec: dict[str, Any]) -> None:
+@pytest.fixture
+def jobs(api: FakeApi) -> None:
+    """A job of either kind."""
+    api.jobs = {NAME: HyperparameterTuningJob(name=NAME), CUSTOM_NAME: CustomJob(name=CUSTOM_NAME)}
+
+
+def do(service: VertexService, method: str) -> None:
     calls: dict[str, Callable[[], object]] = {
-        CREATE: lambda: service.create(PARENT, spec),
+        CREATE: lambda: service.create(PARENT, {}),
         GET: lambda: service.get(NAME),
-        LIST: lambda: service.find(PARENT, {"a": "b"}),
+        LIST: lambda: service.find(PARENT, {"a": "b"}, custom=False),
         CANCEL: lambda: service.cancel(NAME),
+        CREATE_CUSTOM: lambda: service.create(PARENT, {"jobSpec": {}}),
+        GET_CUSTOM: lambda: service.get(CUSTOM_NAME),
+        LIST_CUSTOM: lambda: service.find(PARENT, {"a": "b"}, custom=True),
+        CANCEL_CUSTOM: lambda: service.cancel(CUSTOM_NAME),
     }
     calls[method]()
 
@@ -107,6 +148,16 @@ def test_create_sends_exactly_this_request(api: FakeApi, service: VertexService,
     text_format.Parse(REQUEST, expected)
     service.create(PARENT, spec)
     assert [CreateHyperparameterTuningJobRequest.pb(call.request) for call in api.received] == [expected]
+
+
+def test_create_of_a_custom_job_sends_exactly_this_request(
+    api: FakeApi, service: VertexService, custom_spec: dict[str, Any]
+) -> None:
+    expected = CreateCustomJobRequest.pb(CreateCustomJobRequest())
+    text_format.Parse(CUSTOM_REQUEST, expected)
+    answer = service.create(PARENT, custom_spec)
+    assert [CreateCustomJobRequest.pb(call.request) for call in api.received] == [expected]
+    assert answer == {**custom_spec, "name": CUSTOM_NAME, "state": "JOB_STATE_PENDING"}
 
 
 def test_create_answers_with_the_specification_plus_what_the_service_added(
@@ -127,38 +178,40 @@ def test_a_specification_with_an_unknown_field_is_never_sent(api: FakeApi, servi
     assert api.received == []
 
 
-@pytest.mark.parametrize("method", [CREATE, GET, LIST, CANCEL])
-def test_every_call_has_a_deadline(api: FakeApi, service: VertexService, spec: dict[str, Any], method: str) -> None:
-    api.jobs[NAME] = HyperparameterTuningJob(name=NAME)
-    do(service, method, spec)
-    remaining = api.received[-1].remaining
+@pytest.mark.usefixtures("jobs")
+@pytest.mark.parametrize("method", [CREATE, GET, LIST, CANCEL, CREATE_CUSTOM, GET_CUSTOM, LIST_CUSTOM, CANCEL_CUSTOM])
+def test_every_call_has_a_deadline(api: FakeApi, service: VertexService, method: str) -> None:
+    do(service, method)
+    ((called, remaining),) = [(call.method, call.remaining) for call in api.received]
+    assert called == method
     assert remaining is not None
     assert 0 < remaining < max(TIMEOUTS.values()) + 1  # the two ends round differently
 
 
+@pytest.mark.parametrize("method", [CREATE, CREATE_CUSTOM])
 @pytest.mark.parametrize("code", ERRORS, ids=lambda code: code.name)
 def test_create_is_sent_once_whatever_the_answer(
-    api: FakeApi, service: VertexService, spec: dict[str, Any], pauses: list[float], code: grpc.StatusCode
+    api: FakeApi, service: VertexService, pauses: list[float], method: str, code: grpc.StatusCode
 ) -> None:
-    api.fail(CREATE, code)
+    api.fail(method, code)
     with pytest.raises(ServiceError):
-        service.create(PARENT, spec)
-    assert (api.count(CREATE), pauses) == (1, [])
+        do(service, method)
+    assert (api.count(method), pauses) == (1, [])
 
 
-@pytest.mark.parametrize("method", [GET, LIST, CANCEL])
+@pytest.mark.usefixtures("jobs")
+@pytest.mark.parametrize("method", [GET, LIST, CANCEL, GET_CUSTOM, LIST_CUSTOM, CANCEL_CUSTOM])
 @pytest.mark.parametrize("code", ERRORS, ids=lambda code: code.name)
 def test_what_changes_nothing_is_repeated_after_a_transient_error_only(
     api: FakeApi, service: VertexService, pauses: list[float], method: str, code: grpc.StatusCode
 ) -> None:
-    api.jobs[NAME] = HyperparameterTuningJob(name=NAME)
     api.fail(method, code)
     if code.name in TRANSIENT:
-        do(service, method, {})
+        do(service, method)
         assert (api.count(method), pauses) == (2, [1.0])
     else:
         with pytest.raises(ServiceError):
-            do(service, method, {})
+            do(service, method)
         assert (api.count(method), pauses) == (1, [])
 
 
@@ -192,10 +245,11 @@ def test_nothing_is_made_again_when_somebody_waits_for_the_process_to_end(api: F
 def test_cancelling_too_late_or_twice_is_no_error(
     api: FakeApi, service: VertexService, state: str, code: grpc.StatusCode
 ) -> None:
-    api.jobs[NAME] = HyperparameterTuningJob(name=NAME, state=state)
-    api.fail(CANCEL, code)
-    service.cancel(NAME)
-    assert api.count(CANCEL) == 1
+    api.jobs = {NAME: HyperparameterTuningJob(name=NAME, state=state), CUSTOM_NAME: CustomJob(name=CUSTOM_NAME, state=state)}
+    for method in (CANCEL, CANCEL_CUSTOM):
+        api.fail(method, code)
+        do(service, method)
+        assert api.count(method) == 1
 
 
 def test_a_running_job_that_cannot_be_cancelled_is_an_error(api: FakeApi, service: VertexService) -> None:
@@ -205,7 +259,7 @@ def test_a_running_job_that_cannot_be_cancelled_is_an_error(api: FakeApi, servic
         service.cancel(NAME)
 
 
-@pytest.mark.parametrize("name", ["", "123", f"{PARENT}/customJobs/1", f"{NAME}/trials/1", f"{NAME} "])
+@pytest.mark.parametrize("name", ["", "123", f"{PARENT}/models/1", f"{NAME}/trials/1", f"{NAME} "])
 def test_what_is_no_job_name_is_not_found_without_asking(api: FakeApi, service: VertexService, name: str) -> None:
     for ask in (service.get, service.cancel):
         with pytest.raises(JobNotFound, match="is not the name of a tuning job"):
@@ -221,9 +275,22 @@ def test_find_follows_every_page_and_repeats_only_the_page_that_failed(
         api.jobs[name] = HyperparameterTuningJob(name=name)
     api.page_size = 2
     api.fail(LIST, grpc.StatusCode.UNAVAILABLE)
-    assert [job["name"] for job in service.find(PARENT, {"sweep-id": "a1b2"})] == list(api.jobs)
+    assert [job["name"] for job in service.find(PARENT, {"sweep-id": "a1b2"}, custom=False)] == list(api.jobs)
     assert [call.request.page_token for call in api.received] == ["", "", "2", "4"]
     assert pauses == [1.0]
+
+
+@pytest.mark.usefixtures("jobs")
+@pytest.mark.parametrize(
+    ("custom", "methods", "names"),
+    [(None, [LIST, LIST_CUSTOM], [NAME, CUSTOM_NAME]), (False, [LIST], [NAME]), (True, [LIST_CUSTOM], [CUSTOM_NAME])],
+    ids=["both", "tuning jobs", "custom jobs"],
+)
+def test_find_asks_for_the_kinds_that_are_wanted_only(
+    api: FakeApi, service: VertexService, *, custom: bool | None, methods: list[str], names: list[str]
+) -> None:
+    assert [job["name"] for job in service.find(PARENT, {}, custom=custom)] == names
+    assert [call.method for call in api.received] == methods
 
 
 @pytest.mark.parametrize(
@@ -238,7 +305,7 @@ def test_find_follows_every_page_and_repeats_only_the_page_that_failed(
 )
 def test_find_asks_for_all_labels(api: FakeApi, service: VertexService, labels: dict[str, str | None], expected: str) -> None:
     service.find(PARENT, labels)
-    assert (api.received[0].request.parent, api.received[0].request.filter) == (PARENT, expected)
+    assert [(call.request.parent, call.request.filter) for call in api.received] == [(PARENT, expected)] * 2
 
 
 @pytest.mark.parametrize("labels", [{"a": "b OR labels.c=d"}, {"a.b": "c"}, {"a": ""}, {"A": "b"}])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PARENT = "projects/my-project/locations/europe-west4"
 NAME = f"{PARENT}/hyperparameterTuningJobs/1"
+CUSTOM_NAME = f"{PARENT}/customJobs/1"
 CREATE, GET, CANCEL = "CreateHyperparameterTuningJob", "GetHyperparameterTuningJob", "CancelHyperparameterTuningJob"
 
 # Code: class, whether a job may exist after it, whether it may pass.
@@ -87,12 +88,34 @@ def test_an_unreachable_service_leaves_open_what_happened(service: VertexService
     assert (error.code, error.acted, error.transient) == ("UNAVAILABLE", None, True)
 
 
-@pytest.mark.parametrize("method", [GET, CANCEL])
-def test_a_job_that_is_not_there_is_named(api: FakeApi, service: VertexService, method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "job"),
+    [
+        (GET, f"tuning job {NAME}"),
+        (CANCEL, f"tuning job {NAME}"),
+        ("GetCustomJob", f"custom job {CUSTOM_NAME}"),
+        ("CancelCustomJob", f"custom job {CUSTOM_NAME}"),
+    ],
+)
+def test_a_job_that_is_not_there_is_named(api: FakeApi, service: VertexService, method: str, job: str) -> None:
     api.fail(method, grpc.StatusCode.NOT_FOUND)
-    with pytest.raises(JobNotFound, match=f"^there is no tuning job {NAME}") as caught:
-        (service.get if method == GET else service.cancel)(NAME)
+    with pytest.raises(JobNotFound, match=f"^there is no {job}") as caught:
+        (service.get if method.startswith("Get") else service.cancel)(job.rpartition(" ")[2])
     assert caught.value.acted is False
+
+
+@pytest.mark.parametrize(
+    ("verb", "purpose"),
+    [
+        (Verb.CREATE, f"cannot create a custom job in {PARENT}: no"),
+        (Verb.GET, f"cannot read {PARENT}: no"),
+        (Verb.LIST, f"cannot list the custom jobs of {PARENT}: no"),
+        (Verb.CANCEL, f"cannot cancel {PARENT}: no"),
+    ],
+)
+def test_a_failed_call_for_custom_jobs_says_so(verb: Verb, purpose: str) -> None:
+    error = translate(exceptions.from_http_status(403, "no"), Call(verb, PARENT, custom=True))
+    assert str(error).startswith(purpose)
 
 
 def test_a_read_never_acts(api: FakeApi, service: VertexService) -> None:
@@ -192,6 +215,20 @@ def test_an_account_that_the_caller_may_not_act_as_is_led_back_to_its_setting(ap
     assert "; see hydra.sweeper.vertex.service_account" in str(in_our_words(error))
 
 
+def test_the_fields_of_an_invalid_custom_job_are_named_as_its_specification_spells_them(
+    api: FakeApi, service: VertexService
+) -> None:
+    texts = {
+        "List of found errors:\t1.Field: custom_job.job_spec.tensorboard; Message: x.\t": "jobSpec.tensorboard",
+        "You do not have permission to act as service_account: sa@p.iam.gserviceaccount.com.": "jobSpec.serviceAccount",
+    }
+    for text, field in texts.items():
+        api.fail("CreateCustomJob", grpc.StatusCode.INVALID_ARGUMENT, message=text)
+        with pytest.raises(InvalidJob, match=r"^cannot create a custom job in ") as caught:
+            service.create(PARENT, {"jobSpec": {}})
+        assert [found for found, _ in caught.value.fields] == [field]
+
+
 BAD_REQUEST = details.BadRequest(
     field_violations=[
         {"field": "hyperparameter_tuning_job.study_spec.parameters[0].scale_type", "description": "no scale\nhere"},
@@ -252,10 +289,12 @@ HTTP = {
 
 @pytest.mark.parametrize("status", HTTP)
 def test_an_answer_over_http_means_the_same(status: int) -> None:
-    error = translate(exceptions.from_http_status(status, "no"), Call(Verb.CREATE, PARENT))
+    error = translate(exceptions.from_http_status(status, "no"), Call(Verb.CREATE, PARENT, custom=False))
     assert (error.code, error.acted, error.transient) == HTTP[status]
 
 
 def test_a_client_that_gave_up_repeating_leaves_open_what_happened() -> None:
-    error = translate(exceptions.RetryError("too late", cause=exceptions.ServiceUnavailable("x")), Call(Verb.CREATE, PARENT))
+    error = translate(
+        exceptions.RetryError("too late", cause=exceptions.ServiceUnavailable("x")), Call(Verb.CREATE, PARENT, custom=False)
+    )
     assert (error.code, error.acted, error.transient) == ("DEADLINE_EXCEEDED", None, True)

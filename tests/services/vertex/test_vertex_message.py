@@ -18,6 +18,10 @@ def test_a_whole_job_survives_the_way_into_the_message_and_back(spec: dict[str, 
     assert parse(spec) == spec
 
 
+def test_a_whole_custom_job_survives_the_way_into_the_message_and_back(custom_spec: dict[str, Any]) -> None:
+    assert parse(custom_spec) == custom_spec
+
+
 def test_parsing_does_not_touch_the_specification(spec: dict[str, Any]) -> None:
     before = copy.deepcopy(spec)
     parse(spec)
@@ -67,8 +71,15 @@ def test_parse_gives_the_form_of_the_api(spec: dict[str, Any], normal: dict[str,
                 "trialJobSpec": "a CustomJobSpec is written as a mapping, but got []",
             },
         ),
+        (
+            {"jobSpec": {"workerPoolSpec": []}, "maxTrialCount": 2},
+            {
+                "jobSpec.workerPoolSpec": "not a field of CustomJobSpec (did you mean workerPoolSpecs?)",
+                "maxTrialCount": "not a field of CustomJob",
+            },
+        ),
     ],
-    ids=["at the top", "several, in a list", "wrong shapes"],
+    ids=["at the top", "several, in a list", "wrong shapes", "a custom job that counts trials"],
 )
 def test_all_unknown_and_misshapen_fields_are_named_with_their_path(spec: dict[str, Any], fields: dict[str, str]) -> None:
     with pytest.raises(InvalidJob) as caught:
@@ -85,9 +96,10 @@ def test_all_unknown_and_misshapen_fields_are_named_with_their_path(spec: dict[s
         ({"maxTrialCount": "many"}, "maxTrialCount"),
         ({"studySpec": {"algorithm": "MAGIC"}}, "MAGIC"),
         ({"trialJobSpec": {"scheduling": {"timeout": "an hour"}}}, "timeout"),
+        ({"jobSpec": {"scheduling": {"timeout": "an hour"}}}, "timeout"),
         ({"studySpec": {"parameters": [{"doubleValueSpec": {}, "integerValueSpec": {}}]}}, "parameters"),
     ],
-    ids=["number", "enum", "duration", "two of a kind"],
+    ids=["number", "enum", "duration", "of a custom job", "two of a kind"],
 )
 def test_a_value_of_a_wrong_type_is_refused_on_one_line(spec: dict[str, Any], named: str) -> None:
     with pytest.raises(InvalidJob, match=named) as caught:

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from google.cloud.aiplatform_v1.types import HyperparameterTuningJob, JobState, ListHyperparameterTuningJobsResponse, Trial
+from google.cloud.aiplatform_v1.types import HyperparameterTuningJob, JobState, Trial
 from google.protobuf.json_format import ParseDict
 
 from tests.services.vertex.fake_api import FakeApi
@@ -38,24 +38,23 @@ class TuningApi(FakeApi):
         self.answers.set()
 
     def _create(self, request: Any) -> HyperparameterTuningJob:
-        job = super()._create(request)
+        job: HyperparameterTuningJob = super()._create(request)
         self.created.set()
         self.answers.wait(60)
         return job
 
-    def _list(self, request: Any) -> ListHyperparameterTuningJobsResponse:
-        name, _, value = request.filter.removeprefix("labels.").removesuffix(":*").partition("=")
-        found = [job for job in self.jobs.values() if name in job.labels and value in ("", job.labels[name])]
-        return ListHyperparameterTuningJobsResponse(hyperparameter_tuning_jobs=found)
+    def _listed(self, job: Any, wanted: str) -> bool:
+        name, _, value = wanted.removeprefix("labels.").removesuffix(":*").partition("=")
+        return name in job.labels and value in ("", job.labels[name])
 
     def _get(self, request: Any) -> HyperparameterTuningJob:
         job = self.jobs[request.name]
         self.watched.set()
         cancelled = self.count("CancelHyperparameterTuningJob") > 0
         if self.endless and not cancelled:
-            job.state = JobState.JOB_STATE_RUNNING  # type: ignore[assignment]
+            job.state = JobState.JOB_STATE_RUNNING
             return job
-        job.state = JobState.JOB_STATE_CANCELLED if cancelled else JobState.JOB_STATE_SUCCEEDED  # type: ignore[assignment]
+        job.state = JobState.JOB_STATE_CANCELLED if cancelled else JobState.JOB_STATE_SUCCEEDED
         job.trials = [self._trial(number) for number in (2, 1)]
         return job
 

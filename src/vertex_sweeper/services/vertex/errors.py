@@ -22,33 +22,45 @@ LOGIN: Final = "`gcloud auth application-default login`"
 
 
 class Verb(Enum):
-    """What was asked for, by the name of the client's method."""
+    """What was asked for, as the names of the client's methods begin."""
 
-    CREATE = "create_hyperparameter_tuning_job"
-    GET = "get_hyperparameter_tuning_job"
-    LIST = "list_hyperparameter_tuning_jobs"
-    CANCEL = "cancel_hyperparameter_tuning_job"
+    CREATE = "create"
+    GET = "get"
+    LIST = "list"
+    CANCEL = "cancel"
 
 
 _PURPOSES: Final = {
-    Verb.CREATE: "cannot create a tuning job in {}",
-    Verb.GET: "cannot read {}",
-    Verb.LIST: "cannot list the tuning jobs of {}",
-    Verb.CANCEL: "cannot cancel {}",
+    Verb.CREATE: "cannot create a {kind} in {target}",
+    Verb.GET: "cannot read {target}",
+    Verb.LIST: "cannot list the {kind}s of {target}",
+    Verb.CANCEL: "cannot cancel {target}",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call, and the job or parent it was about."""
+    """A call, the job or parent it was about, and whether it is for custom jobs or for tuning jobs."""
 
     verb: Verb
     target: str
+    custom: bool
+
+    @property
+    def method(self) -> str:
+        """The name of the client's method."""
+        job = "custom_job" if self.custom else "hyperparameter_tuning_job"
+        return f"{self.verb.value}_{job}{'s' if self.verb is Verb.LIST else ''}"
+
+    @property
+    def kind(self) -> str:
+        """What such a job is called in messages."""
+        return "custom job" if self.custom else "tuning job"
 
     @property
     def purpose(self) -> str:
         """The beginning of the message when it fails."""
-        return _PURPOSES[self.verb].format(self.target)
+        return _PURPOSES[self.verb].format(kind=self.kind, target=self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +96,7 @@ MEANINGS: Final = {
     "ABORTED": Meaning(acted=None, transient=True, what="the service gave up in favour of another call"),
     "OUT_OF_RANGE": Meaning(acted=False, transient=False, what="a value is out of range"),
     "UNIMPLEMENTED": Meaning(
-        acted=False, transient=False, what="this endpoint does not offer tuning jobs", remedy="check location and endpoint"
+        acted=False, transient=False, what="this endpoint does not offer such jobs", remedy="check location and endpoint"
     ),
     "INTERNAL": Meaning(acted=None, transient=True, what="the service failed"),
     "UNAVAILABLE": Meaning(
@@ -124,7 +136,7 @@ def translate(error: Any, call: Call) -> ServiceError:
     if code == "INVALID_ARGUMENT" and call.verb is Verb.CREATE:
         return _invalid_job(error, text, call)
     if code == "NOT_FOUND" and call.verb in (Verb.GET, Verb.CANCEL):
-        return JobNotFound(f"there is no tuning job {call.target} ({code}); {meaning.remedy}", code=code)
+        return JobNotFound(f"there is no {call.kind} {call.target} ({code}); {meaning.remedy}", code=code)
     what, remedy = _explain(error, code, call) or (text or meaning.what, meaning.remedy)
     acted = meaning.acted if call.verb in (Verb.CREATE, Verb.CANCEL) else False
     line = f"{call.purpose}: {what.rstrip('.')} ({code or type(error).__name__})"
@@ -257,7 +269,8 @@ def _invalid_job(error: Any, text: str, call: Call) -> InvalidJob:
     found = found or [(_spec_path(field), reason.strip()) for field, reason in _FOUND.findall(text)]
     if not found and (account := _ACT_AS.search(text)):
         # What looks like a missing permission comes as an invalid argument, without a field and without details.
-        found = [("trialJobSpec.serviceAccount", f"{text.rstrip('.')}; {_grant_acting_as(account[1])}")]
+        job_spec = "jobSpec" if call.custom else "trialJobSpec"
+        found = [(f"{job_spec}.serviceAccount", f"{text.rstrip('.')}; {_grant_acting_as(account[1])}")]
     mistakes = "; ".join(f"{field}: {reason}" for field, reason in found) or text or MEANINGS["INVALID_ARGUMENT"].what
     return InvalidJob(f"{call.purpose}: {mistakes} (INVALID_ARGUMENT)", code="INVALID_ARGUMENT", fields=found)
 
@@ -268,7 +281,7 @@ _FOUND = re.compile(r"\d+\.\s*Field:\s*(\S+?);\s*Message:\s*(.*?)(?=\s*\d+\.\s*F
 def _spec_path(field: str) -> str:
     """A field's path as it stands in our specification: camelCase, and from the job on."""
     path = re.sub(r"_([a-z0-9])", lambda match: match.group(1).upper(), field)
-    return path.removeprefix("hyperparameterTuningJob.")
+    return path.removeprefix("hyperparameterTuningJob.").removeprefix("customJob.")
 
 
 def _details(error: Any, kind: str) -> Iterator[Any]:

@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from vertex_sweeper.api import Job
+from vertex_sweeper.api import Job, is_custom_job
 from vertex_sweeper.errors import InvalidJob
 from vertex_sweeper.messages import did_you_mean, one_line
 from vertex_sweeper.services.vertex.extra import vertex_extra
 
 if TYPE_CHECKING:
-    from google.cloud.aiplatform_v1.types import HyperparameterTuningJob
+    from google.cloud.aiplatform_v1.types import CustomJob, HyperparameterTuningJob
 
 
 def parse(spec: Mapping[str, Any]) -> Job:
@@ -40,14 +40,14 @@ def find_mistakes(spec: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     return ()
 
 
-def to_message(spec: Mapping[str, Any]) -> HyperparameterTuningJob:
+def to_message(spec: Mapping[str, Any]) -> CustomJob | HyperparameterTuningJob:
     """The client's message for a job in JSON form. Raises InvalidJob as `parse` does."""
     with vertex_extra():
-        from google.cloud.aiplatform_v1.types import HyperparameterTuningJob
+        from google.cloud.aiplatform_v1.types import CustomJob, HyperparameterTuningJob
         from google.protobuf import json_format
 
-    message = HyperparameterTuningJob()
-    raw = HyperparameterTuningJob.pb(message)
+    message = CustomJob() if is_custom_job(spec) else HyperparameterTuningJob()
+    raw = type(message).pb(message)
     if mistakes := tuple(_mistakes(spec, raw.DESCRIPTOR, "")):
         lines = "; ".join(f"{path}: {mistake}" for path, mistake in mistakes)
         raise InvalidJob(f"Vertex AI would not understand the job: {lines}", fields=mistakes)
@@ -59,7 +59,7 @@ def to_message(spec: Mapping[str, Any]) -> HyperparameterTuningJob:
     return message
 
 
-def to_job(message: HyperparameterTuningJob) -> Job:
+def to_job(message: CustomJob | HyperparameterTuningJob) -> Job:
     """A job's message in JSON form, as a new dict.
 
     A state that the installed client does not know stays a number. A metric of exactly zero has no `value`: zeros are left out.
@@ -78,7 +78,7 @@ def to_job(message: HyperparameterTuningJob) -> Job:
 
 
 _FAILED: Final = re.compile(r"Failed to parse (\w+) field: ")
-_AT: Final = re.compile(r" at HyperparameterTuningJob\.(\S+)$")
+_AT: Final = re.compile(r" at (?:HyperparameterTuningJob|CustomJob)\.(\S+)$")
 
 
 def _field_in(words: str) -> tuple[tuple[str, str], ...]:

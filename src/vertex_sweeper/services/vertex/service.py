@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import repeat
 from typing import Any, Final
 
-from vertex_sweeper.api import Job, JobState, job_state
-from vertex_sweeper.api_names import JobName
+from vertex_sweeper.api import Job, JobState, is_custom_job, job_state
+from vertex_sweeper.api_names import JobName, is_custom
 from vertex_sweeper.errors import JobNotFound, ServiceError
 from vertex_sweeper.services.backoff import Backoff
 from vertex_sweeper.services.vertex import message
@@ -31,7 +31,7 @@ _LABEL = re.compile(r"[a-z0-9_-]+")
 
 
 class VertexService:
-    """Tuning jobs on Vertex AI in one location (a `Service`, and `find`).
+    """Tuning jobs and custom jobs on Vertex AI in one location (a `Service`, and `find`).
 
     Making one does nothing; Google's client is imported, and credentials are looked for, at the first call.
 
@@ -66,40 +66,34 @@ class VertexService:
 
     def create(self, parent: str, spec: Mapping[str, Any]) -> Job:
         """Sends the call exactly once. Of a `ServiceError`, `acted` tells whether a job may exist all the same."""
-        job = message.to_message(spec)
-        request = {"parent": parent, "hyperparameter_tuning_job": job}
-        return message.to_job(self._once(Call(Verb.CREATE, parent), request))
+        custom = is_custom_job(spec)
+        request = {"parent": parent, "custom_job" if custom else "hyperparameter_tuning_job": message.to_message(spec)}
+        return message.to_job(self._once(Call(Verb.CREATE, parent, custom=custom), request))
 
     def get(self, name: str) -> Job:
         """Repeated when the service is unavailable for the moment."""
         _check_name(name)
-        return message.to_job(self._repeatedly(Call(Verb.GET, name), {"name": name}))
+        return message.to_job(self._repeatedly(Call(Verb.GET, name, custom=is_custom(name)), {"name": name}))
 
     def cancel(self, name: str) -> None:
         """Repeated like a read: a second request to end a job changes nothing, and a lost one leaves it running, and paid."""
         _check_name(name)
         try:
-            self._repeatedly(Call(Verb.CANCEL, name), {"name": name})
+            self._repeatedly(Call(Verb.CANCEL, name, custom=is_custom(name)), {"name": name})
         except ServiceError as error:
             # How the service answers for a job that has already ended is undocumented.
             if error.code not in ("FAILED_PRECONDITION", "INVALID_ARGUMENT") or not self._is_ending(name):
                 raise
 
-    def find(self, parent: str, labels: Mapping[str, str | None]) -> list[Job]:
-        """The jobs that carry all these labels; None stands for any value. Their order is the service's.
+    def find(self, parent: str, labels: Mapping[str, str | None], *, custom: bool | None = None) -> list[Job]:
+        """The jobs that carry all these labels; None stands for any value. Tuning jobs come first, else in the service's order.
 
         How soon a new job can be found is undocumented: an empty answer soon after `create` does not prove that there is none.
         """
         wanted = " AND ".join(_label_filter(key, value) for key, value in labels.items())
         request = {"parent": parent, "filter": wanted, "page_size": _PAGE_SIZE}
-        jobs: list[Job] = []
-        token = ""
-        while True:
-            page = self._repeatedly(Call(Verb.LIST, parent), {**request, "page_token": token})
-            jobs += [message.to_job(job) for job in page.hyperparameter_tuning_jobs]
-            token = page.next_page_token
-            if not token:
-                return jobs
+        kinds = (False, True) if custom is None else (custom,)
+        return [message.to_job(job) for kind in kinds for job in self._list(Call(Verb.LIST, parent, custom=kind), request)]
 
     def be_brief_when(self, brief: Callable[[], bool]) -> None:
         """While `brief()` is true no call is made again: it ends with the error that it met."""
@@ -108,6 +102,15 @@ class VertexService:
     def renew(self) -> None:
         """Makes the next call on a new connection, with credentials looked for anew: their owner may have mended them."""
         self._connection.renew()
+
+    def _list(self, call: Call, request: dict[str, Any]) -> Iterator[Any]:
+        token = ""
+        while True:
+            page = self._repeatedly(call, {**request, "page_token": token})
+            yield from page.custom_jobs if call.custom else page.hyperparameter_tuning_jobs
+            token = page.next_page_token
+            if not token:
+                return
 
     def _is_ending(self, name: str) -> bool:
         state = job_state(self.get(name))
@@ -146,7 +149,7 @@ class VertexService:
         with vertex_extra():
             from google.api_core.exceptions import GoogleAPIError
 
-        method = getattr(client, call.verb.value)
+        method = getattr(client, call.method)
         try:
             # `retry=None` also switches off whatever a later client might repeat by default.
             return method(request=request, retry=None, timeout=self._timeouts[call.verb])

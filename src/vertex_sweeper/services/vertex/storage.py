@@ -1,4 +1,4 @@
-"""Uploads to Cloud Storage, once: an object that is there already is not sent again.
+"""Cloud Storage: uploads, once, as an object that is there already is not sent again; and what jobs have left.
 
 Google's client comes with its SDK and is imported at first use. It heeds STORAGE_EMULATOR_HOST, and sends no credentials there.
 """
@@ -63,6 +63,30 @@ class Storage:
         except (GoogleAPIError, GoogleCloudError, RequestException, OSError) as error:
             raise ServiceError(_why(error, bucket, upload.uri), acted=False) from error
         return True
+
+    def get(self, uri: str) -> bytes | None:
+        """An object's content; None where there is none of that name.
+
+        Raises:
+            ServiceError: It may not be read, or nothing answers.
+        """
+        with vertex_extra():
+            from google.api_core.exceptions import GoogleAPIError, NotFound
+            from google.auth.exceptions import GoogleAuthError
+            from google.cloud.exceptions import GoogleCloudError
+            from requests.exceptions import RequestException
+        bucket, _, name = uri.removeprefix("gs://").partition("/")
+        try:
+            if self._client is None:
+                self._client = self._open()
+            content: bytes = self._client.bucket(bucket).blob(name).download_as_bytes(timeout=_PATIENCE)
+        except NotFound:
+            return None
+        except GoogleAuthError as error:
+            raise describe_auth(error, impersonate=self._impersonate) from error
+        except (GoogleAPIError, GoogleCloudError, RequestException, OSError) as error:
+            raise ServiceError(f"{uri} cannot be read: {one_line(error)[:300]}", acted=False) from error
+        return content
 
     def _open(self) -> Any:
         with vertex_extra():

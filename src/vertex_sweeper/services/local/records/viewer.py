@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from vertex_sweeper.api import CANCELLED, Job, JobState, format_time
+from vertex_sweeper.api_names import is_custom
 from vertex_sweeper.errors import JobNotFound, ServiceError
 from vertex_sweeper.services.backoff import Backoff
 from vertex_sweeper.services.local.records.records import LOCK, UNREADABLE, JobOrigin, Records, job_ids, lock_owner, read_job
@@ -42,10 +43,11 @@ class Viewer:
         """The names of the jobs on record. Raises ServiceError for a record that cannot be read."""
         return [self._study(job_id).name for job_id in job_ids(self._records)]
 
-    def find(self, parent: str, labels: Mapping[str, str | None]) -> list[Job]:
-        """The jobs below the parent that carry all these labels; None stands for any value."""
+    def find(self, parent: str, labels: Mapping[str, str | None], *, custom: bool | None = None) -> list[Job]:
+        """The jobs below the parent that carry all these labels; None stands for any value, and for either kind of job."""
         jobs = [self._study(job_id).to_json() for job_id in job_ids(self._records)]
-        return [job for job in jobs if job["name"].startswith(f"{parent}/") and _carries(job.get("labels", {}), labels)]
+        found = [job for job in jobs if job["name"].startswith(f"{parent}/") and _carries(job.get("labels", {}), labels)]
+        return [job for job in found if custom is None or is_custom(job["name"]) is custom]
 
     def create(self, parent: str, spec: Mapping[str, Any]) -> NoReturn:
         """Not possible for a viewer. Raises ServiceError."""

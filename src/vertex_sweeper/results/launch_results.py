@@ -1,0 +1,116 @@
+"""What came of launched jobs: how each ended, what its task returned, and the table of all of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from vertex_sweeper_runtime.return_value import Returned
+
+from vertex_sweeper.api import Job, JobState, container_job, job_state, parse_time
+from vertex_sweeper.atomic_files import write_text
+from vertex_sweeper.results.launch_directory import LaunchedJob
+from vertex_sweeper.results.tables import csv_text
+from vertex_sweeper_runtime import contract, contract_document
+from vertex_sweeper_runtime.errors import ContractError
+
+TABLE: Final = "jobs.csv"
+
+_TITLES: Final = ("number", "state", "seconds", "returned", "overrides", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnd:
+    """How a launched job ended.
+
+    Attributes:
+        launched: The job's folder and specification.
+        job: Its last snapshot; None where the service never showed it.
+        error: Why it did not succeed; empty where it did.
+        returned: What its task returned or raised, where that came back.
+    """
+
+    launched: LaunchedJob
+    job: Job | None = None
+    error: str = ""
+    returned: Returned | None = None
+
+    @property
+    def state(self) -> JobState | None:
+        """The state it was last seen in."""
+        return None if self.job is None else job_state(self.job)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it ran; None where that is not known."""
+        job = self.job or {}
+        try:
+            return parse_time(job.get("endTime")) - parse_time(job.get("startTime"))
+        except ValueError:
+            return None
+
+    @property
+    def failure(self) -> str:
+        """Why it has not completed, on one line; empty where it has."""
+        returned = self.returned
+        if returned is None or returned.status == "returned":
+            return self.error
+        if returned.status == "raised":
+            return f"{returned.error_type}: {returned.message}" if returned.message else returned.error_type
+        return returned.message
+
+
+def error_of(job: Job) -> str:
+    """Why a custom job that has ended did not succeed; empty where it did."""
+    state = job_state(job)
+    if state is JobState.SUCCEEDED:
+        return ""
+    what = f"the job ended {state.name}" if state is not None else f"the job ended in the state {job.get('state')}"
+    message = str(job.get("error", {}).get("message", ""))
+    return f"{what}: {message}" if message else what
+
+
+def task_overrides(job: Job) -> tuple[str, ...]:
+    """The overrides that a launched job's container is given; none where its contract cannot be read."""
+    for pool in container_job(job).get("workerPoolSpecs", []):
+        for variable in pool.get("containerSpec", {}).get("env", []):
+            if variable.get("name") == contract.VARIABLE:
+                try:
+                    agreed = contract_document.decode(variable.get("value", ""))
+                except ContractError:
+                    return ()
+                return tuple(item for item in agreed.sequence if isinstance(item, str))
+    return ()
+
+
+def job_rows(ends: Iterable[JobEnd]) -> list[list[str]]:
+    """The jobs as a table, a row each below the titles, by number."""
+    return [list(_TITLES), *map(_row, sorted(ends, key=lambda end: end.launched.number))]
+
+
+def _row(end: JobEnd) -> list[str]:
+    seconds = "" if end.seconds is None else f"{end.seconds:.1f}"
+    overrides = " ".join(task_overrides(end.launched.job))
+    return [str(end.launched.number), _state(end), seconds, value_text(end.returned), overrides, end.failure]
+
+
+def write_table(directory: Path, ends: Sequence[JobEnd]) -> Path:
+    """Writes `jobs.csv`."""
+    return write_text(directory / TABLE, csv_text(job_rows(ends)))
+
+
+def value_text(returned: Returned | None) -> str:
+    """What a task returned, as JSON; nothing where nothing came back."""
+    if returned is None or returned.status != "returned":
+        return ""
+    return json.dumps(returned.value, ensure_ascii=False)
+
+
+def _state(end: JobEnd) -> str:
+    state = ("" if end.job is None else end.job.get("state")) or end.launched.state
+    if end.launched.planned and end.job is None:
+        return "FAILED" if end.error else "PLANNED"
+    return str(state or "UNKNOWN").removeprefix("JOB_STATE_")

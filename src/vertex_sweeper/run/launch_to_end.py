@@ -1,0 +1,190 @@
+"""Launched jobs from their folders to their ends, with what is said and written meanwhile; to launch, and to come back."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from vertex_sweeper.errors import ServiceError, SweepFailed
+from vertex_sweeper.messages import attach_command, cancel_command, printable
+from vertex_sweeper.results import launch_directory, launch_results, sweep_directory
+from vertex_sweeper.results.launch_directory import LaunchedJob
+from vertex_sweeper.results.launch_results import JobEnd
+from vertex_sweeper.run.interrupt import Interrupt, ending
+from vertex_sweeper.run.interruptible import interruptible
+from vertex_sweeper.run.launch import Launch
+from vertex_sweeper.run.returns import fetch_return
+from vertex_sweeper.services.address import RECORDS
+from vertex_sweeper.services.base import OpenService
+from vertex_sweeper.services.buckets import Get
+from vertex_sweeper.services.opening import open_reader, open_service, reopen_service
+from vertex_sweeper.settings import Backend, OnInterrupt, OnRefusal
+from vertex_sweeper.terminal import launch_lines
+from vertex_sweeper_runtime.signals import INTERRUPTED
+
+log = logging.getLogger(__name__)
+
+MOST_TAILS: Final = 20
+"""Of so many failed jobs at most the end of the log is shown; the logs themselves are all there."""
+
+
+@dataclass(slots=True)
+class _Services:
+    """Opens what jobs need: on this machine a service for each, on Vertex one for all."""
+
+    directory: Path
+    join: bool
+    _vertex: OpenService | None = None
+    _readers: dict[str, Get] = field(default_factory=dict)
+
+    def open(self, launched: LaunchedJob, interrupt: Interrupt) -> OpenService:
+        """The service of a job."""
+        if launched.address.backend is Backend.LOCAL:
+            if launched.planned:
+                return open_service(launched.address, launched.folder, sweep_directory=self.directory)
+            return reopen_service(launched.address, launched.folder, join=self.join, sweep_directory=self.directory)
+        if self._vertex is None:
+            self._vertex = interruptible(open_service(launched.address, launched.folder), interrupt)
+        return self._vertex
+
+    def reader(self, launched: LaunchedJob) -> Get:
+        """What reads objects of a job's bucket."""
+        parent = launched.address.parent
+        if parent not in self._readers:
+            self._readers[parent] = open_reader(launched.address, self.directory)
+        return self._readers[parent]
+
+
+@dataclass(slots=True)
+class _Reporter:
+    """Says how each job ended, and keeps `jobs.csv` up to date."""
+
+    directory: Path
+    count: int
+    services: _Services
+    ends: dict[int, JobEnd] = field(default_factory=dict)
+    tails: int = 0
+
+    def ended(self, end: JobEnd) -> None:
+        """Takes a job that has ended."""
+        if end.job is not None:
+            try:
+                end = replace(end, returned=fetch_return(end.launched, self.services.reader))
+            except ServiceError as error:
+                end = replace(end, error=end.error or f"what it returned cannot be read: {error}")
+        self.ends[end.launched.number] = end
+        log.info("%s", launch_lines.end_line(end, ended=len(self.ends), count=self.count))
+        if end.failure and self.tails < MOST_TAILS:
+            self.tails += 1
+            for line in launch_lines.log_tail_lines(end):
+                log.info("    %s", line)
+        try:
+            launch_results.write_table(self.directory, list(self.ends.values()))
+        except OSError as error:
+            log.warning("%s cannot be written (%s)", printable(self.directory / launch_results.TABLE), error.strerror)
+
+
+def launch_to_end(
+    jobs: Sequence[LaunchedJob],
+    directory: Path,
+    *,
+    parallel: int | None,
+    on_interrupt: OnInterrupt,
+    on_refusal: OnRefusal = OnRefusal.CANCEL,
+    wait: bool = True,
+    join: bool = True,
+) -> dict[int, JobEnd]:
+    """Launches what is planned, and follows all to their ends.
+
+    Args:
+        jobs: All of them.
+        directory: Their sweep directory.
+        parallel: How many run at a time; None for all.
+        on_interrupt: What a signal does to them.
+        on_refusal: What becomes of the others when the service refuses one.
+        wait: Follow them to their ends.
+        join: Whether jobs on this machine whose process has died go on in this one.
+
+    Returns:
+        How each ended, by its number.
+
+    Raises:
+        ServiceError: The service refused one, and the others were cancelled.
+        SystemExit: 130 after a signal; 0 without `wait`.
+    """
+    services = _Services(directory, join)
+    reporter = _Reporter(directory, len(jobs), services)
+    log.info("%s", launch_lines.begin_line(jobs, directory, parallel=parallel))
+    running: list[Launch] = []
+
+    def kill() -> None:
+        for launch in running:
+            launch.kill()
+
+    with Interrupt(kill) as interrupt:
+        launch = Launch(
+            [_as_it_is(job) for job in jobs],
+            lambda launched: services.open(launched, interrupt),
+            interrupt,
+            reporter.ended,
+            parallel=parallel,
+            on_interrupt=on_interrupt,
+            on_refusal=on_refusal,
+            wait=wait,
+        )
+        running.append(launch)
+        with ending(interrupt, kill):
+            launch.run()
+        if launch.unfinished:
+            log.info("%s; come back with `%s`", _unfinished(launch), attach_command(directory))
+            log.info("or end them with `%s`", cancel_command(directory))
+        if interrupt.received:
+            raise SystemExit(INTERRUPTED)
+        if launch.unfinished:
+            raise SystemExit(0)
+    return reporter.ends
+
+
+def go_on_with_launch(directory: Path, *, on_interrupt: OnInterrupt, wait: bool = True, trust: bool = False) -> None:
+    """Comes back to the launched jobs of a directory: those that run are followed, and what is left is launched.
+
+    Args:
+        directory: The sweep directory.
+        on_interrupt: What a signal does to them.
+        wait: False looks at each once.
+        trust: Run also what another user has put on record.
+
+    Raises:
+        SweepFailed: One has not completed.
+        ServiceError: The service refused one.
+        SweepDirectoryError: A folder is damaged, or another user's.
+        SystemExit: 130 after a signal.
+    """
+    jobs, parallel = launch_directory.read_launch(directory)
+    here = [job for job in jobs if job.address.backend is Backend.LOCAL]
+    if here and wait and not trust:
+        sweep_directory.check_owner(directory)
+        for job in here:
+            sweep_directory.check_owner(job.folder)
+    if not wait:
+        jobs = [job for job in jobs if not job.planned]
+    ends = launch_to_end(jobs, directory.absolute(), parallel=parallel, on_interrupt=on_interrupt, wait=wait, join=wait)
+    failed = sorted(number for number, end in ends.items() if end.failure)
+    if failed:
+        raise SweepFailed(f"{len(failed)} of {len(ends)} jobs have not completed: {', '.join(map(str, failed))}")
+
+
+def _as_it_is(job: LaunchedJob) -> LaunchedJob:
+    """A job of this machine that was begun and is on no record was not created: it is still to be launched."""
+    if job.planned or job.address.backend is not Backend.LOCAL or "name" in job.job or (job.folder / RECORDS).is_dir():
+        return job
+    launch_directory.plan_again(job)
+    return replace(job, planned=True)
+
+
+def _unfinished(launch: Launch) -> str:
+    left = launch.unfinished
+    return f"{left} jobs go on or are still to be launched" if left != 1 else "1 job goes on or is still to be launched"
