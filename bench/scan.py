@@ -1,7 +1,7 @@
-"""What our plugin costs every Hydra app of an environment at each start, beside Hydra's own joblib launcher.
+"""What our two plugins cost every Hydra app of an environment at each start, beside Hydra's own joblib launcher.
 
-Each plugin is scanned alone, by Hydra's own scanner, in fresh processes that take turns. The clock starts where a plain app
-stands before the scan meets third-party plugins: Hydra is imported and its core plugins are scanned. Needs
+Ours are scanned together and the other alone, by Hydra's own scanner, in fresh processes that take turns. The clock starts
+where a plain app stands before the scan meets third-party plugins: Hydra is imported and its core plugins are scanned. Needs
 hydra-joblib-launcher.
 
     python bench/scan.py [--rounds N]
@@ -18,10 +18,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-OURS = "vertex_sweeper"
+OURS = "vertex_sweeper and vertex_launcher"
 THEIRS = "hydra_joblib_launcher"
+PACKAGES = {OURS: ("vertex_sweeper", "vertex_launcher"), THEIRS: (THEIRS,)}
 
 SCAN = """
 import sys, time, types
@@ -36,7 +38,8 @@ start = time.perf_counter()
 found, _ = Plugins._scan_all_plugins(modules=[plugins])
 seconds = time.perf_counter() - start
 names = sorted({f"{found_class.__module__}.{found_class.__name__}" for found_class in found})
-assert any(name.startswith(f"hydra_plugins.{sys.argv[2]}.") for name in names), names
+for package in sys.argv[2:]:
+    assert any(name.startswith(f"hydra_plugins.{package}.") for name in names), names
 print(seconds)
 """
 
@@ -49,40 +52,41 @@ def locate_plugin(name: str) -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
-def time_scan(folder: Path, name: str) -> float:
+def time_scan(folder: Path, packages: Sequence[str]) -> float:
     """Scan the plugins under a folder in a fresh process; seconds, of the scan alone.
 
     The process may write bytecode, whatever our environment says: pip has compiled their modules, and an editable install none
     of ours.
     """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    command = [sys.executable, "-c", SCAN, str(folder), name]
+    command = [sys.executable, "-c", SCAN, str(folder), *packages]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: S603 - our own program
     return float(answer.stdout)
 
 
 def measure(rounds: int) -> dict[str, float]:
-    """Return the median seconds of each plugin's scan. One round more is run first, for the bytecode caches."""
+    """Return the median seconds of each scan. One round more is run first, for the bytecode caches."""
     with tempfile.TemporaryDirectory() as scratch:
         folders = {}
-        for name in (OURS, THEIRS):
-            folders[name] = Path(scratch, f"only_{name}")
+        for name, packages in PACKAGES.items():
+            folders[name] = Path(scratch, f"only {name}")
             folders[name].mkdir()
-            (folders[name] / name).symlink_to(locate_plugin(name), target_is_directory=True)
+            for package in packages:
+                (folders[name] / package).symlink_to(locate_plugin(package), target_is_directory=True)
         seconds: dict[str, list[float]] = {name: [] for name in folders}
         for _ in range(rounds + 1):
             for name, folder in folders.items():
-                seconds[name].append(time_scan(folder, name))
+                seconds[name].append(time_scan(folder, PACKAGES[name]))
     return {name: statistics.median(values[1:]) for name, values in seconds.items()}
 
 
 def main() -> int:
     """Print both medians and their ratio."""
-    parser = argparse.ArgumentParser(description="Cost of Hydra's scan: our plugin beside the joblib launcher.")
+    parser = argparse.ArgumentParser(description="Cost of Hydra's scan: our plugins beside the joblib launcher.")
     parser.add_argument("--rounds", type=int, default=30)
     medians = measure(parser.parse_args().rounds)
     for name, seconds in medians.items():
-        print(f"scan of {name:<22} {1000 * seconds:6.2f} ms")
+        print(f"scan of {name:<34} {1000 * seconds:6.2f} ms")
     ratio = medians[OURS] / medians[THEIRS]
     print(f"ratio {ratio:.2f} (at most 1.00 is the goal)")
     return int(ratio > 1)

@@ -30,10 +30,17 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 PLUGIN = ROOT / "hydra_plugins" / "vertex_sweeper"
+LAUNCHER = ROOT / "hydra_plugins" / "vertex_launcher"
+PLUGINS = [PLUGIN, LAUNCHER]
 ENGINE = ROOT / "src" / "vertex_sweeper"
 RUNTIME = ROOT / "src" / "vertex_sweeper_runtime"
 SOURCES = ("vertex_sweeper", "vertex_sweeper_runtime", "hydra_plugins")
-PACKAGES = {"hydra_plugins.vertex_sweeper": PLUGIN, "vertex_sweeper": ENGINE, "vertex_sweeper_runtime": RUNTIME}
+PACKAGES = {
+    "hydra_plugins.vertex_sweeper": PLUGIN,
+    "hydra_plugins.vertex_launcher": LAUNCHER,
+    "vertex_sweeper": ENGINE,
+    "vertex_sweeper_runtime": RUNTIME,
+}
 MODULES = sorted(path for folder in PACKAGES.values() for path in folder.rglob("*.py"))
 
 
@@ -80,20 +87,27 @@ def test_the_finder_of_imports_sees_them_all() -> None:
     assert list(find_imports(ast.parse(source))) == [("a.b", ""), ("g.h", "f"), (".", "")]
 
 
-@pytest.mark.parametrize("path", sorted(PLUGIN.rglob("*.py")), ids=named)
-def test_a_scanned_module_imports_hydra_alone_and_the_engine_only_inside_sweep(path: Path) -> None:
+OURS_IN_PLUGINS = {
+    PLUGIN / "sweeper.py": [("vertex_sweeper_runtime.inside_trial", "sweep"), ("vertex_sweeper.sweep", "sweep")],
+    LAUNCHER / "launcher.py": [("vertex_sweeper_runtime.inside_trial", "launch"), ("vertex_sweeper.launch", "launch")],
+    LAUNCHER / "config.py": [("hydra_plugins.vertex_sweeper.config", "__deepcopy__")],
+}
+
+
+@pytest.mark.parametrize("path", sorted(path for plugin in PLUGINS for path in plugin.rglob("*.py")), ids=named)
+def test_a_scanned_module_imports_hydra_alone_and_ours_only_where_it_is_used(path: Path) -> None:
     light = {"__future__", "typing", "collections.abc", "hydra", "omegaconf"}
     strangers = [(module, function) for module, function in list_imports(path) if not belongs(module, *light)]
-    ours = [("vertex_sweeper_runtime.inside_trial", "sweep"), ("vertex_sweeper.sweep", "sweep")]
-    assert strangers == (ours if path.name == "sweeper.py" else [])
+    assert strangers == OURS_IN_PLUGINS.get(path, [])
 
 
 def test_the_namespace_of_the_plugins_is_shared_with_others() -> None:
     assert not (PLUGIN.parent / "__init__.py").exists()
 
 
-def test_the_plugin_package_itself_is_empty() -> None:
-    assert (PLUGIN / "__init__.py").read_text(encoding="utf-8") == ""
+@pytest.mark.parametrize("plugin", PLUGINS, ids=named)
+def test_the_plugin_package_itself_is_empty(plugin: Path) -> None:
+    assert (plugin / "__init__.py").read_text(encoding="utf-8") == ""
 
 
 @pytest.mark.parametrize("path", sorted(RUNTIME.rglob("*.py")), ids=named)
@@ -315,7 +329,7 @@ def test_what_the_page_on_the_structure_names_is_there() -> None:
         ROOT,
         ENGINE,
         ROOT / "src",
-        ROOT / "hydra_plugins" / "vertex_sweeper",
+        *PLUGINS,
         ROOT / "tests",
         *(ROOT / "tests").iterdir(),
     )
@@ -416,14 +430,13 @@ import json, sys, warnings
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     from hydra.core.plugins import Plugins
-    from hydra.plugins.sweeper import Sweeper
-    names = [found.__name__ for found in Plugins.instance().discover(Sweeper)]
+    names = [found.__name__ for found in Plugins.instance().discover()]
 print(json.dumps([names, sorted(sys.modules), [str(w.message) for w in caught if "vertex" in str(w.message)]]))
 """
     names, modules, warned = json.loads(run_fresh("-c", program, folder=tmp_path).stdout)
-    assert names.count("VertexSweeper") == 1
+    assert (names.count("VertexSweeper"), names.count("VertexLauncher")) == (1, 1)
     assert warned == []
-    assert "hydra_plugins.vertex_sweeper.config" in modules
+    assert {"hydra_plugins.vertex_sweeper.config", "hydra_plugins.vertex_launcher.config"} <= set(modules)
     heavy = (
         "vertex_sweeper",
         "vertex_sweeper_runtime",
@@ -451,12 +464,39 @@ def test_an_installed_plugin_is_discovered_from_another_folder(app: Path) -> Non
     assert "machine_type: n1-standard-4" in shown
 
 
-def test_a_plain_run_of_an_app_that_selects_the_sweeper_imports_no_engine(app: Path) -> None:
+@pytest.mark.parametrize("group", ["hydra/sweeper", "hydra/launcher"])
+def test_a_plain_run_of_an_app_that_selects_a_plugin_imports_no_engine(group: str, app: Path) -> None:
     source = APP.replace(
         "    pass", "    import sys; print([m for m in sys.modules if m.split('.')[0].startswith('vertex_sweeper')])"
     )
     (app / "app.py").write_text(source, encoding="utf-8")
-    assert run_fresh("app.py", "hydra/sweeper=vertex", folder=app).stdout.strip() == "[]"
+    (app / "main.yaml").write_text(f"defaults: [{{override {group}: vertex}}]\n", encoding="utf-8")
+    assert run_fresh("app.py", "--config-dir", ".", "--config-name", "main", folder=app).stdout.strip() == "[]"
+
+
+LAUNCHER_ALONE = """
+import json, sys
+executed = []
+sys.addaudithook(lambda name, args: executed.append(getattr(args[0], "co_filename", "")) if name == "exec" else None)
+from hydra import compose, initialize
+from omegaconf import OmegaConf
+with initialize(version_base=None, config_path=None):
+    overrides = ["hydra/launcher=vertex", "hydra.launcher.bakend=local", "hydra.launcher.labels.team=vision"]
+    overrides.append("hydra.launcher._target_=hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher")
+    changed, after = (compose(overrides=o, return_hydra_config=True).hydra.launcher for o in (overrides, overrides[:1]))
+names = [name.replace("\\\\", "/") for name in executed]
+times = sum(name.endswith("vertex_sweeper/config.py") for name in names)
+print(json.dumps([OmegaConf.to_container(changed), OmegaConf.to_container(after), times]))
+"""
+
+
+def test_the_launchers_settings_are_complete_without_the_sweeper_and_its_module_is_executed_once(tmp_path: Path) -> None:
+    changed, after, times = json.loads(run_fresh("-c", LAUNCHER_ALONE, folder=tmp_path).stdout)
+    assert times == 1
+    assert after["_target_"] == "hydra_plugins.vertex_launcher.launcher.VertexLauncher"
+    assert (after["trial"]["machine_type"], after["parallel"], after["labels"]) == ("n1-standard-4", None, {})
+    given = {"bakend": "local", "_other_target_": "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"}
+    assert changed == {**after, **given, "labels": {"team": "vision"}}
 
 
 COMPOSE = """
@@ -512,13 +552,13 @@ def test_yaml_selects_the_sweeper_and_sets_it(app: Path) -> None:
     assert "algorithm: bayesian" in shown
 
 
-def test_the_bench_of_the_scan_compares_both_plugins(tmp_path: Path) -> None:
+def test_the_bench_of_the_scan_compares_ours_with_another(tmp_path: Path) -> None:
     if importlib.util.find_spec("hydra_plugins.hydra_joblib_launcher") is None:
         pytest.skip("needs hydra-joblib-launcher")
     result = run_fresh(str(ROOT / "bench" / "scan.py"), "--rounds", "1", folder=tmp_path, check=False)
-    assert re.fullmatch(r"scan of vertex_sweeper .*\nscan of hydra_joblib_launcher .*\nratio [\d.]+ .*\n", result.stdout), (
-        result.stderr
-    )
+    assert re.fullmatch(
+        r"scan of vertex_sweeper and vertex_launcher .*\nscan of hydra_joblib_launcher .*\nratio [\d.]+ .*\n", result.stdout
+    ), result.stderr
 
 
 # The package.
@@ -542,7 +582,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
-def test_a_wheel_holds_the_three_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+def test_a_wheel_holds_our_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     expected = {f"{name.replace('.', '/')}/py.typed" for name in PACKAGES}
     for name, folder in PACKAGES.items():
         expected |= {f"{name.replace('.', '/')}/{path.relative_to(folder).as_posix()}" for path in folder.rglob("*.py")}

@@ -15,31 +15,15 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf, StringNode
 
-# Every setting with its default. Null stands where a default depends on other settings, and for a dict that has one: Hydra
-# would merge the user's dict into it, and the default metric would stay beside the user's own.
-SETTINGS: Final[dict[str, Any]] = {
-    "_target_": "hydra_plugins.vertex_sweeper.sweeper.VertexSweeper",
-    # Hydra 1.3 would read, one by one, what is in the settings, and make objects of what another sweeper left there.
+JOB_SETTINGS: Final[dict[str, Any]] = {
+    # Hydra 1.3 would read, one by one, what is in the settings, and make objects of what another plugin left there.
     "_recursive_": False,
     # The job.
     "backend": "vertex",
-    "metrics": None,
-    "max_trial_count": None,
-    "parallel_trial_count": None,
-    "max_failed_trial_count": None,
-    "algorithm": "bayesian",
-    "measurement_selection": "last",
-    "median_automated_stopping_spec": None,
-    "study_stopping_config": None,
     "display_name": None,
     "labels": {},
-    # What is searched.
-    "params": {},
-    "conditional": {},
-    "search_space": "search_space",  # the config group where options of swept groups have theirs
-    # How it runs: only check and show, go on with a job instead of creating one, do not wait for its end, what Ctrl-C does.
+    # How it runs: only check and show, do not wait for its end, what Ctrl-C does.
     "dry_run": False,
-    "attach": None,
     "wait": True,
     "on_interrupt": "ask",
     # What the API has and no setting says, in its JSON form.
@@ -84,12 +68,35 @@ SETTINGS: Final[dict[str, Any]] = {
         "staging": None,
         "tensorboard": None,
     },
+}
+"""What `hydra/launcher=vertex` has too, which takes it from here once it is asked for."""
+
+# Every setting with its default. Null stands where a default depends on other settings, and for a dict that has one: Hydra
+# would merge the user's dict into it, and the default metric would stay beside the user's own.
+SETTINGS: Final[dict[str, Any]] = {
+    "_target_": "hydra_plugins.vertex_sweeper.sweeper.VertexSweeper",
+    **JOB_SETTINGS,
+    # The study.
+    "metrics": None,
+    "max_trial_count": None,
+    "parallel_trial_count": None,
+    "max_failed_trial_count": None,
+    "algorithm": "bayesian",
+    "measurement_selection": "last",
+    "median_automated_stopping_spec": None,
+    "study_stopping_config": None,
+    # What is searched.
+    "params": {},
+    "conditional": {},
+    "search_space": "search_space",  # the config group where options of swept groups have theirs
+    # Go on with a job instead of creating one.
+    "attach": None,
     "local": {"seed": None},
 }
 
 OTHER_TARGET: Final = "_other_target_"
 OTHER_SWEEPERS: Final = ("hydra_plugins.hydra_", "hydra_plugins.hypersweeper.", "hydra._internal.core_plugins.")
-"""How the classes of other sweepers begin: those of Hydra's repository, those named after them, and Hydra's own."""
+"""How the classes of others begin, launchers too: those of Hydra's repository, those named after them, and Hydra's own."""
 
 
 class Placeholder(DictConfig):
@@ -100,11 +107,16 @@ class Placeholder(DictConfig):
     """
 
     def __deepcopy__(self, memo: dict[int, Any]) -> DictConfig:
-        if hydra.__version__.startswith("1.3."):
-            _let_hydra_resolve_early()
-        config = DictConfig(SETTINGS, flags={"struct": False})
-        config["_target_"] = target_node()
-        return config
+        return as_loaded(SETTINGS)
+
+
+def as_loaded(settings: dict[str, Any]) -> DictConfig:
+    """The config that Hydra loads, of a plugin's settings: those of the sweeper, or of the launcher."""
+    if hydra.__version__.startswith("1.3."):
+        _let_hydra_resolve_early()
+    config = DictConfig(settings, flags={"struct": False})
+    config["_target_"] = target_node(settings["_target_"])
+    return config
 
 
 def _let_hydra_resolve_early() -> None:
@@ -122,8 +134,8 @@ def _let_hydra_resolve_early() -> None:
     OmegaConf.register_new_resolver("hydra", answer, replace=True)
 
 
-def target_node() -> StringNode:
-    """`_target_` as a node that keeps its value where a config was written for another sweeper and still names that one.
+def target_node(target: str) -> StringNode:
+    """`_target_` as a node that keeps its value where a config was written for another plugin and still names that one.
 
     Hydra would make the other one of our settings, or say that it is not installed, with a traceback. So what was given is put
     beside it, and the sweep says what to do.
@@ -146,7 +158,7 @@ def target_node() -> StringNode:
         def __reduce__(self) -> tuple[Any, ...]:
             return StringNode, (), self.__dict__  # whoever unpickles it need not have this package
 
-    return Target(SETTINGS["_target_"])
+    return Target(target)
 
 
 def store_settings() -> None:

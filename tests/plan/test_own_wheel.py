@@ -22,9 +22,12 @@ def test_the_wheel_is_the_same_each_time_and_holds_the_installed_files() -> None
         assert archive.testzip() is None
         own = Path(vertex_sweeper.__file__).read_bytes()
         assert archive.read("vertex_sweeper/__init__.py") == own
-    assert {"vertex_sweeper_runtime/trial.py", "hydra_plugins/vertex_sweeper/config.py", "vertex_sweeper/py.typed"} <= set(
-        names
-    )
+    assert {
+        "vertex_sweeper_runtime/trial.py",
+        "hydra_plugins/vertex_sweeper/config.py",
+        "hydra_plugins/vertex_launcher/config.py",
+        "vertex_sweeper/py.typed",
+    } <= set(names)
     assert not [name for name in names if "__pycache__" in name or name == "hydra_plugins/__init__.py"]
 
 

@@ -22,7 +22,7 @@ from typing import Final
 from vertex_sweeper.errors import InvalidSweep
 
 DISTRIBUTION: Final = "hydra-vertex-sweeper"
-_PACKAGES: Final = ("vertex_sweeper", "vertex_sweeper_runtime", "hydra_plugins.vertex_sweeper")
+_PACKAGES: Final = ("vertex_sweeper", "vertex_sweeper_runtime", "hydra_plugins.vertex_sweeper", "hydra_plugins.vertex_launcher")
 _ENDINGS: Final = (".py", ".typed", ".json", ".yaml", ".txt", ".html", ".css", ".js")
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _WHEEL: Final = f"Wheel-Version: 1.0\nGenerator: {DISTRIBUTION}\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
