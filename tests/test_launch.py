@@ -32,7 +32,7 @@ class LaunchedApp(App):
 
     def command(self, *words: str, code: int = 0) -> str:
         """Runs `vertex-sweeper`."""
-        program = [sys.executable, "-m", "vertex_sweeper.cli.main", *words]
+        program = [sys.executable, "-c", "from vertex_sweeper.cli.main import main; raise SystemExit(main())", *words]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
         ran = subprocess.run(
             program, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
@@ -74,8 +74,8 @@ def test_each_job_is_the_one_that_hydras_own_launcher_would_run(app: LaunchedApp
     jobs = app.jobs()
     returned = {number: json.loads(row["returned"]) for number, row in jobs.items()}
     assert [value[4][:2] for value in returned.values()] == [
-        ["lr=1e-3", "model=svm"],
-        ["lr=1e-3", "model=linear"],
+        ["lr=0.001", "model=svm"],
+        ["lr=0.001", "model=linear"],
         ["lr='0.10'", "model=svm"],
         ["lr='0.10'", "model=linear"],
     ]
@@ -107,8 +107,8 @@ def test_a_failed_job_stops_no_other_and_its_traceback_comes_back(app: LaunchedA
     [
         ("return {'model': object()}", "the task returned"),
         ("sys.exit(0)", "no task returned under Hydra"),
-        ("sys.exit(3)", "exit code 3"),
-        ("os._exit(5)", "exit code 5"),
+        ("sys.exit(3)", "exited with code 3"),
+        ("os._exit(5)", "exited with code 5"),
     ],
 )
 def test_only_what_completed_is_completed(app: LaunchedApp, body: str, error: str) -> None:
