@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -97,8 +99,23 @@ def _row(end: JobEnd) -> list[str]:
 
 
 def write_table(directory: Path, ends: Sequence[JobEnd]) -> Path:
-    """Writes `jobs.csv`."""
-    return write_text(directory / TABLE, csv_text(job_rows(ends)))
+    """Writes `jobs.csv`; rows of other jobs that are in it stay: a sweeper may launch one batch after the other."""
+    path = directory / TABLE
+    titles, *rows = csv.reader(io.StringIO(csv_text(job_rows(ends)), newline=""))
+    merged = {row[0]: row for row in [*_rows_in(path, titles), *rows]}
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([titles, *sorted(merged.values(), key=lambda row: int(row[0]))])
+    return write_text(path, text.getvalue())
+
+
+def _rows_in(path: Path, titles: Sequence[str]) -> list[list[str]]:
+    """The rows of a table that was written before; none where it is not one of ours."""
+    try:
+        found = list(csv.reader(io.StringIO(path.read_bytes().decode(), newline="")))
+    except (OSError, ValueError, csv.Error):
+        return []
+    own = found[1:] if found[:1] == [list(titles)] else []
+    return [row for row in own if len(row) == len(titles) and row[0].isdecimal()]
 
 
 def value_text(returned: Returned | None) -> str:
