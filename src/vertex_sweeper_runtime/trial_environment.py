@@ -15,6 +15,9 @@ OWN_PREFIX: Final = "VERTEX_SWEEPER_"
 SWEEP_DIRECTORY: Final = "VERTEX_SWEEPER_SWEEP_DIR"
 """Set by the local service only: the absolute `hydra.sweep.dir` of the sweep."""
 
+RETURN_VALUE: Final = "VERTEX_SWEEPER_RETURN_VALUE"
+"""Set by the local service only, for custom jobs: the absolute path of the file of the task's return value."""
+
 EARLIER_METRICS: Final = "VERTEX_SWEEPER_EARLIER_METRICS"
 """Set by the shim for its child: how far the metric file reached when this attempt began, as `Position.to_text` writes it."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from vertex_sweeper.services.opening import open_service
 from vertex_sweeper.settings import Backend, Settings, VertexSettings
 from vertex_sweeper.space.overrides import OverrideReader
 from vertex_sweeper.space.search_space import build_space
+from vertex_sweeper.testing.gate import PARENT, make_custom_job, make_job
 from vertex_sweeper_runtime.contract import Condition
 
 SWEPT = "lr=interval(0,1)"
@@ -553,18 +555,31 @@ def test_a_sweep_directory_that_cannot_be_used_is_refused(tmp_path: Path, taken:
         claim(directory, Address(Backend.LOCAL, "projects/p/locations/l"), {}, config="")
 
 
-@pytest.mark.parametrize(("backend", "module"), [("local", "optuna"), ("vertex", "google.cloud.aiplatform_v1")])
-def test_a_missing_extra_is_named_by_the_command_that_installs_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: str, module: str
-) -> None:
+def test_a_missing_client_is_named_by_the_command_that_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> None:
-        assert name == module
+        assert name == "google.cloud.aiplatform_v1"
 
     monkeypatch.setattr(importlib.util, "find_spec", absent)
-    settings = Settings(backend=Backend(backend), vertex=VertexSettings(project="my-project", location="europe-west4"))
-    with pytest.raises(MissingExtra, match=rf"pip install 'hydra-vertex-sweeper\[{backend}\]'"):
+    settings = Settings(backend=Backend.VERTEX, vertex=VertexSettings(project="my-project", location="europe-west4"))
+    with pytest.raises(MissingExtra, match=r"pip install 'hydra-vertex-sweeper\[vertex\]'"):
         open_service(address_of(settings), tmp_path)
-    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_optuna_is_named_with_a_tuning_job_and_a_custom_job_does_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    opened = open_service(address_of(Settings(backend=Backend.LOCAL)), tmp_path)
+    try:
+        with pytest.raises(MissingExtra, match=r"pip install 'hydra-vertex-sweeper\[local\]'"):
+            opened.service.create(PARENT, make_job(command=["true"]))
+        assert list(tmp_path.iterdir()) == []
+        name = opened.service.create(PARENT, make_custom_job(command=["true"]))["name"]
+        while (job := opened.service.get(name))["state"] in ("JOB_STATE_PENDING", "JOB_STATE_RUNNING"):
+            opened.wait(60)
+        assert job["state"] == "JOB_STATE_SUCCEEDED"
+    finally:
+        opened.kill()
 
 
 @pytest.mark.parametrize(

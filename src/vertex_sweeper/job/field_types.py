@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from vertex_sweeper.api_names import JobName
+from vertex_sweeper.api import is_custom_job
+from vertex_sweeper.api_names import JobName, is_custom
 from vertex_sweeper.stored_json import DamagedDocument, check_shape, wrong_shapes
 
 _COUNT: Final = (int, str)
@@ -38,6 +39,12 @@ _CONTAINER: Final = {"imageUri": str, "command": [str], "args": [str], "env": [{
 
 _MACHINE: Final = {"machineType": str, "acceleratorType": str, "acceleratorCount": _COUNT}
 
+_CONTAINER_JOB: Final = {
+    "workerPoolSpecs": [{"replicaCount": _COUNT, "machineSpec": _MACHINE, "containerSpec": _CONTAINER}],
+    "scheduling": {"timeout": str},
+    "baseOutputDirectory": {"outputUriPrefix": str},
+}
+
 _JOB: Final = {
     "name": (str, type(None)),
     "displayName": str,
@@ -51,11 +58,8 @@ _JOB: Final = {
         "metrics": [{"metricId": str, "goal": str}],
         "parameters": [_PARAMETER],
     },
-    "trialJobSpec": {
-        "workerPoolSpecs": [{"replicaCount": _COUNT, "machineSpec": _MACHINE, "containerSpec": _CONTAINER}],
-        "scheduling": {"timeout": str},
-        "baseOutputDirectory": {"outputUriPrefix": str},
-    },
+    "trialJobSpec": _CONTAINER_JOB,
+    "jobSpec": _CONTAINER_JOB,
 }
 
 
@@ -66,10 +70,11 @@ def find_wrong_types(job: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 def _wrong_counts(job: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     counts = {name: job[name] for name, shape in _JOB.items() if shape is _COUNT and name in job}
-    for position, pool in enumerate(job.get("trialJobSpec", {}).get("workerPoolSpecs", ())):
-        where = f"trialJobSpec.workerPoolSpecs[{position}]"
-        counts[f"{where}.replicaCount"] = pool.get("replicaCount", 1)
-        counts[f"{where}.machineSpec.acceleratorCount"] = pool.get("machineSpec", {}).get("acceleratorCount", 1)
+    for field in ("trialJobSpec", "jobSpec"):
+        for position, pool in enumerate(job.get(field, {}).get("workerPoolSpecs", ())):
+            where = f"{field}.workerPoolSpecs[{position}]"
+            counts[f"{where}.replicaCount"] = pool.get("replicaCount", 1)
+            counts[f"{where}.machineSpec.acceleratorCount"] = pool.get("machineSpec", {}).get("acceleratorCount", 1)
     for where, count in counts.items():
         if not re.fullmatch("[+-]?[0-9]{1,18}", str(count)):
             yield where, f"must be a whole number, and is {count!r:.80}"
@@ -98,3 +103,5 @@ def check_job_shape(job: Mapping[str, Any], where: str = "") -> None:
             JobName.parse(name)
         except ValueError as error:
             raise DamagedDocument(str(error)) from None
+        if is_custom(name) is not is_custom_job(job):
+            raise DamagedDocument(f"{name} is the name of another kind of job")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vertex_sweeper.api import container_job
 from vertex_sweeper.api_names import LOCAL_PARENT, JobName, format_job, parse_parent
 from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError
 from vertex_sweeper.messages import printable
@@ -95,7 +96,7 @@ def locate(target: Target, opened: OpenService, *, pause: Callable[[float], bool
 def contract_of(job: Mapping[str, Any]) -> contract.Contract:
     """The contract that a job carries. Raises ServiceError for a job that has none, or none that is understood here."""
     name = job.get("name", "the job")
-    for pool in job.get("trialJobSpec", {}).get("workerPoolSpecs", []):
+    for pool in container_job(job).get("workerPoolSpecs", []):
         for entry in pool.get("containerSpec", {}).get("env", []):
             if entry.get("name") == contract.VARIABLE:
                 try:

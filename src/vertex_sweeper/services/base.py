@@ -1,4 +1,4 @@
-"""The protocol of whoever runs a sweep's trials, three verbs in the API's own words; and such a service ready for calls."""
+"""The protocol of whoever runs jobs, three verbs in the API's own words; and such a service ready for calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vertex_sweeper.services.waiting import sleep
 
 
 class Service(Protocol):
-    """Runs hyperparameter tuning jobs and custom jobs.
+    """Runs hyperparameter tuning jobs and custom jobs: what has a `jobSpec` is a custom job, and its name says so.
 
     Every method may be called from any thread. What is passed in is not kept or changed, what is returned belongs to the
     caller. Errors are `ServiceError`s: `InvalidJob` for a specification the service refuses, `JobNotFound` for an unknown
@@ -30,7 +30,7 @@ class Service(Protocol):
 
         Args:
             parent: `projects/<project>/locations/<location>`.
-            spec: The job in the API's JSON form, without `OUTPUT_FIELDS`; a custom job if it has a `jobSpec`.
+            spec: The job in the API's JSON form, without `OUTPUT_FIELDS`.
 
         Returns:
             The job with its `name`, `<parent>/hyperparameterTuningJobs/<id>` or `<parent>/customJobs/<id>`.
@@ -41,7 +41,7 @@ class Service(Protocol):
         """
 
     def get(self, name: str) -> Job:
-        """The job as it stands, its trials included, in no particular order.
+        """The job as it stands, a tuning job's trials included, in no particular order.
 
         Raises:
             JobNotFound: There is no job of this name.

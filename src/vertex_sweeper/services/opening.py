@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vertex_sweeper.api import Job
-from vertex_sweeper.api_names import parse_parent
+from vertex_sweeper.api_names import is_custom, parse_parent
 from vertex_sweeper.endpoint import PLAIN
 from vertex_sweeper.errors import InvalidSweep, JobNotFound, SweepDirectoryError
 from vertex_sweeper.extras import require
@@ -23,15 +23,23 @@ if TYPE_CHECKING:
     from vertex_sweeper.services.local import LocalService
 
 
-def open_service(address: Address, directory: Path, *, seed: int | None = None) -> OpenService:
+def open_service(
+    address: Address, directory: Path, *, seed: int | None = None, sweep_directory: Path | None = None
+) -> OpenService:
     """The service at an address, for a new job; what it needs is imported here, at first use. Raises MissingExtra.
 
-    Called before any thread of ours is started: the executor of local trials is made here, and may fork.
-    `directory` is where trials of this machine work, and `seed` repeats their suggestions.
+    Called before any thread of ours is started: the executor of local trials is made here, and may fork. That a tuning job on
+    this machine needs another library is said by `create`: a custom job does without.
+
+    Args:
+        address: Where the job will run.
+        directory: Where trials of this machine have their files.
+        seed: What repeats their suggestions.
+        sweep_directory: Hydra's sweep directory, where that is not `directory`.
     """
     if address.backend is Backend.VERTEX:
         return _open_vertex(address)
-    local = _make_local(directory, seed=seed)
+    local = _make_local(directory, seed=seed, sweep_directory=sweep_directory)
     return OpenService(local, _find_nothing, local.wait_for_change, local.close, outlives=False)
 
 
@@ -67,16 +75,27 @@ def open_buckets(address: Address, directory: Path, *, project: str | None) -> P
     return Storage(project=str(project), impersonate=address.impersonate).put
 
 
-def reopen_service(address: Address, directory: Path, *, join: bool = False) -> OpenService:
-    """The service at an address, for a job that exists; of a sweep on this machine, `directory` is its own.
+def reopen_service(
+    address: Address, directory: Path, *, join: bool = False, sweep_directory: Path | None = None
+) -> OpenService:
+    """The service at an address, for a job that exists.
 
-    Without `join`, a job that was abandoned stays so: it can be looked at. Raises MissingExtra, or JobNotFound where a sweep on
-    this machine was ended before it had a job.
+    Args:
+        address: Where the job runs.
+        directory: Where a job of this machine has its files.
+        join: Whether a job that was abandoned may be run by this process; without, it can be looked at.
+        sweep_directory: As `open_service` has it, for a job that goes on here.
+
+    Raises:
+        MissingExtra: Something is not installed.
+        JobNotFound: On this machine a sweep was ended before it had a job.
     """
-    return _open_vertex(address) if address.backend is Backend.VERTEX else _reopen_local(directory, join=join)
+    if address.backend is Backend.VERTEX:
+        return _open_vertex(address)
+    return _reopen_local(directory, join=join, sweep_directory=sweep_directory)
 
 
-def _reopen_local(directory: Path, *, join: bool) -> OpenService:
+def _reopen_local(directory: Path, *, join: bool, sweep_directory: Path | None) -> OpenService:
     from vertex_sweeper.services.local.records.records import job_ids
     from vertex_sweeper.services.local.records.viewer import Viewer
 
@@ -97,14 +116,15 @@ def _reopen_local(directory: Path, *, join: bool) -> OpenService:
     work = viewer.trial_directory(name)
     if not work.is_dir():
         raise SweepDirectoryError(f"the trials of {directory} work in {work}, which is gone: put it back, and try again")
-    local = _make_local(directory)
+    if not is_custom(name):
+        require("optuna", extra="local", purpose="backend local")
+    local = _make_local(directory, sweep_directory=sweep_directory)
     return OpenService(
         local, viewer.find, local.wait_for_change, local.close, outlives=False, abandoned=True, go_on=local.resume
     )
 
 
-def _make_local(directory: Path, *, seed: int | None = None) -> LocalService:
-    require("optuna", extra="local", purpose="backend local")
+def _make_local(directory: Path, *, seed: int | None = None, sweep_directory: Path | None = None) -> LocalService:
     from vertex_sweeper.services.local import LocalService
     from vertex_sweeper.services.local.execute.process import ProcessExecutor
     from vertex_sweeper.services.local.failure_reason import explain_exit
@@ -115,6 +135,7 @@ def _make_local(directory: Path, *, seed: int | None = None) -> LocalService:
         executor=ProcessExecutor(),  # here no thread of ours has begun: an executor may fork
         records=directory / RECORDS,
         buckets=stand_in_folder() or directory / BUCKETS_FOLDER,
+        sweep_directory=sweep_directory,
         describe=explain_exit,
     )
 

@@ -34,7 +34,7 @@ _MODULES: Final = {
     "WatchedService": "gate",
 }
 
-_SUITES: Final = ("executor_suite", "job_suite", "stopping_suite", "value_suite")
+_SUITES: Final = ("custom_job_suite", "executor_suite", "job_suite", "stopping_suite", "value_suite")
 """What pytest rewrites, so that a failed assertion shows its values."""
 
 

@@ -1,4 +1,4 @@
-"""Trials that do as the test says: each connects to the test, says who it is, and executes the lines it is sent."""
+"""Trials and custom jobs that do as the test says: each connects to it, says who it is, and executes the lines it is sent."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def say(what):
     # Past any buffer: a signal handler may say something while the program itself is saying something.
     connection.sendall(json.dumps(what).encode() + b"\\n")
 
-say({"trial": os.environ["CLOUD_ML_TRIAL_ID"], "pid": os.getpid(), "argv": sys.argv[1:], "environ": dict(os.environ)})
+say({"trial": os.environ.get("CLOUD_ML_TRIAL_ID", ""), "pid": os.getpid(), "argv": sys.argv[1:], "environ": dict(os.environ)})
 for line in stream:
     exec(line)
 """
 
 
 class Visitor:
-    """A trial that is running and waits for instructions."""
+    """A trial, or a custom job (whose `trial` is empty), that is running and waits for instructions."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -113,6 +113,10 @@ class Gate:
         """A job whose trials come to this gate."""
         return make_job(command=["python", str(self.script)], env=[*self.env(), *settings.pop("env", [])], **settings)
 
+    def custom_job(self, **settings: Any) -> dict[str, Any]:
+        """A custom job that comes to this gate."""
+        return make_custom_job(command=["python", str(self.script)], env=[*self.env(), *settings.pop("env", [])], **settings)
+
     def __enter__(self) -> Gate:  # noqa: PYI034 - `Self` came with Python 3.11
         return self
 
@@ -154,6 +158,25 @@ def make_job(
     if timeout is not None:
         job["trialJobSpec"]["scheduling"] = {"timeout": timeout}
     return job
+
+
+def make_custom_job(
+    *,
+    command: Sequence[str],
+    timeout: str | None = None,
+    env: Sequence[Mapping[str, str]] = (),
+    args: Sequence[str] = (),
+    output: str | None = None,
+    **fields: Any,
+) -> dict[str, Any]:
+    """A CustomJob in the API's JSON form; `output` is its base output directory, `fields` are further ones of the job."""
+    container = {"imageUri": "image", "command": list(command), "args": list(args), "env": list(env)}
+    spec: dict[str, Any] = {"workerPoolSpecs": [{"replicaCount": "1", "containerSpec": container}]}
+    if timeout is not None:
+        spec["scheduling"] = {"timeout": timeout}
+    if output is not None:
+        spec["baseOutputDirectory"] = {"outputUriPrefix": output}
+    return {"displayName": "test", "jobSpec": spec, **fields}
 
 
 class WatchedService(Service, Protocol):

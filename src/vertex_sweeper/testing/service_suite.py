@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from vertex_sweeper.testing.custom_job_suite import CustomJobSuite
 from vertex_sweeper.testing.gate import Gate, Start, WatchedService
 from vertex_sweeper.testing.job_suite import JobSuite
 from vertex_sweeper.testing.stopping_suite import StoppingSuite
 from vertex_sweeper.testing.value_suite import ValueSuite
 
 
-class ServiceSuite(JobSuite, ValueSuite, StoppingSuite):
+class ServiceSuite(JobSuite, ValueSuite, StoppingSuite, CustomJobSuite):
     """All behaviour that a sweep relies on. A subclass has a fixture `start`; an accepted difference is an overridden test.
 
     `start` returns a function that makes a `WatchedService` for jobs on this machine, and closes the services afterwards. The

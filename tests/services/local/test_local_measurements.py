@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from vertex_sweeper.services.local.execute.metric_file import MetricFile
+from vertex_sweeper.services.local.study.limits import Limits
 from vertex_sweeper.services.local.study.measurement import Measurement, Selection, select_final, thin_out
-from vertex_sweeper.services.local.study.study import Limits
 from vertex_sweeper.services.local.study.trial_outcome import judge
 
 

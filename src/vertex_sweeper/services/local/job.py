@@ -244,8 +244,7 @@ class JobRun:
                 running.deadline = math.inf
                 running.command.kill()
             else:
-                reason = f"The trial took longer than its timeout of {self._study.limits.seconds:g} s."
-                self._stop(running, TrialOutcome(reason=reason, failed=True))
+                self._stop(running, self._study.overdue())
 
     def _close_trial(self, trial: Trial, outcome: TrialOutcome) -> None:
         was_ending = self._study.ending

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from vertex_sweeper.api import Job, format_time
-from vertex_sweeper.api_names import format_job
+from vertex_sweeper.api import Job, container_job, format_time, is_custom_job
+from vertex_sweeper.api_names import CUSTOM_JOBS, TUNING_JOBS, format_job
 from vertex_sweeper.atomic_files import make_folder
 from vertex_sweeper.errors import JobNotFound, ServiceError
 from vertex_sweeper.services.local.execute.environment import JobSetup, provide_interpreter
@@ -25,8 +25,10 @@ from vertex_sweeper.services.local.execute.running_trial import RunnerContext
 from vertex_sweeper.services.local.job import JobRun
 from vertex_sweeper.services.local.parameter_tree import read_parameter_specs
 from vertex_sweeper.services.local.records.records import JobOrigin, Records
+from vertex_sweeper.services.local.study.custom_job import study_class
 from vertex_sweeper.services.local.study.early_stopping import MEDIAN, RULES
-from vertex_sweeper.services.local.study.study import JobChanges, Limits, Study
+from vertex_sweeper.services.local.study.limits import Limits
+from vertex_sweeper.services.local.study.study import JobChanges, Study
 from vertex_sweeper.services.local.study.trial_outcome import describe_exit
 from vertex_sweeper.services.local.suggest.base import Suggester
 from vertex_sweeper.services.local.suggest.grid import GridSuggester
@@ -41,10 +43,10 @@ _MOMENT: Final = 5.0
 
 
 class LocalService:
-    """Runs hyperparameter tuning jobs here: a `Service` that needs no network, no account and no money.
+    """Runs tuning jobs and custom jobs here: a `Service` that needs no network, no account and no money.
 
     Any number of jobs run at once. Nothing that a job started outlives it, `close()`, or this process, however it ends.
-    No signal handlers are installed. A job's first worker pool runs, as one process.
+    No signal handlers are installed. A job's first worker pool runs, as one process; a custom job is one trial, number 1.
 
     Args:
         workspace: The folder for a job of this id. Its trials print into `logs/<trial id>.log` and report into
@@ -59,6 +61,7 @@ class LocalService:
         records: A folder of the service's own, where jobs are put on record. A later service with the same folder has them
             again (`resume`), and `close()` does not cancel them. It is taken, and made, with the first job.
         buckets: The folder that stands for the buckets which Vertex mounts; None where trials inherit its name, or need none.
+        sweep_directory: Hydra's sweep directory, as trials are told it; by default the job's own folder.
         needs_image: Whether a job whose containers have no image is refused, as by the API.
         describe: What is said of an exit code (negative: a signal's number), given what the trial printed; by default
             `describe_exit`, as Google's service might.
@@ -77,12 +80,13 @@ class LocalService:
         clock: Callable[[], float] = time.time,
         records: Path | None = None,
         buckets: Path | None = None,
+        sweep_directory: Path | None = None,
         needs_image: bool = False,
         describe: Callable[[int, Path], str] = lambda code, _: describe_exit(code),
     ) -> None:
         self._workspace = workspace
         self._needs_image = needs_image
-        self._buckets = buckets
+        self._buckets, self._sweep_directory = buckets, sweep_directory
         self._seed = seed
         self._changed = threading.Condition()
         self._changes = 0
@@ -109,7 +113,7 @@ class LocalService:
 
         Raises:
             InvalidJob: The specification has mistakes; all of them are named.
-            MissingExtra: The suggestion library is not installed.
+            MissingExtra: The suggestion library, which a tuning job needs, is not installed.
             ServiceError: The service was closed, or has no place for its records and logs. Nothing is left of the job then.
         """
         check_job(spec, needs_image=self._needs_image)
@@ -117,10 +121,12 @@ class LocalService:
         job_id = str(10**18 + secrets.randbelow(8 * 10**18))  # the API's ids are positive numbers of 64 bits
         now = format_time(self._context.clock())
         origin = JobOrigin(str(Path.cwd()), secrets.randbits(32) if self._seed is None else self._seed)
+        suggester = _suggester(spec, origin.seed)  # first: what it needs may be missing
         self._take_records()
-        study = Study(spec, name=format_job(parent, job_id), now=now)
+        name = format_job(parent, job_id, collection=CUSTOM_JOBS if is_custom_job(spec) else TUNING_JOBS)
+        study = study_class(spec)(spec, name=name, now=now)
         try:
-            run = self._prepare(job_id, origin, study)
+            run = self._prepare(job_id, origin, study, suggester)
             with self._changed:
                 if self._closed:
                     raise ServiceError("the local service is closed", acted=False)
@@ -148,8 +154,9 @@ class LocalService:
         for job_id, origin, study in self._records.read() if self._records is not None else ():
             if not study.state.ended:
                 study.take_up(now=format_time(self._context.clock()))
+            suggester = GridSuggester(()) if study.state.ended else _suggester(study.spec, origin.seed)
             try:
-                run = self._prepare(job_id, origin, study)
+                run = self._prepare(job_id, origin, study, suggester)
             except OSError as error:
                 log.warning("The job %s is left out: %s", study.name, error.strerror)
                 continue
@@ -234,18 +241,26 @@ class LocalService:
             # A reaper that still has to end trials keeps others away from the records.
             self._executor.hold(self._records.lock)
 
-    def _prepare(self, job_id: str, origin: JobOrigin, study: Study) -> JobRun:
+    def _prepare(self, job_id: str, origin: JobOrigin, study: Study, suggester: Suggester) -> JobRun:
         spec, folder = study.spec, Path(self._workspace(job_id)).absolute()
         make_folder(folder / "logs")
-        pools = spec["trialJobSpec"]["workerPoolSpecs"]
+        runs = container_job(spec)
+        pools = runs["workerPoolSpecs"]
         if any(pools[1:]):
             log.info("Only the first worker pool runs here: the processes of several don't find each other locally.")
-        for rule in [rule for rule in RULES if rule in spec["studySpec"] and rule != MEDIAN]:
+        for rule in [rule for rule in RULES if rule in spec.get("studySpec", {}) and rule != MEDIAN]:
             log.info("%s is a model of Vertex's own, and not imitated: here no trial is stopped by it.", rule)
-        base = spec["trialJobSpec"].get("baseOutputDirectory", {}).get("outputUriPrefix", "")
-        programs = provide_interpreter(folder / "logs")
-        setup = JobSetup(job_id, folder, origin.directory, pools[0], programs, base, self._buckets)
-        suggester = GridSuggester(()) if study.state.ended else _suggester(spec, origin.seed)
+        setup = JobSetup(
+            job_id=job_id,
+            folder=folder,
+            directory=origin.directory,
+            pool=pools[0],
+            programs=provide_interpreter(folder / "logs"),
+            base_output=runs.get("baseOutputDirectory", {}).get("outputUriPrefix", ""),
+            buckets=self._buckets,
+            sweep=self._sweep_directory,
+            custom=is_custom_job(spec),
+        )
         record = self._records.of(job_id, origin) if self._records is not None else None
         return JobRun(study, setup=setup, suggester=suggester, context=self._context, record=record)
 
@@ -270,6 +285,8 @@ def _not_created(error: OSError | RuntimeError) -> ServiceError:
 
 
 def _suggester(spec: Mapping[str, Any], seed: int) -> Suggester:
+    if is_custom_job(spec):
+        return GridSuggester(())  # its one point has no value
     study = spec["studySpec"]
     parameters = read_parameter_specs(study["parameters"])
     algorithm = Algorithm(study.get("algorithm", Algorithm.BAYESIAN.value))

@@ -16,6 +16,8 @@ from vertex_sweeper.api import (
     PARENT_VALUES,
     VALUE_SPECS,
     broken_label_rules,
+    container_job,
+    is_custom_job,
 )
 from vertex_sweeper.errors import InvalidJob
 from vertex_sweeper.job.field_types import find_not_json, find_wrong_types
@@ -26,11 +28,12 @@ from vertex_sweeper.services.local.parameter_tree import (
 )
 from vertex_sweeper.services.local.study import study_stopping
 from vertex_sweeper.services.local.study.early_stopping import RULES
-from vertex_sweeper.services.local.worker_pools import Mistake, find_trial_job_mistakes
+from vertex_sweeper.services.local.worker_pools import Mistake, find_container_job_mistakes
 from vertex_sweeper_runtime.contract import Kind, ServiceValue
 
 _LOGARITHMIC: Final = ("UNIT_LOG_SCALE", "UNIT_REVERSE_LOG_SCALE")
 _SCALES: Final = ("SCALE_TYPE_UNSPECIFIED", "UNIT_LINEAR_SCALE", *_LOGARITHMIC)
+_OF_TUNING_JOBS: Final = ("maxTrialCount", "parallelTrialCount", "maxFailedTrialCount", "studySpec", "trialJobSpec")
 _ALGORITHMS: Final = ("ALGORITHM_UNSPECIFIED", "GRID_SEARCH", "RANDOM_SEARCH")
 
 
@@ -63,6 +66,16 @@ def _find_mistakes(spec: Mapping[str, Any], *, needs_image: bool) -> Iterator[Mi
     elif len(name) > LONGEST_DISPLAY_NAME:
         yield "display_name", f"At most {LONGEST_DISPLAY_NAME} characters are allowed, got {len(name)}."
     yield from _check_labels(spec.get("labels", {}))
+    custom = is_custom_job(spec)
+    if custom:
+        for field in (field for field in _OF_TUNING_JOBS if field in spec):
+            yield _snake(field), "A custom job, one with a job_spec, has no such field."
+    else:
+        yield from _check_study(spec)
+    yield from find_container_job_mistakes(container_job(spec), custom=custom, needs_image=needs_image)
+
+
+def _check_study(spec: Mapping[str, Any]) -> Iterator[Mistake]:
     yield from _check_counts(spec)
     study = spec.get("studySpec", {})
     algorithm = study.get("algorithm", "ALGORITHM_UNSPECIFIED")
@@ -75,7 +88,6 @@ def _find_mistakes(spec: Mapping[str, Any], *, needs_image: bool) -> Iterator[Mi
     places = [(f"study_spec.parameters[{position}]", spec) for position, spec in enumerate(parameters)]
     yield from _check_siblings(places, grid=algorithm == "GRID_SEARCH", taken=set())
     yield from _check_stopping(study)
-    yield from find_trial_job_mistakes(spec.get("trialJobSpec", {}), needs_image=needs_image)
 
 
 def _check_labels(labels: Mapping[str, str]) -> Iterator[Mistake]:

@@ -1,4 +1,4 @@
-"""What a service refuses in the job that runs each trial: worker pools, their containers, and how they are scheduled."""
+"""What a service refuses in what runs a custom job or each trial: worker pools, their containers, how they are scheduled."""
 
 from __future__ import annotations
 
@@ -19,23 +19,36 @@ from vertex_sweeper.api import (
 Mistake = tuple[str, str]
 """A field's path, in the API's snake case, and what is wrong with it."""
 
-_POOLS: Final = "trial_job_spec.worker_pool_specs"
-_SCHEDULING: Final = "trial_job_spec.scheduling"
 _DURATION: Final = re.compile(r"[0-9]+(\.[0-9]+)?s")
 
 
-def find_trial_job_mistakes(job: Mapping[str, Any], *, needs_image: bool) -> Iterator[Mistake]:
-    """All mistakes of a trial job. `needs_image`: a container without an image is one."""
-    pools = job.get("workerPoolSpecs", ())
+def find_container_job_mistakes(job: Mapping[str, Any], *, custom: bool, needs_image: bool) -> Iterator[Mistake]:
+    """All mistakes of what runs a job's containers.
+
+    Args:
+        job: The `jobSpec` of a custom job, or the `trialJobSpec` of a tuning job.
+        custom: Whether it is a custom job's.
+        needs_image: Whether a container without an image is a mistake.
+    """
+    pools, field = job.get("workerPoolSpecs", ()), "job_spec" if custom else "trial_job_spec"
     if not pools:
-        yield _POOLS, "At least one worker pool is required."
+        yield f"{field}.worker_pool_specs", "At least one worker pool is required."
     if len(pools) > MOST_POOLS:
-        yield _POOLS, f"At most {MOST_POOLS} are allowed, got {len(pools)}."
+        yield f"{field}.worker_pool_specs", f"At most {MOST_POOLS} are allowed, got {len(pools)}."
     for position, pool in enumerate(pools):
+        place, first = f"{field}.worker_pool_specs[{position}]", position == 0
         # The API: all pools but the first can be skipped by an empty one.
-        if position == 0 or pool:
-            yield from _check_pool(pool, field=f"{_POOLS}[{position}]", first=position == 0, needs_image=needs_image)
-    yield from _check_scheduling(job.get("scheduling", {}), [pool for pool in pools if pool])
+        if first or pool:
+            yield from _check_pool(pool, field=place, first=first, needs_image=needs_image)
+            yield from () if custom else _check_machine(pool.get("machineSpec", {}), field=f"{place}.machine_spec")
+    scheduling = job.get("scheduling", {})
+    yield from _check_scheduling(scheduling, [pool for pool in pools if pool], field=f"{field}.scheduling")
+
+
+def _check_machine(machine: Mapping[str, Any], *, field: str) -> Iterator[Mistake]:
+    for name, path in (("machineType", "machine_type"), ("acceleratorType", "accelerator_type")):
+        if TPU.fullmatch(str(machine.get(name, ""))):
+            yield f"{field}.{path}", f"{machine[name]!r} is a TPU, which tuning jobs do not support."
 
 
 def _check_pool(pool: Mapping[str, Any], *, field: str, first: bool, needs_image: bool) -> Iterator[Mistake]:
@@ -44,10 +57,6 @@ def _check_pool(pool: Mapping[str, Any], *, field: str, first: bool, needs_image
         yield f"{field}.replica_count", f"The first worker pool is the primary replica and must have 1, got {replicas}."
     elif replicas < 1:
         yield f"{field}.replica_count", f"Must be at least 1, got {replicas}."
-    machine = pool.get("machineSpec", {})
-    for name, path in (("machineType", "machine_type"), ("acceleratorType", "accelerator_type")):
-        if TPU.fullmatch(str(machine.get(name, ""))):
-            yield f"{field}.machine_spec.{path}", f"{machine[name]!r} is a TPU, which tuning jobs do not support."
     if not pool.get("containerSpec") and (first or (needs_image and not pool.get("pythonPackageSpec"))):
         yield f"{field}.container_spec", "A container spec is required."
     elif pool.get("containerSpec"):
@@ -82,27 +91,27 @@ def _check_variables(names: Sequence[str], *, field: str) -> Iterator[Mistake]:
         seen.add(name)
 
 
-def _check_scheduling(scheduling: Mapping[str, Any], pools: Sequence[Mapping[str, Any]]) -> Iterator[Mistake]:
+def _check_scheduling(scheduling: Mapping[str, Any], pools: Sequence[Mapping[str, Any]], *, field: str) -> Iterator[Mistake]:
     timeout, wait = scheduling.get("timeout"), scheduling.get("maxWaitDuration")
     seconds = _seconds(timeout)
     if timeout is not None and not seconds:
-        yield f"{_SCHEDULING}.timeout", f"Must be a positive number of seconds like 3600s, got {timeout!r}."
+        yield f"{field}.timeout", f"Must be a positive number of seconds like 3600s, got {timeout!r}."
     if wait is not None and _seconds(wait) is None:  # 0 is for ever
-        yield f"{_SCHEDULING}.max_wait_duration", f"Must be a number of seconds like 3600s, or 0s, got {wait!r}."
+        yield f"{field}.max_wait_duration", f"Must be a number of seconds like 3600s, or 0s, got {wait!r}."
     if scheduling.get("strategy") != "FLEX_START":
         return
     # What is documented of this strategy: which accelerators, how long, and one machine for all pools.
     if seconds is not None and seconds > LONGEST_FLEX_START:
-        yield f"{_SCHEDULING}.timeout", f"At most {LONGEST_FLEX_START}s (7 days) with FLEX_START, got {timeout}."
+        yield f"{field}.timeout", f"At most {LONGEST_FLEX_START}s (7 days) with FLEX_START, got {timeout}."
     machines = [_machine(pool) for pool in pools]
     for kind in dict.fromkeys(str(accelerator) for _, accelerator, _ in machines):
         if not FLEX_START_GPUS.fullmatch(kind):
             yield (
-                f"{_SCHEDULING}.strategy",
+                f"{field}.strategy",
                 f"FLEX_START needs an L4, A100, H100, H200 or B200 in every pool, got {kind or 'none'}.",
             )
     if len(set(machines)) > 1:
-        yield f"{_SCHEDULING}.strategy", "FLEX_START needs the same machine in all worker pools."
+        yield f"{field}.strategy", "FLEX_START needs the same machine in all worker pools."
 
 
 def _machine(pool: Mapping[str, Any]) -> tuple[str, str, int]:

@@ -18,7 +18,7 @@ from vertex_sweeper_runtime.code_archive import BUCKETS
 from vertex_sweeper_runtime.code_start import TREES
 from vertex_sweeper_runtime.code_start import VARIABLE as CODE
 from vertex_sweeper_runtime.contract import SHIM
-from vertex_sweeper_runtime.trial_environment import OWN_PREFIX, RANKS, SIZES, SWEEP_DIRECTORY
+from vertex_sweeper_runtime.trial_environment import OWN_PREFIX, RANKS, RETURN_VALUE, SIZES, SWEEP_DIRECTORY
 
 MARK_PREFIX: Final = f"{OWN_PREFIX}MARK_"
 """How the variables begin by which the processes of a trial are found again."""
@@ -40,7 +40,8 @@ class JobSetup:
     """What belongs to a job as a whole.
 
     `folder` has its logs, and `directory` is where its trials work; `pool` is its first worker pool, `programs` what its PATH
-    begins with, `base_output` the job's base output directory, `buckets` the folder that stands for `/gcs`.
+    begins with, `base_output` the job's base output directory, `buckets` the folder that stands for `/gcs`. `sweep` is Hydra's
+    sweep directory, where that is not `folder`, and `custom` whether it is a custom job: its only trial has no id.
     """
 
     job_id: str
@@ -50,6 +51,8 @@ class JobSetup:
     programs: tuple[Path, ...]
     base_output: str = ""
     buckets: Path | None = None
+    sweep: Path | None = None
+    custom: bool = False
 
     def log(self, trial: int) -> Path:
         """The file of what a trial prints."""
@@ -58,6 +61,13 @@ class JobSetup:
     def metrics(self, trial: int) -> Path:
         """The file into which a trial reports its metrics."""
         return self.folder / "logs" / f"{trial}.metrics"
+
+    @property
+    def return_value(self) -> Path:
+        """The file of a custom job's return value: in its base output directory, as far as that is a folder here."""
+        if self.buckets is None or not self.base_output:
+            return self.folder / "return_value.json"
+        return self.buckets.absolute() / self.base_output.removeprefix("gs://").strip("/") / "return_value.json"
 
     def tree(self, trial: int) -> Path:
         """The folder into which a trial unpacks the code that its job brings."""
@@ -81,10 +91,13 @@ def build_environment(inherited: Mapping[str, str], *, setup: JobSetup, trial: i
     variables = setup.pool["containerSpec"].get("env", ())
     environment |= expand_variables(variables, known=service)
     environment |= service
-    environment[SWEEP_DIRECTORY] = str(setup.folder)
+    environment[SWEEP_DIRECTORY] = str(setup.folder if setup.sweep is None else setup.sweep.absolute())
+    if setup.custom:
+        environment[RETURN_VALUE] = str(setup.return_value)
     if CODE in environment:
         environment[TREES] = str(setup.tree(trial))
-        environment |= {} if setup.buckets is None else {BUCKETS: str(setup.buckets.absolute())}
+    if setup.buckets is not None and (setup.custom or CODE in environment):
+        environment[BUCKETS] = str(setup.buckets.absolute())
     environment["PATH"] = os.pathsep.join([*map(str, setup.programs), environment.get("PATH", os.defpath)])
     return environment
 
@@ -154,24 +167,25 @@ def _service_variables(setup: JobSetup, trial: int) -> dict[str, str]:
     variables = {
         "CLOUD_ML_PROJECT_ID": _PROJECT_NUMBER,
         "CLOUD_ML_JOB_ID": setup.job_id,
-        "CLOUD_ML_TRIAL_ID": str(trial),
-        "CLOUD_ML_HP_METRIC_FILE": str(setup.metrics(trial)),
-        "CLUSTER_SPEC": json.dumps(_cluster(setup.pool, trial), separators=(",", ":")),
+        "CLUSTER_SPEC": json.dumps(_cluster(setup.pool, None if setup.custom else trial), separators=(",", ":")),
     }
+    if not setup.custom:
+        variables["CLOUD_ML_TRIAL_ID"] = str(trial)
+        variables["CLOUD_ML_HP_METRIC_FILE"] = str(setup.metrics(trial))
     if setup.base_output:
-        base = f"{setup.base_output.rstrip('/')}/{trial}"
+        base = setup.base_output.rstrip("/") + ("" if setup.custom else f"/{trial}")
         variables["AIP_MODEL_DIR"] = f"{base}/model/"
         variables["AIP_CHECKPOINT_DIR"] = f"{base}/checkpoints/"
         variables["AIP_TENSORBOARD_LOG_DIR"] = f"{base}/logs/"
     return variables
 
 
-def _cluster(pool: Mapping[str, Any], trial: int) -> dict[str, Any]:
+def _cluster(pool: Mapping[str, Any], trial: int | None) -> dict[str, Any]:
     # `job` is text that holds JSON. The container's own variables stay out of it: the kernel limits a variable's length.
     described = {"worker_pool_specs": [{"machine_spec": pool.get("machineSpec", {}), "replica_count": 1}]}
     return {
         "cluster": {"workerpool0": ["127.0.0.1:2222"]},
         "environment": "cloud",
-        "task": {"type": "workerpool0", "index": 0, "trial": str(trial)},
+        "task": {"type": "workerpool0", "index": 0} | ({} if trial is None else {"trial": str(trial)}),
         "job": json.dumps(described, separators=(",", ":")),
     }

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vertex_sweeper.atomic_files import make_folder
 from vertex_sweeper.services.local.execute.environment import JobSetup, build_environment, resolve_command
 from vertex_sweeper.services.local.execute.executor import Command, Executor, RunningCommand
 from vertex_sweeper.services.local.execute.flag_rendering import PLAIN, Rendering
 from vertex_sweeper.services.local.execute.metric_file import MetricFile
+from vertex_sweeper.services.local.study.limits import Limits
 from vertex_sweeper.services.local.study.measurement import Measurement
-from vertex_sweeper.services.local.study.study import Limits
 from vertex_sweeper.services.local.study.trial import Trial, TrialOutcome
 
 
@@ -89,6 +90,8 @@ def launch(
         environment=environment,
         output=log,
     )
+    if setup.custom:
+        make_folder(setup.return_value.parent).joinpath(setup.return_value.name).unlink(missing_ok=True)
     for old in (path, log):  # an earlier run's, or whatever another trial has put there
         old.unlink(missing_ok=True)
     shutil.rmtree(setup.tree(number), ignore_errors=True)

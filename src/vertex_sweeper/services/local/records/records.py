@@ -14,7 +14,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from vertex_sweeper.api_names import split_job
+from vertex_sweeper.api import is_custom_job
+from vertex_sweeper.api_names import is_custom, split_job
 from vertex_sweeper.atomic_files import make_folder, write_text
 from vertex_sweeper.errors import JobsTaken, ServiceError
 from vertex_sweeper.job.field_types import check_job_shape
@@ -23,6 +24,7 @@ from vertex_sweeper.services.backoff import Backoff
 from vertex_sweeper.services.local.execute import reaper
 from vertex_sweeper.services.local.parameter_tree import ParameterSpec, read_parameter_specs
 from vertex_sweeper.services.local.records.lock_owner import LockOwner
+from vertex_sweeper.services.local.study.custom_job import study_class
 from vertex_sweeper.services.local.study.study import Study
 from vertex_sweeper.services.local.study.trial import Trial
 from vertex_sweeper.services.local.validation import check_job
@@ -183,9 +185,12 @@ def read_job(folder: Path, job_id: str) -> tuple[JobOrigin, Study]:
     name = split_job(record["name"])
     if name is None or name[1] != job_id or not record["name"].isprintable():
         raise DamagedDocument(f"it is of {record['name'][:200]!r}")
-    parameters = read_parameter_specs(record["spec"]["studySpec"]["parameters"])
+    spec = record["spec"]
+    if is_custom(record["name"]) is not is_custom_job(spec):
+        raise DamagedDocument(f"{record['name']} is the name of another kind of job")
+    parameters = () if is_custom_job(spec) else read_parameter_specs(spec["studySpec"]["parameters"])
     trials = [_read_trial(one, parameters) for one in own.glob("[0-9]*.json")]
-    return JobOrigin(record["directory"], record["seed"]), Study.from_record(record, trials)
+    return JobOrigin(record["directory"], record["seed"]), study_class(spec).from_record(record, trials)
 
 
 def _read_trial(path: Path, parameters: Sequence[ParameterSpec]) -> Trial:

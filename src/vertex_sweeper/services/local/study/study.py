@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from vertex_sweeper.api import Job, JobState, TrialState, parse_time
 from vertex_sweeper.services.local.parameter_tree import Choice
 from vertex_sweeper.services.local.study.early_stopping import MedianRule
-from vertex_sweeper.services.local.study.measurement import Selection
+from vertex_sweeper.services.local.study.limits import Limits
 from vertex_sweeper.services.local.study.study_stopping import CONFIG, Progress, interrupts, why_to_stop
 from vertex_sweeper.services.local.study.trial import Trial, TrialOutcome
 
@@ -22,34 +22,6 @@ FAILED_CODE: Final = 9
 
 INTERNAL_CODE: Final = 13
 """The error code of a job that ended because of a mistake of ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """A job's numbers of trials, the seconds a trial may take, and how a trial's final measurement is chosen."""
-
-    most: int
-    parallel: int
-    failed: int
-    seconds: float
-    metrics: Mapping[str, bool]
-    selection: Selection
-
-    @classmethod
-    def of(cls, spec: Mapping[str, Any]) -> Limits:
-        """Those of a valid job."""
-        study = spec["studySpec"]
-        selection = study.get("measurementSelectionType", "MEASUREMENT_SELECTION_TYPE_UNSPECIFIED")
-        scheduling = spec["trialJobSpec"].get("scheduling", {})
-        return cls(
-            most=int(spec["maxTrialCount"]),
-            parallel=int(spec["parallelTrialCount"]),
-            failed=int(spec.get("maxFailedTrialCount", 0)),
-            seconds=float(scheduling.get("timeout", "604800s").removesuffix("s")),  # the service's default: seven days
-            # A goal that is not set means MAXIMIZE.
-            metrics={metric["metricId"]: metric.get("goal") != "MINIMIZE" for metric in study["metrics"]},
-            selection=Selection.BEST if selection == Selection.BEST.value else Selection.LAST,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +42,14 @@ class Study:
     `stopped` is why the study has ended before its last trial: no more begin, and the job will have succeeded.
     """
 
+    what: ClassVar = "trial"
+    """What a message calls that which runs."""
+
     def __init__(self, spec: Mapping[str, Any], *, name: str, now: str) -> None:
         self.name = name
         self.spec = spec
         self.limits = Limits.of(spec)
+        self._search: Mapping[str, Any] = spec.get("studySpec", {})
         self.state = JobState.PENDING
         self.trials: list[Trial] = []
         self.exhausted = False
@@ -137,12 +113,12 @@ class Study:
     @property
     def interrupts(self) -> bool:
         """Whether running trials end, too, once the study was `stopped`."""
-        return interrupts(self.spec["studySpec"].get(CONFIG, {}))
+        return interrupts(self._search.get(CONFIG, {}))
 
     @property
     def median_rule(self) -> MedianRule | None:
         """The rule that stops trials early, if there is one."""
-        return MedianRule.of(self.spec["studySpec"], self.limits.metrics)
+        return MedianRule.of(self._search, self.limits.metrics)
 
     @property
     def completed(self) -> list[Trial]:
@@ -193,13 +169,16 @@ class Study:
         """Ends the job if too many trials have failed."""
         if self._failed and self._too_many():
             failed = [trial for trial in self.trials if trial.outcome.failed]
-            last = max(failed, key=lambda trial: trial.ended).outcome.reason
-            allowed = f"maxFailedTrialCount is {self.limits.failed}" if self.limits.failed else "the first trial failed"
-            self.end(FAILED_CODE, f"Too many failed trials: {self._failed} ({allowed}). The last one: {last}", now=now)
+            code, message = self._failure(max(failed, key=lambda trial: trial.ended).outcome.reason)
+            self.end(code, message, now=now)
+
+    def overdue(self) -> TrialOutcome:
+        """How a trial ends that takes longer than it may."""
+        return TrialOutcome(reason=f"The {self.what} took longer than its timeout of {self.limits.seconds:g} s.", failed=True)
 
     def why_to_stop(self, *, now: str, more: int = 0) -> str:
         """The condition of its `studyStoppingConfig` that is met, or would be with so many more trials; empty when none is."""
-        config = self.spec["studySpec"].get(CONFIG)
+        config = self._search.get(CONFIG)
         if not config:
             return ""
         metric, maximised = next(iter(self.limits.metrics.items()))
@@ -238,16 +217,25 @@ class Study:
 
     def to_json(self) -> Job:
         """The job as it stands, in the API's JSON form. Nothing in it is shared with this record."""
-        job = copy.deepcopy(dict(self.spec)) | self._output()
-        trials = {"trials": [trial.to_json() for trial in self.trials]} if self.trials else {}
-        return cast("Job", {**job, **trials})
+        changes = self.changes(0)
+        trials = {"trials": list(changes.trials)} if changes.trials else {}
+        return cast("Job", {**changes.job, **trials})
 
     def changes(self, since: int) -> JobChanges:
         """What has changed since that revision. Nothing in it is shared with this record."""
         job = self._output() if since else copy.deepcopy(dict(self.spec)) | self._output()
-        return JobChanges(
-            self._revision, cast("Job", job), [trial.to_json() for trial in self.trials if trial.revision > since]
-        )
+        trials = [trial.to_json() for trial in self._shown if trial.revision > since]
+        return JobChanges(self._revision, cast("Job", job), trials)
+
+    @property
+    def _shown(self) -> Sequence[Trial]:
+        """The trials that the job has for others."""
+        return self.trials
+
+    def _failure(self, last: str) -> tuple[int, str]:
+        """The error's code and message, given the reason of the trial that failed last."""
+        allowed = f"maxFailedTrialCount is {self.limits.failed}" if self.limits.failed else "the first trial failed"
+        return FAILED_CODE, f"Too many failed trials: {self._failed} ({allowed}). The last one: {last}"
 
     def _output(self) -> dict[str, Any]:
         output: dict[str, Any] = {

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Final
 
 from vertex_sweeper.api import NO_MEASUREMENT
+from vertex_sweeper.services.local.study.limits import Limits
 from vertex_sweeper.services.local.study.measurement import Reported, select_final, thin_out
-from vertex_sweeper.services.local.study.study import Limits
 from vertex_sweeper.services.local.study.trial import TrialOutcome
 from vertex_sweeper_runtime.metric_lines import LONGEST_LINE
 
@@ -50,6 +50,8 @@ def _judge(
         return TrialOutcome(measurements, reason=stopped.reason, failed=stopped.failed)
     if code and stopped is None:
         return TrialOutcome(measurements, reason=describe(code), failed=True)
+    if not limits.metrics:  # a custom job: its exit code is all that counts
+        return TrialOutcome()
     final = select_final(read, metrics=limits.metrics, selection=limits.selection)
     if reported.problem and (final is None or stopped is None):
         return TrialOutcome(measurements, reason=f"The trial's metric file cannot be read: {reported.problem}.", failed=True)
