@@ -148,8 +148,8 @@ def test_a_malformed_name_is_an_invalid_argument(client: Any, method: str) -> No
 
 
 def test_other_jobs_are_not_offered_and_the_answer_says_so(client: Any) -> None:
-    with pytest.raises(exceptions.MethodNotImplemented, match=r"tuning jobs only, and not /google.*ListCustomJobs"):
-        client.list_custom_jobs(parent=PARENT)
+    with pytest.raises(exceptions.MethodNotImplemented, match=r"jobs and custom jobs only, and not /google.*ListNasJobs"):
+        client.list_nas_jobs(parent=PARENT)
 
 
 # Over REST, by hand: the client's REST transport has its turn in `tests/services/behaviour`.
@@ -183,7 +183,7 @@ def test_a_job_can_be_made_and_read_with_nothing_but_http(emulator: Emulator) ->
     ("path", "body", "status", "code"),
     [
         ("/v1/projects/p/locations/l/hyperparameterTuningJobs/1", None, 404, "NOT_FOUND"),
-        ("/v1/projects/p/locations/l/customJobs", None, 501, "UNIMPLEMENTED"),
+        ("/v1/projects/p/locations/l/nasJobs", None, 501, "UNIMPLEMENTED"),
         ("/v1/projects/p/locations/l/hyperparameterTuningJobs", {"colour": "red"}, 400, "INVALID_ARGUMENT"),
         ("/v1/projects/p/locations/l/hyperparameterTuningJobs", [], 400, "INVALID_ARGUMENT"),
         ("/v1/projects/p/locations/l/hyperparameterTuningJobs?pageSize=x", None, 400, "INVALID_ARGUMENT"),

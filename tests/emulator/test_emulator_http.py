@@ -156,7 +156,7 @@ def test_what_a_page_of_another_site_sends_is_refused(emulator: Emulator, header
         pytest.param(f"PATCH {JOBS}/1 HTTP/1.1", 405, "UNIMPLEMENTED", id="patch"),
         pytest.param(f"GET {JOBS}/1:cancel HTTP/1.1", 405, "UNIMPLEMENTED", id="the method of another call"),
         pytest.param(f"BREW {JOBS} HTTP/1.1", 501, "UNIMPLEMENTED", id="no method"),
-        pytest.param(f"GET /v1/{PARENT}/customJobs HTTP/1.1", 501, "UNIMPLEMENTED", id="other jobs"),
+        pytest.param(f"GET /v1/{PARENT}/nasJobs HTTP/1.1", 501, "UNIMPLEMENTED", id="other jobs"),
         pytest.param("GET http://[x/ HTTP/1.1", 400, "INVALID_ARGUMENT", id="no address"),
         pytest.param("GET / HTTP/9.9", 505, "INVALID_ARGUMENT", id="another protocol"),
         pytest.param("GET / / /", 400, "INVALID_ARGUMENT", id="no request"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,14 @@ args = parser.parse_args()
 assert (args.heads is None) == (args.model != "vit")
 hypertune.HyperTune().report_hyperparameter_tuning_metric("acc", args.layers)
 """
+CUSTOM = {"good": "echo trained", "bad": "exit 3"}
+CUSTOM_ENDS = {
+    "good": ("JOB_STATE_SUCCEEDED", "^$", "^$"),
+    "bad": ("JOB_STATE_FAILED", r"non-zero status of 3\.", "^Job failed with:"),
+    "endless": ("JOB_STATE_CANCELLED", "cancelled", "^Job failed with:"),
+}
+"""By the custom job: its state, its error's message, and what the SDK raises, as patterns."""
+
 CONTRACT = Contract(
     command=("python", "app.py"),
     sequence=("+seed=1", *map(Slot, ("lr", "layers", "batch", "model", "heads"))),
@@ -69,10 +78,12 @@ def test_the_sdk_runs_jobs_with_and_without_a_contract_and_cancels_lists_and_del
     (tmp_path / "app.py").write_text(APP)
     (tmp_path / "script.py").write_text(SCRIPT)
     endless = {"image_uri": "image", "command": list(ENDLESS)}
+    custom = {name: {"image_uri": "image", "command": ["sh", "-c", text]} for name, text in CUSTOM.items()}
     with start_emulator("--tls", folder=tmp_path) as (_, ready):
         address = ready["address"].replace("127.0.0.1", "localhost")  # a certificate has both names
+        given = map(json.dumps, (containers(), endless, custom))
         done = subprocess.run(
-            [sys.executable, str(PROGRAM), address, json.dumps(containers()), json.dumps(endless)],
+            [sys.executable, str(PROGRAM), address, *given],
             env={**os.environ, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": ready["ca_file"]},
             capture_output=True,
             text=True,
@@ -93,3 +104,11 @@ def test_the_sdk_runs_jobs_with_and_without_a_contract_and_cancels_lists_and_del
     assert seen["found"] == ["contract"]
     assert seen["got"] == 6
     assert seen["after delete"] == []
+    for name, job in seen["custom"].items():
+        state, error, raised = CUSTOM_ENDS[name]
+        assert re.fullmatch(r"projects/my-project/locations/europe-west4/customJobs/[0-9]+", job["name"])
+        assert job["state"] == state
+        assert re.search(error, job["error"] or "")
+        assert re.search(raised, job["raised"] or "")
+    assert seen["custom"]["good"]["uris"]["workerpool0-0"].endswith("/logs/1.log")
+    assert seen["managed"] == {"listed": ["bad", "endless", "good"], "failed": ["bad"], "got": "good", "after delete": []}

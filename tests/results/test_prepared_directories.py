@@ -222,6 +222,8 @@ def test_a_service_takes_up_all_jobs_but_the_damaged_ones(tmp_path: Path, caplog
 def test_the_emulator_lists_the_jobs_beside_one_with_fields_that_the_api_has_not(tmp_path: Path) -> None:
     aiplatform = pytest.importorskip("google.cloud.aiplatform_v1.types", reason="google-cloud-aiplatform is not installed")
     from vertex_sweeper.emulator.api import JobApi
+    from vertex_sweeper.emulator.job_kind import TUNING_JOB
+    from vertex_sweeper.emulator.operations import Operations
 
     folder = tmp_path / "data" / RECORDS
     forge_spec(more=1)(abandoned(tmp_path / "data", job()))
@@ -230,7 +232,11 @@ def test_the_emulator_lists_the_jobs_beside_one_with_fields_that_the_api_has_not
     with LocalService(lambda job_id: tmp_path / "jobs" / job_id, records=folder) as service:
         service.resume()
         api = JobApi(
-            service, log_of=lambda job_id, trial: tmp_path / "jobs" / job_id / "logs" / f"{trial}.log", discard=lambda _: None
+            service,
+            kind=TUNING_JOB,
+            operations=Operations(),
+            log_of=lambda job_id, trial: tmp_path / "jobs" / job_id / "logs" / f"{trial}.log",
+            discard=lambda _: None,
         )
         page = api.list_page(aiplatform.ListHyperparameterTuningJobsRequest.pb()(parent=LOCAL_PARENT))
         assert [job.name for job in page.hyperparameter_tuning_jobs] == [f"{NAME[:-1]}9"]

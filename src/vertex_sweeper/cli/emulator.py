@@ -68,7 +68,7 @@ def _announce(emulator: Emulator, options: argparse.Namespace) -> None:
             raise SweepError(f"--ready-file {options.ready_file} cannot be written: {error}") from error
     kept = f"kept in {options.data}" if options.data else "gone with it: --data DIR keeps them"
     lines = [f"Vertex tuning emulator on {emulator.address} (REST on {emulator.rest_address}), until Ctrl-C; jobs are {kept}"]
-    lines.append(f"  trials print into {emulator.folder}/jobs/<job id>/logs/<trial id>.log")
+    lines.append(f"  trials print into {emulator.folder}/jobs/<job id>/logs/<trial id>.log (custom jobs: 1.log)")
     if ca_file:
         lines.append(f"  export GRPC_DEFAULT_SSL_ROOTS_FILE_PATH={ca_file}")
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vertex_sweeper.api import JobState, TrialState, job_state, trial_state
+from vertex_sweeper.api_names import is_custom
 from vertex_sweeper.errors import JobNotFound
 from vertex_sweeper.messages import printable
 from vertex_sweeper.services.local import LocalService
@@ -77,16 +78,19 @@ class Announcer:
         known.revision = changes.revision
         job_id = name.rpartition("/")[2]
         if known.state is None:
-            count, title = changes.job.get("maxTrialCount"), printable(str(changes.job.get("displayName", "")))
-            yield f"job {job_id} ({title}) begins: at most {count} trials"
+            title = printable(str(changes.job.get("displayName", "")))
+            most = "" if is_custom(name) else f": at most {changes.job.get('maxTrialCount')} trials"
+            yield f"job {job_id} ({title}) begins{most}"
         for trial in changes.trials:
             yield from self._trial_lines(job_id, trial, known)
         state = job_state(changes.job)
         known.state = state or known.state or JobState.PENDING
         if state is not None and state.ended:
             how = state.value.removeprefix("JOB_STATE_").lower()
-            error = changes.job.get("error", {}).get("message", "")
-            yield f"job {job_id} {how}{f': {printable(error)}' if error else ''}"
+            error = printable(changes.job.get("error", {}).get("message", ""))
+            if is_custom(name) and state is JobState.FAILED:  # a tuning job's trials have said where theirs are
+                error = f"{error} Its log: {self._log_of(job_id, '1')}"
+            yield f"job {job_id} {how}{f': {error}' if error else ''}"
 
     def _trial_lines(self, job_id: str, trial: dict[str, Any], known: _Known) -> Iterator[str]:
         id, state = str(trial["id"]), trial_state(trial)

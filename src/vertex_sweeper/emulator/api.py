@@ -1,4 +1,4 @@
-"""The calls of the API for tuning jobs: a request's message in, the answer's message out, over gRPC and over HTTP alike."""
+"""The calls of the API for one kind of job: a request's message in, the answer's message out, over gRPC and HTTP alike."""
 
 from __future__ import annotations
 
@@ -6,23 +6,21 @@ import base64
 import contextlib
 import json
 import re
-import secrets
 import threading
 import zlib
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from google.cloud.aiplatform_v1.types import DeleteOperationMetadata, ListHyperparameterTuningJobsResponse
-from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2, json_format
 
 from vertex_sweeper.api import OUTPUT_FIELDS
 from vertex_sweeper.api_names import ANY_PARENT, format_job, format_parent, split_job
 from vertex_sweeper.emulator.api_error import ApiError, invalid
 from vertex_sweeper.emulator.filters import parse_filter
-from vertex_sweeper.emulator.job_message import JobMessage, RawJob, to_message
+from vertex_sweeper.emulator.job_kind import CUSTOM_JOB, JobKind
+from vertex_sweeper.emulator.job_message import JobMessage
+from vertex_sweeper.emulator.operations import Operations
 from vertex_sweeper.errors import JobNotFound
 from vertex_sweeper.services.local import LocalService
 
@@ -34,41 +32,55 @@ _Key = tuple[str, str]
 _PAGE: Final = 100
 """How many jobs a page has at most, and without a size of its own. The API's numbers are not documented."""
 
-_OPERATIONS: Final = 1000
-"""How many finished operations can still be asked for."""
-
 
 class JobApi:
-    """The API's calls for tuning jobs, on a local service. Any thread may call. All raise ApiError, and the service's errors.
+    """The API's calls for jobs of one kind, on a local service.
 
-    `log_of` is the file of what a trial prints, by the job's id and the trial's.
-    `discard` is called with the id of a job that was deleted.
+    Any thread may call. All raise ApiError, and the service's errors.
+
+    Args:
+        service: Runs the jobs; those of other kinds are left alone.
+        kind: The kind of job.
+        operations: Where the operation of a deletion is kept.
+        log_of: The file of what a trial prints, by the job's id and the trial's. A custom job prints as trial 1.
+        discard: Is called with the id of a job that was deleted.
     """
 
-    def __init__(self, service: LocalService, *, log_of: Callable[[str, str], Path], discard: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        service: LocalService,
+        *,
+        kind: JobKind,
+        operations: Operations,
+        log_of: Callable[[str, str], Path],
+        discard: Callable[[str], None],
+    ) -> None:
+        self.kind = kind
+        self._operations = operations
         self._log_of = log_of
         self._service = service
         self._discard = discard
         self._lock = threading.Lock()
         self._messages: dict[str, JobMessage] = {}
-        self._operations: OrderedDict[str, Any] = OrderedDict()
 
     def create(self, request: Any) -> Any:
         """Creates and starts a job."""
         _check_parent(request.parent)
-        spec = json_format.MessageToDict(request.hyperparameter_tuning_job)
+        spec = json_format.MessageToDict(getattr(request, self.kind.field))
         for field in OUTPUT_FIELDS:  # the API passes over what a caller puts there
             spec.pop(field, None)
-        return to_message(self._service.create(request.parent, spec))
+        if self.kind is CUSTOM_JOB:
+            spec.setdefault("jobSpec", {})  # one that is not set is a mistake, and makes no tuning job
+        return json_format.ParseDict(self._service.create(request.parent, spec), self.kind.message())
 
     def get(self, request: Any) -> Any:
         """The job as it stands."""
-        return RawJob.FromString(self.get_encoded(request))
+        return self.kind.message.FromString(self.get_encoded(request))
 
     def get_encoded(self, request: Any) -> bytes:
         """The same as the bytes of its message: what clients ask for most, and again and again, is not made anew."""
-        _check_name(request.name)
-        with _named(request.name):
+        self._check_name(request.name)
+        with self._named(request.name):
             return self._message(request.name).encode()
 
     def list_page(self, request: Any) -> Any:
@@ -76,7 +88,7 @@ class JobApi:
         _check_parent(request.parent)
         if request.page_size < 0:
             raise invalid("page_size", f"page_size must not be negative, got {request.page_size}.")
-        if not request.read_mask.IsValidForDescriptor(RawJob.DESCRIPTOR):
+        if not request.read_mask.IsValidForDescriptor(self.kind.message.DESCRIPTOR):
             raise invalid("read_mask", f"A job does not have all fields of the read_mask {request.read_mask.paths}.")
         question = f"{request.parent}\n{request.filter}"
         found = self._find(request.parent, request.filter)
@@ -84,56 +96,40 @@ class JobApi:
             last = _read_token(request.page_token, question)
             found = [entry for entry in found if entry[0] < last]
         size = min(request.page_size or _PAGE, _PAGE)
-        page = ListHyperparameterTuningJobsResponse.pb()()
+        page = self.kind.page()
         for _, message in found[:size]:
             with contextlib.suppress(JobNotFound):  # deleted while we were looking
-                page.hyperparameter_tuning_jobs.append(_masked(RawJob.FromString(message.encode()), request.read_mask))
+                job = self.kind.message.FromString(message.encode())
+                self.kind.jobs_of(page).append(_masked(job, request.read_mask))
         if len(found) > size:
             page.next_page_token = _write_token(found[size - 1][0], question)
         return page
 
     def cancel(self, request: Any) -> Any:
         """Asks the job to end."""
-        _check_name(request.name)
-        with _named(request.name):
+        self._check_name(request.name)
+        with self._named(request.name):
             self._service.cancel(request.name)
         return empty_pb2.Empty()
 
     def delete(self, request: Any) -> Any:
         """Forgets a job that has ended, and its files. The operation that the API makes of it is done at once."""
-        job_id = _check_name(request.name)
-        with _named(request.name):
+        job_id = self._check_name(request.name)
+        with self._named(request.name):
             deleted = self._service.delete(request.name)
         if not deleted:
             raise ApiError("FAILED_PRECONDITION", f"{request.name} has not ended: cancel it first.")
         with self._lock:
             self._messages.pop(request.name, None)
         self._discard(job_id)
-        operation = operations_pb2.Operation(
-            name=f"{request.name}/operations/{10**18 + secrets.randbelow(8 * 10**18)}", done=True
-        )
-        operation.metadata.Pack(DeleteOperationMetadata.pb()())
-        operation.response.Pack(empty_pb2.Empty())
-        with self._lock:
-            self._operations[operation.name] = operation
-            if len(self._operations) > _OPERATIONS:
-                self._operations.popitem(last=False)
-        return operation
-
-    def get_operation(self, request: Any) -> Any:
-        """A long-running operation: all are done."""
-        with self._lock:
-            operation = self._operations.get(request.name)
-        if operation is None:
-            raise ApiError("NOT_FOUND", f"There is no operation {request.name!r}.")
-        return operation
+        return self._operations.deleted(request.name)
 
     def _find(self, parent: str, text: str) -> list[tuple[_Key, JobMessage]]:
         """The parent's jobs that pass the filter, the newest first."""
         matches = parse_filter(text)
         found = []
         for name in self._service.names():
-            if not name.startswith(format_job(parent, "")):
+            if not name.startswith(format_job(parent, "", collection=self.kind.collection)):
                 continue
             # Deleted while we were looking; or a record of another hand has fields that the API has not.
             with contextlib.suppress(JobNotFound, json_format.ParseError):
@@ -150,7 +146,24 @@ class JobApi:
             return message
         self._service.changes(name)  # raises JobNotFound: nobody can fill our memory with names
         with self._lock:
-            return self._messages.setdefault(name, JobMessage(self._service, name, log_of=self._log_of))
+            return self._messages.setdefault(name, JobMessage(self._service, name, kind=self.kind, log_of=self._log_of))
+
+    def _check_name(self, name: str) -> str:
+        """The job's id. Raises ApiError for what is no name, or that of another kind of job."""
+        parts = split_job(name)
+        if parts is None or name != format_job(*parts, collection=self.kind.collection):
+            form = format_job(_PARENT_FORM, "ID", collection=self.kind.collection)
+            raise invalid("name", f"A {self.kind.name}'s name is {form}, got {name!r}.")
+        return parts[1]
+
+    @contextlib.contextmanager
+    def _named(self, name: str) -> Iterator[None]:
+        """Says of a job that is not there what it is, and whose jobs were looked through."""
+        try:
+            yield
+        except JobNotFound as error:
+            line = f"The {self.kind.name} {name} is not found: the emulator has no such job."
+            raise ApiError("NOT_FOUND", line) from error
 
 
 def _check_parent(parent: str) -> None:
@@ -158,28 +171,10 @@ def _check_parent(parent: str) -> None:
         raise invalid("parent", f"A parent is {_PARENT_FORM}, got {parent!r}.")
 
 
-def _check_name(name: str) -> str:
-    parts = split_job(name)
-    if parts is None:
-        raise invalid("name", f"A job's name is {format_job(_PARENT_FORM, 'ID')}, got {name!r}.")
-    return parts[1]
-
-
-@contextlib.contextmanager
-def _named(name: str) -> Iterator[None]:
-    """Says of a job that is not there what it is, and whose jobs were looked through."""
-    try:
-        yield
-    except JobNotFound as error:
-        raise ApiError(
-            "NOT_FOUND", f"The HyperparameterTuningJob {name} is not found: the emulator has no such job."
-        ) from error
-
-
 def _masked(job: Any, mask: Any) -> Any:
     if not mask.paths:
         return job
-    masked = RawJob()
+    masked = type(job)()
     mask.MergeMessage(job, masked)
     return masked
 

@@ -27,7 +27,7 @@ HOST = "127.0.0.1"
 
 
 class Emulator:
-    """Vertex AI's tuning jobs on this machine, for any client of the API, between `with` and its end.
+    """Vertex AI's tuning jobs and custom jobs on this machine, for any client of the API, between `with` and its end.
 
     **It runs whatever command it is sent**, as you, and so listens on loopback only. Trials run in this process's working
     directory with its environment.
@@ -109,7 +109,7 @@ class Emulator:
         self.close()
 
     def log_of(self, job_id: str, trial: str) -> Path:
-        """The file of what a trial prints."""
+        """The file of what a trial prints; a custom job prints as trial 1."""
         return self.folder / "jobs" / job_id / "logs" / f"{trial}.log"
 
     def close(self) -> None:
@@ -122,6 +122,8 @@ class Emulator:
         from vertex_sweeper.emulator.api import JobApi
         from vertex_sweeper.emulator.callers import make_callers
         from vertex_sweeper.emulator.grpc_server import GrpcServer
+        from vertex_sweeper.emulator.job_kind import CUSTOM_JOB, TUNING_JOB
+        from vertex_sweeper.emulator.operations import Operations
         from vertex_sweeper.emulator.rest_server import RestServer
 
         folder = self.folder = self._find_folder(stack)
@@ -135,13 +137,18 @@ class Emulator:
 
             identity = make_identity(self._host)
             self.ca_file = write_text(folder / "ca.pem", identity.authority.decode())
-        api = JobApi(self.service, log_of=self.log_of, discard=lambda job_id: shutil.rmtree(jobs / job_id, ignore_errors=True))
+        operations = Operations()
+        files: dict[str, Any] = {
+            "log_of": self.log_of,
+            "discard": lambda job_id: shutil.rmtree(jobs / job_id, ignore_errors=True),
+        }
+        apis = [JobApi(self.service, kind=kind, operations=operations, **files) for kind in (TUNING_JOB, CUSTOM_JOB)]
         callers = make_callers(self._token)
         self.token = callers.token
-        shared: dict[str, Any] = {"callers": callers, "host": self._host, "identity": identity}
-        grpc = GrpcServer(api, port=self._port, interceptors=self._interceptors, **shared)
+        shared: dict[str, Any] = {"operations": operations, "callers": callers, "host": self._host, "identity": identity}
+        grpc = GrpcServer(apis, port=self._port, interceptors=self._interceptors, **shared)
         stack.callback(grpc.close)
-        rest = RestServer(api, **shared)
+        rest = RestServer(apis, **shared)
         stack.callback(rest.close)
         self.address, self.rest_address = grpc.address, rest.address
         self.service.resume()  # with ports at hand, and before anybody can ask for a job

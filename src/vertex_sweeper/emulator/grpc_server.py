@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import grpc
-from google.cloud.aiplatform_v1 import types
 from google.longrunning import operations_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
@@ -15,6 +14,7 @@ from vertex_sweeper.emulator.api import JobApi
 from vertex_sweeper.emulator.api_error import ApiError, api_errors
 from vertex_sweeper.emulator.callers import Callers, parse_peer
 from vertex_sweeper.emulator.certificate import Identity
+from vertex_sweeper.emulator.operations import Operations
 from vertex_sweeper.errors import ServiceError
 
 JOBS: Final = "/google.cloud.aiplatform.v1.JobService/"
@@ -25,6 +25,9 @@ _LONGEST_MESSAGE: Final = 2500
 _LONGEST_DETAILS: Final = 2500
 """How many bytes of an error's text and details are sent: clients accept 8 KiB of both, encoded, or lose the error itself."""
 
+_Call = tuple[Any, Callable[[Any], Any]]
+"""A request's message, and what answers it."""
+
 _THREADS: Final = 8
 _OPTIONS: Final = (
     ("grpc.max_send_message_length", -1),
@@ -34,7 +37,7 @@ _OPTIONS: Final = (
 
 
 class GrpcServer:
-    """Serves an API on a port, from `open` until `close`. Port 0 takes a free one; `address` is where it is.
+    """Serves the API's calls on a port, from `open` until `close`. Port 0 takes a free one; `address` is where it is.
 
     Raises:
         ServiceError: The port cannot be had.
@@ -42,8 +45,9 @@ class GrpcServer:
 
     def __init__(
         self,
-        api: JobApi,
+        apis: Sequence[JobApi],
         *,
+        operations: Operations,
         callers: Callers,
         host: str,
         port: int,
@@ -52,7 +56,7 @@ class GrpcServer:
     ) -> None:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="emulator")
         self._server = grpc.server(self._threads, interceptors=tuple(interceptors), options=_OPTIONS)
-        handlers = _Handlers(api, callers, host)
+        handlers = _Handlers(_calls(apis, operations), callers, host)
         self._server.add_generic_rpc_handlers((handlers,))
         wanted = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
@@ -78,18 +82,10 @@ class GrpcServer:
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
-    def __init__(self, api: JobApi, callers: Callers, host: str) -> None:
+    def __init__(self, calls: Mapping[str, _Call], callers: Callers, host: str) -> None:
         self._callers = callers
         self._host = host
         self.port = 0
-        calls: Mapping[str, tuple[Any, Callable[[Any], Any]]] = {
-            f"{JOBS}CreateHyperparameterTuningJob": (types.CreateHyperparameterTuningJobRequest.pb(), api.create),
-            f"{JOBS}GetHyperparameterTuningJob": (types.GetHyperparameterTuningJobRequest.pb(), api.get_encoded),
-            f"{JOBS}ListHyperparameterTuningJobs": (types.ListHyperparameterTuningJobsRequest.pb(), api.list_page),
-            f"{JOBS}CancelHyperparameterTuningJob": (types.CancelHyperparameterTuningJobRequest.pb(), api.cancel),
-            f"{JOBS}DeleteHyperparameterTuningJob": (types.DeleteHyperparameterTuningJobRequest.pb(), api.delete),
-            f"{OPERATIONS}GetOperation": (operations_pb2.GetOperationRequest, api.get_operation),
-        }
         self._methods = {name: self._method(request, answer) for name, (request, answer) in calls.items()}
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
@@ -111,8 +107,22 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
         return grpc.unary_unary_rpc_method_handler(behave, request_deserializer=read, response_serializer=_encode)
 
 
+def _calls(apis: Sequence[JobApi], operations: Operations) -> dict[str, _Call]:
+    calls: dict[str, _Call] = {f"{OPERATIONS}GetOperation": (operations_pb2.GetOperationRequest, operations.get)}
+    for api in apis:
+        job = api.kind.name
+        calls |= {
+            f"{JOBS}Create{job}": (api.kind.request("Create"), api.create),
+            f"{JOBS}Get{job}": (api.kind.request("Get"), api.get_encoded),
+            f"{JOBS}List{job}s": (api.kind.request("List"), api.list_page),
+            f"{JOBS}Cancel{job}": (api.kind.request("Cancel"), api.cancel),
+            f"{JOBS}Delete{job}": (api.kind.request("Delete"), api.delete),
+        }
+    return calls
+
+
 def _not_served(method: str) -> None:
-    raise ApiError("UNIMPLEMENTED", f"The emulator serves hyperparameter tuning jobs only, and not {method}.")
+    raise ApiError("UNIMPLEMENTED", f"The emulator serves tuning jobs and custom jobs only, and not {method}.")
 
 
 def _abort(context: grpc.ServicerContext, error: ApiError) -> None:

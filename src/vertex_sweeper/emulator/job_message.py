@@ -8,32 +8,26 @@ from datetime import timezone
 from pathlib import Path
 from typing import Any
 
-from google.cloud.aiplatform_v1.types import HyperparameterTuningJob, JobState, Trial
+from google.cloud.aiplatform_v1.types import JobState, Trial
 from google.protobuf import json_format
 
 from vertex_sweeper.api import PRIMARY_REPLICA
+from vertex_sweeper.emulator.job_kind import CUSTOM_JOB, JobKind
 from vertex_sweeper.services.local import LocalService
 
-RawJob = HyperparameterTuningJob.pb()
-"""The message's class without the client's wrapping, which costs more than all else."""
-
 _RawTrial = Trial.pb()
-
-
-def to_message(job: Any) -> Any:
-    """A job in JSON form as a message."""
-    return json_format.ParseDict(job, RawJob())
 
 
 class JobMessage:
     """One job of a service; any thread may ask."""
 
-    def __init__(self, service: LocalService, name: str, *, log_of: Callable[[str, str], Path]) -> None:
+    def __init__(self, service: LocalService, name: str, *, kind: JobKind, log_of: Callable[[str, str], Path]) -> None:
+        self._kind = kind
         self._log_of = log_of
         self._service = service
         self._name = name
         self._lock = threading.Lock()
-        self._message = RawJob()
+        self._message = kind.message()
         self._revision = 0
         self._encoded = b""
 
@@ -60,10 +54,11 @@ class JobMessage:
         if changes.revision == self._revision:
             return
         json_format.ParseDict(changes.job, self._message)
+        if self._kind is CUSTOM_JOB and self._message.HasField("start_time"):
+            self._show_log(self._message, "1")
         for trial in changes.trials:
             fresh = json_format.ParseDict(trial, _RawTrial())
-            # Where Vertex has the addresses of a replica's shell: a client on this machine finds what the trial has printed.
-            fresh.web_access_uris[PRIMARY_REPLICA] = self._log_of(self._name.rpartition("/")[2], fresh.id).as_uri()
+            self._show_log(fresh, fresh.id)
             place = int(fresh.id) - 1  # trials are numbered from 1, and never taken away
             if place < len(self._message.trials):
                 self._message.trials[place].CopyFrom(fresh)
@@ -71,3 +66,7 @@ class JobMessage:
                 self._message.trials.append(fresh)
         self._revision = changes.revision
         self._encoded = self._message.SerializeToString()
+
+    def _show_log(self, message: Any, trial: str) -> None:
+        # Where Vertex has the addresses of a replica's shell: a client on this machine finds what was printed.
+        message.web_access_uris[PRIMARY_REPLICA] = self._log_of(self._name.rpartition("/")[2], trial).as_uri()

@@ -14,22 +14,23 @@ import socket
 import ssl
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from google.cloud.aiplatform_v1 import types
 from google.longrunning import operations_pb2
 from google.protobuf import json_format
 
-from vertex_sweeper.api_names import ANY_JOB, ANY_PARENT, TUNING_JOBS, format_parent
+from vertex_sweeper.api_names import ANY_JOB, ANY_PARENT, CUSTOM_JOBS, TUNING_JOBS, format_parent
 from vertex_sweeper.emulator.api import JobApi
 from vertex_sweeper.emulator.api_error import ApiError, api_errors, invalid
 from vertex_sweeper.emulator.callers import Callers
 from vertex_sweeper.emulator.certificate import Identity
 from vertex_sweeper.emulator.loopback import is_loopback
+from vertex_sweeper.emulator.operations import Operations
 from vertex_sweeper.emulator.rest_body import read_body
 
 _JSON: Final = "application/json"
@@ -38,15 +39,20 @@ _MOST_LEFT: Final = 1 << 20
 _PATIENCE: Final = 2.0
 """How much of what a client still sends is read, in bytes and seconds, before its connection ends: it would miss the answer."""
 
+_Route = tuple[str, str, Callable[[str, Mapping[str, str], bytes], Any]]
+"""A method, a pattern of paths, and what answers: it gets the first group of the pattern, the query and the body."""
+
 _POLL: Final = 0.1
 """After how many seconds the server's loop looks whether it shall end."""
 
 
 class RestServer:
-    """Serves an API on a free port of `host`, from `open` until `close`; `address` is where it is."""
+    """Serves the API's calls on a free port of `host`, from `open` until `close`; `address` is where it is."""
 
-    def __init__(self, api: JobApi, *, callers: Callers, host: str, identity: Identity | None) -> None:
-        self._server = _Server(api, callers, host=host)
+    def __init__(
+        self, apis: Sequence[JobApi], *, operations: Operations, callers: Callers, host: str, identity: Identity | None
+    ) -> None:
+        self._server = _Server(_routes(apis, operations), callers, host=host)
         if identity is not None:
             # The handshake is the business of the connection's own thread: a client that never ends it holds up nobody.
             context = _tls(identity)
@@ -70,9 +76,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = True
 
-    def __init__(self, api: JobApi, callers: Callers, *, host: str) -> None:
+    def __init__(self, routes: Sequence[_Route], callers: Callers, *, host: str) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self.api = api
+        self.routes = routes
         self.callers = callers
         self._open: set[Any] = set()
         super().__init__((host, 0), _Handler)
@@ -191,10 +197,10 @@ class _Handler(BaseHTTPRequestHandler):
             raise ApiError("INVALID_ARGUMENT", f"Not an address: {self.path!r}.") from error
         path = unquote(url.path)
         self._allowed = set()
-        for method, pattern, call in _ROUTES:
+        for method, pattern, call in self.server.routes:
             match = re.fullmatch(rf"/v1/{pattern}", path)
             if method == self.command and match:
-                return call(self.server.api, match.group(1), query, body)
+                return call(match.group(1), query, body)
             self._allowed |= {method} if match else set()
         raise _not_served(self.command, path, allowed=self._allowed)
 
@@ -213,55 +219,50 @@ def _host_of(text: str) -> str:
 def _not_served(method: str, path: str, *, allowed: set[str]) -> ApiError:
     if allowed:
         return ApiError("UNIMPLEMENTED", f"{path} takes {' and '.join(sorted(allowed))}, and not {method}.", http=405)
-    if re.fullmatch(rf"/v1/{ANY_PARENT}/[A-Za-z]+(/.*)?", path) and f"/{TUNING_JOBS}" not in path:
-        return ApiError("UNIMPLEMENTED", f"The emulator serves hyperparameter tuning jobs only, and not {method} {path}.")
-    return ApiError(
-        "NOT_FOUND", f"There is no {method} {path}: tuning jobs are at /v1/{format_parent('P', 'L')}/{TUNING_JOBS}."
-    )
+    place = re.fullmatch(rf"/v1/{ANY_PARENT}/([A-Za-z]+)(/.*)?", path)
+    if place and place[1] not in (TUNING_JOBS, CUSTOM_JOBS):
+        return ApiError("UNIMPLEMENTED", f"The emulator serves tuning jobs and custom jobs only, and not {method} {path}.")
+    where = f"tuning jobs are at /v1/{format_parent('P', 'L')}/{TUNING_JOBS}, custom jobs at …/{CUSTOM_JOBS}"
+    return ApiError("NOT_FOUND", f"There is no {method} {path}: {where}.")
+
+
+def _routes(apis: Sequence[JobApi], operations: Operations) -> list[_Route]:
+    routes: list[_Route] = [
+        ("GET", rf"({ANY_JOB}/operations/[^/]+)", partial(_ask, operations.get, operations_pb2.GetOperationRequest))
+    ]
+    for api in apis:
+        jobs, job = rf"({ANY_PARENT})/{api.kind.collection}", rf"{ANY_PARENT}/{api.kind.collection}/[^/\s:]+"
+        routes += [
+            ("POST", jobs, partial(_create, api)),
+            ("GET", jobs, partial(_list, api)),
+            ("GET", rf"({job})", partial(_ask, api.get, api.kind.request("Get"))),
+            ("POST", rf"({job}):cancel", partial(_ask, api.cancel, api.kind.request("Cancel"))),
+            ("DELETE", rf"({job})", partial(_ask, api.delete, api.kind.request("Delete"))),
+        ]
+    return routes
 
 
 def _create(api: JobApi, parent: str, _: Mapping[str, str], body: bytes) -> Any:
-    request = types.CreateHyperparameterTuningJobRequest.pb()(parent=parent)
+    request = api.kind.request("Create")(parent=parent)
     try:
-        json_format.Parse(body, request.hyperparameter_tuning_job)
+        json_format.Parse(body, getattr(request, api.kind.field))
     except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
-        raise invalid("hyperparameter_tuning_job", f"Invalid JSON payload received. {error}") from error
+        raise invalid(api.kind.field, f"Invalid JSON payload received. {error}") from error
     return api.create(request)
 
 
 def _list(api: JobApi, parent: str, query: Mapping[str, str], _: bytes) -> Any:
     fields = {name: query[name] for name in ("filter", "pageSize", "pageToken", "readMask") if name in query}
-    request = types.ListHyperparameterTuningJobsRequest.pb()(parent=parent)
+    request = api.kind.request("List")(parent=parent)
     try:
         return api.list_page(json_format.ParseDict(fields, request))
     except json_format.ParseError as error:
         raise ApiError("INVALID_ARGUMENT", f"Invalid query: {error}") from error
 
 
-def _get(api: JobApi, name: str, *_: Any) -> Any:
-    return api.get(types.GetHyperparameterTuningJobRequest.pb()(name=name))
-
-
-def _cancel(api: JobApi, name: str, *_: Any) -> Any:
-    return api.cancel(types.CancelHyperparameterTuningJobRequest.pb()(name=name))
-
-
-def _delete(api: JobApi, name: str, *_: Any) -> Any:
-    return api.delete(types.DeleteHyperparameterTuningJobRequest.pb()(name=name))
-
-
-def _get_operation(api: JobApi, name: str, *_: Any) -> Any:
-    return api.get_operation(operations_pb2.GetOperationRequest(name=name))
-
-
-_ROUTES: Final[tuple[tuple[str, str, Callable[[JobApi, str, Mapping[str, str], bytes], Any]], ...]] = (
-    ("POST", rf"({ANY_PARENT})/{TUNING_JOBS}", _create),
-    ("GET", rf"({ANY_PARENT})/{TUNING_JOBS}", _list),
-    ("GET", rf"({ANY_JOB})", _get),
-    ("POST", rf"({ANY_JOB}):cancel", _cancel),
-    ("DELETE", rf"({ANY_JOB})", _delete),
-    ("GET", rf"({ANY_JOB}/operations/[^/]+)", _get_operation),
-)
+def _ask(answer: Callable[[Any], Any], request: Any, name: str, *_: Any) -> Any:
+    """What is said of, or done to, one job or operation."""
+    return answer(request(name=name))
 
 
 def _tls(identity: Identity) -> ssl.SSLContext:

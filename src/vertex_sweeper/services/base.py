@@ -11,7 +11,7 @@ from vertex_sweeper.services.waiting import sleep
 
 
 class Service(Protocol):
-    """Runs hyperparameter tuning jobs and custom jobs: one with a `jobSpec` is a custom job, and so is its name.
+    """Runs hyperparameter tuning jobs and custom jobs: what has a `jobSpec` is a custom job, and its name says so.
 
     Every method may be called from any thread. What is passed in is not kept or changed, what is returned belongs to the
     caller. Errors are `ServiceError`s: `InvalidJob` for a specification the service refuses, `JobNotFound` for an unknown
@@ -30,7 +30,7 @@ class Service(Protocol):
 
         Args:
             parent: `projects/<project>/locations/<location>`.
-            spec: The job in the API's JSON form, without `OUTPUT_FIELDS`; a custom job if it has a `jobSpec`.
+            spec: The job in the API's JSON form, without `OUTPUT_FIELDS`.
 
         Returns:
             The job with its `name`, `<parent>/hyperparameterTuningJobs/<id>` or `<parent>/customJobs/<id>`.
