@@ -68,7 +68,7 @@ def parsed(text: str) -> tuple[str, Any]:
 
 
 def mistakes_in(section: dict[str, Any]) -> list[str]:
-    return list(read_what_is_right({"backend": "local", **section}, foreign=OtherSweepers()).mistakes)
+    return list(read_what_is_right({"backend": "local", **section}, Settings, foreign=OtherSweepers()).mistakes)
 
 
 def test_the_page_shows_every_word_and_nothing_was_missed_in_reading_it() -> None:
