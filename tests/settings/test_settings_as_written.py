@@ -295,7 +295,7 @@ def test_the_rich_settings_are_right_and_hold_every_setting() -> None:
 
 @pytest.mark.parametrize("path", FIELDS_OF_SETTINGS, ids=lambda path: ".".join(map(str, path)))
 def test_one_mistake_in_the_settings_is_one_line(path: tuple[Any, ...]) -> None:
-    reading = read_what_is_right(_without(RICH, path))
+    reading = read_what_is_right(_without(RICH, path), Settings)
     (line,) = reading.mistakes
     assert line.startswith("hydra.sweeper." + ".".join(map(str, path)).replace(".0", "[0]"))
 
@@ -311,12 +311,12 @@ def test_one_mistake_in_the_settings_is_one_line(path: tuple[Any, ...]) -> None:
     ],
 )
 def test_what_stands_under_another_name_is_not_missing(section: dict[str, Any]) -> None:
-    (line,) = read_what_is_right(section).mistakes
+    (line,) = read_what_is_right(section, Settings).mistakes
     assert "unknown setting" in line
 
 
 def test_a_near_spelling_hides_no_mistake_in_what_is_set() -> None:
-    mistakes = read_what_is_right({"backend": "local", "max_trial_cuont": 3, "max_trial_count": 0}).mistakes
+    mistakes = read_what_is_right({"backend": "local", "max_trial_cuont": 3, "max_trial_count": 0}, Settings).mistakes
     assert [line.partition(":")[0] for line in mistakes] == ["hydra.sweeper.max_trial_cuont", "hydra.sweeper.max_trial_count"]
 
 
@@ -324,7 +324,7 @@ def test_a_near_spelling_hides_no_mistake_in_what_is_set() -> None:
 def test_several_wrong_words_are_several_lines(path: tuple[str, Any]) -> None:
     name, value = path
     section = {"backend": "local", "trial": {"strategy": value}} if name == "strategy" else {"backend": "local", name: value}
-    assert len(read_what_is_right(section).mistakes) == (2 if name == "metrics" else 1)
+    assert len(read_what_is_right(section, Settings).mistakes) == (2 if name == "metrics" else 1)
 
 
 @pytest.mark.parametrize(
@@ -365,7 +365,7 @@ def test_the_rest_is_planned_with_what_could_be_read(app: App, tmp_path: Path, o
 @pytest.mark.parametrize("most", [None, 1])
 def test_counts_above_the_number_of_trials_are_no_mistake(most: int | None) -> None:
     section = {"backend": "local", "max_trial_count": most, "parallel_trial_count": 40, "max_failed_trial_count": 30}
-    assert read_what_is_right(section).mistakes == ()
+    assert read_what_is_right(section, Settings).mistakes == ()
 
 
 @pytest.mark.parametrize(
