@@ -10,6 +10,8 @@ from vertex_sweeper_runtime.errors import ContractError
 
 _LATEST_VERSION: Final = 10**6
 
+_LATEST_NUMBER: Final = 10**18
+
 _LONGEST_WAIT: Final = 2**31 - 1
 """What an alarm of the system takes."""
 
@@ -55,6 +57,7 @@ def to_document(contract: Contract) -> dict[str, Any]:
         "subdir": contract.subdir,
         "rerun": contract.rerun,
         "drift": contract.drift,
+        "number": contract.number,
     }
 
 
@@ -74,7 +77,12 @@ def from_document(document: Fields) -> Contract:
         subdir=document.checked("subdir", lambda value: value is None or is_text(value), "a text or null", None),
         rerun=_rerun_from_json(document),
         drift=document.text("drift", ""),
+        number=document.checked("number", _is_number_of_a_job, "a whole number or null", None),
     )
+
+
+def _is_number_of_a_job(value: Any) -> bool:
+    return value is None or (type(value) is int and 0 <= value < _LATEST_NUMBER)
 
 
 def _rerun_from_json(document: Fields) -> tuple[str, ...] | None:

@@ -27,11 +27,17 @@ def hydra_overrides(container: TrialContainer) -> list[str]:
 
 
 def identity(container: TrialContainer) -> list[str]:
-    """Which trial of which sweep it is; with these and the user's overrides, a run anywhere has the trial's config.
+    """Which trial of which sweep it is, or which job of a launch; with these a run anywhere has the trial's config.
 
     `hydra.mode` is set because an app's config may say MULTIRUN, and a trial is one run.
     """
     overrides = ["hydra.mode=RUN"]
+    if container.number is not None:
+        # As Hydra's own launchers number jobs; the id is a text.
+        overrides += [f"hydra.job.num={container.number}", f"hydra.job.id={literal(str(container.number))}"]
+        if container.sweep_directory is not None:
+            overrides.append(f"hydra.sweep.dir={literal(container.sweep_directory)}")
+        return overrides
     if container.trial is not None and container.trial.isdecimal() and len(container.trial) <= _MOST_DIGITS:
         overrides += [f"hydra.job.num={int(container.trial)}", f"hydra.job.id={literal(job_id(container))}"]
         if container.sweep_directory is not None:

@@ -19,6 +19,7 @@ from vertex_sweeper_runtime.metric_lines import LineReader, Position
 from vertex_sweeper_runtime.metrics import append_metrics, metric_path
 from vertex_sweeper_runtime.report_status import ReportStatus, begun_path, mark_begun, status_path, write_status
 from vertex_sweeper_runtime.reported import Reported
+from vertex_sweeper_runtime.return_value import remove_return, write_raised, write_returned
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,9 @@ class ReportMetrics(Callback):
             return
         with suppress(OSError):
             mark_begun(begun_path(metric_path(environment)))
+        with suppress(OSError, ContractError):  # the contract is read again below, and there it is said
+            if _is_launched(environment) and _reports(environment):
+                remove_return(trial_environment.return_value_path(environment))
         try:
             drift = find_drift(contract_document.decode(environment[contract.VARIABLE]), config)
         except ContractError as error:
@@ -64,13 +68,18 @@ class ReportMetrics(Callback):
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:  # noqa: ARG002 - Hydra's signature
         """Called by Hydra after the task, in its process."""
         environment = os.environ
-        if not (trial_environment.container_of(environment).primary and trial_environment.first_rank(environment)):
+        if not _reports(environment):
             return
         path = metric_path(environment)
+        launched = _is_launched(environment)
+        if launched:
+            _leave_return(trial_environment.return_value_path(environment), job_return)
         if job_return.status is not JobStatus.COMPLETED:
             absent = _absent_module(job_return._return_value)  # noqa: SLF001 - `return_value` raises and prints what failed
             if absent and contract.VARIABLE in environment:
                 write_status(status_path(path), ReportStatus({}, {}, absent=absent))
+            return
+        if launched:
             return
         metrics = _metrics(environment)
         try:
@@ -81,6 +90,31 @@ class ReportMetrics(Callback):
             status = ReportStatus(missing=dict.fromkeys(metrics, f"reporting it failed: {error!r}"), not_finite={})
         if contract.VARIABLE in environment:
             write_status(status_path(path), status)
+
+
+def _reports(environment: Mapping[str, str]) -> bool:
+    """Whether this is the one process of its job that reports."""
+    return trial_environment.container_of(environment).primary and trial_environment.first_rank(environment)
+
+
+def _is_launched(environment: Mapping[str, str]) -> bool:
+    """Whether this is a launched job, and no trial. Raises ContractError."""
+    text = environment.get(contract.VARIABLE)
+    return text is not None and contract_document.decode(text).number is not None
+
+
+def _leave_return(path: str | None, job_return: JobReturn) -> None:
+    """Leaves what the task returned or raised where whoever launched the job looks for it."""
+    if path is None:
+        return
+    value = job_return._return_value  # noqa: SLF001 - `return_value` raises and prints what failed
+    try:
+        if job_return.status is JobStatus.COMPLETED:
+            write_returned(path, value)
+        elif isinstance(value, BaseException):
+            write_raised(path, value)
+    except Exception:  # Hydra would swallow it
+        log.exception("Leaving what the task returned failed: %s", path)
 
 
 def measurements(value: Any, metrics: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:

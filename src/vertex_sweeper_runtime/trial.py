@@ -44,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         (sys.stdout if arguments else sys.stderr).write(_USAGE)
         return 0 if arguments else _MISUSED
     try:
-        container = container_of(os.environ)
         agreed = contract_document.decode(os.environ[contract.VARIABLE]) if contract.VARIABLE in os.environ else None
+        container = container_of(os.environ, number=None if agreed is None else agreed.number)
         command = [*_command(agreed, arguments), *hydra_overrides(container)]
     except TrialError as error:
         _say(str(error))
@@ -66,20 +66,21 @@ def _command(agreed: Contract | None, arguments: Sequence[str]) -> list[str]:
 
 
 def _see_through(command: Sequence[str], agreed: Contract | None, container: TrialContainer, *, mask: Sequence[int]) -> int:
-    path = metric_path(os.environ)
+    path = _metric_path(container)
     awaited = agreed.metrics if agreed is not None and container.primary else ()
+    is_job = agreed is not None and agreed.number is not None and container.primary
     remove_status(status_path(path))
-    if awaited:
+    if awaited or is_job:
         remove_status(begun_path(path))
     earlier = find_end(path)  # the container may be run again, and what was reported then does not count now
-    code, stopped = _run(command, {**os.environ, EARLIER_METRICS: earlier.to_text(), **_absolute(path)}, mask=mask)
+    code, stopped = _run(command, {**os.environ, EARLIER_METRICS: earlier.to_text(), **_absolute(path, container)}, mask=mask)
     status = _read_status(path, awaited)
     if status is not None and status.stopped:
         _say(status.stopped)
         code = status.code  # whatever a launcher in between made of it
     elif code == 0 and awaited:
         code = _check_metrics(awaited, path, status, since=earlier)
-    elif code in _GENERAL and awaited and not stopped and agreed is not None:
+    elif code in _GENERAL and (awaited or is_job) and not stopped and agreed is not None:
         code = _check_begun(code, agreed.command, path, status)
     if code != 0 and not stopped and agreed is not None and agreed.keep_alive > 0:
         _say(f"exit code {code}; the container stays for {agreed.keep_alive} s for a look inside (SIGTERM ends it)")
@@ -95,9 +96,17 @@ def _run(command: Sequence[str], environment: Mapping[str, str], *, mask: Sequen
         return process.Ending(_NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_STARTED, stopped=False)
 
 
-def _absolute(path: str) -> dict[str, str]:
+def _metric_path(container: TrialContainer) -> str:
+    """The metric file. A launched job has none of the service's, and several of one machine may run beside one another."""
+    if container.number is None or os.environ.get(METRIC_FILE):
+        return metric_path(os.environ)
+    folder, name = os.path.split(metric_path(os.environ))
+    return os.path.join(folder, f"job-{os.getpid()}", name)  # noqa: PTH118 - the runtime does without pathlib
+
+
+def _absolute(path: str, container: TrialContainer) -> dict[str, str]:
     # The app may change its directory, and cloudml-hypertune crashes on a path without one.
-    return {METRIC_FILE: path} if os.environ.get(METRIC_FILE) else {}
+    return {METRIC_FILE: path} if os.environ.get(METRIC_FILE) or container.number is not None else {}
 
 
 def _read_status(path: str, awaited: Sequence[str]) -> ReportStatus | None:

@@ -61,7 +61,8 @@ class TrialContainer(NamedTuple):
 
     `trial` is the trial's id, None outside a tuning job. `job` is the tuning job's id. `primary` is true for the one replica
     whose metrics count. `sweep_directory` is the folder that holds the folders of all trials, None where nothing but the
-    container's own disk is known; any replica but the primary has `own_folder` inside the trial's (`workerpool1-0`).
+    container's own disk is known; any replica but the primary has `own_folder` inside the trial's (`workerpool1-0`). `number`
+    is that of a launched job, which is no trial.
     """
 
     trial: str | None
@@ -69,23 +70,29 @@ class TrialContainer(NamedTuple):
     primary: bool
     sweep_directory: str | None
     own_folder: str = ""
+    number: int | None = None
 
 
-def container_of(environment: Mapping[str, str]) -> TrialContainer:
-    """The container that this environment belongs to. Raises ClusterError when CLUSTER_SPEC says it in no known way."""
+def container_of(environment: Mapping[str, str], *, number: int | None = None) -> TrialContainer:
+    """The container that this environment belongs to, of the launched job of this number or of a trial.
+
+    Raises ClusterError when CLUSTER_SPEC says it in no known way.
+    """
     try:
         named, pool, index = _task(environment)
     except ValueError as error:
         raise ClusterError(f"{_CLUSTER} does not say which replica this is: {error}") from error
     trial = environment.get(_TRIAL) or named or None
     primary = pool == _PRIMARY_POOL and index == 0
-    sweep_directory = environment.get(SWEEP_DIRECTORY) or _output_directory(environment, trial=trial)
+    folder = trial if number is None else str(number)
+    sweep_directory = environment.get(SWEEP_DIRECTORY) or _output_directory(environment, folder=folder)
     return TrialContainer(
         trial=trial,
         job=environment.get("CLOUD_ML_JOB_ID") or None,
         primary=primary,
         sweep_directory=sweep_directory,
         own_folder=f"{pool}-{index}" if sweep_directory and not primary else "",
+        number=number,
     )
 
 
@@ -133,13 +140,23 @@ def _is_index(value: Any) -> bool:
     return re.fullmatch("[0-9]{1,9}", str(value)) is not None
 
 
-def _output_directory(environment: Mapping[str, str], *, trial: str | None) -> str | None:
-    # With a base output directory Vertex sets AIP_MODEL_DIR to gs://<base>/<trial id>/model/, and mounts every bucket that the
-    # container's account may read under /gcs.
+def return_value_path(environment: Mapping[str, str]) -> str | None:
+    """Where a launched job leaves what its task returned; None where nothing outlives its container."""
+    folder = _own_output(environment)
+    return environment.get(RETURN_VALUE) or (None if folder is None else f"{folder}/return_value.json")
+
+
+def _output_directory(environment: Mapping[str, str], *, folder: str | None) -> str | None:
+    """What holds the folders of all trials, or of all jobs of a launch; `folder` is this one's."""
+    own = _own_output(environment)
+    return own if own is None or folder is None else own.removesuffix(f"/{folder}")
+
+
+def _own_output(environment: Mapping[str, str]) -> str | None:
+    # With a base output directory Vertex sets AIP_MODEL_DIR to gs://<base>/<trial id>/model/, outside of tuning jobs to
+    # gs://<base>/model/, and mounts every bucket that the container's account may read under /gcs.
     uri = environment.get("AIP_MODEL_DIR", "").rstrip("/")
     if not uri.startswith("gs://") or not uri.endswith("/model"):
         return None
     base = uri.removeprefix("gs://").removesuffix("/model")
-    if trial is not None:
-        base = base.removesuffix(f"/{trial}")
     return os.path.join("/gcs", base)  # noqa: PTH118 - pathlib costs a trial's start more than all of this module

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vertex_sweeper_runtime.return_value import Returned
-
 from vertex_sweeper.api import Job, JobState, container_job, job_state, parse_time
 from vertex_sweeper.atomic_files import write_text
 from vertex_sweeper.results.launch_directory import LaunchedJob
 from vertex_sweeper.results.tables import csv_text
 from vertex_sweeper_runtime import contract, contract_document
 from vertex_sweeper_runtime.errors import ContractError
+from vertex_sweeper_runtime.return_value import Returned
 
 TABLE: Final = "jobs.csv"
 

@@ -196,9 +196,14 @@ def _check_job(document: dict[str, Any]) -> None:
         raise DamagedDocument(f"{label[:100]!r} is no label")
 
 
-def check_owner(directory: Path) -> None:
-    """Raises SweepDirectoryError where the directory, or its record, is another user's: the command there would run as us."""
-    for path in (directory.resolve(), directory / RECORDS, *(directory / RECORDS).rglob("*")):
+def check_owner(directory: Path, *files: str) -> None:
+    """Raises SweepDirectoryError where the directory, its record, or one of these files is another user's.
+
+    The command there would run as us.
+    """
+    records = [path for path in (directory / RECORDS,) if os.path.lexists(path)]
+    named = [directory / file for file in files if os.path.lexists(directory / file)]
+    for path in (directory.resolve(), *records, *(directory / RECORDS).rglob("*"), *named):
         owner = path.lstat().st_uid
         if owner != os.geteuid():
             raise SweepDirectoryError(

@@ -166,9 +166,9 @@ def go_on_with_launch(directory: Path, *, on_interrupt: OnInterrupt, wait: bool 
     jobs, parallel = launch_directory.read_launch(directory)
     here = [job for job in jobs if job.address.backend is Backend.LOCAL]
     if here and wait and not trust:
-        sweep_directory.check_owner(directory)
+        sweep_directory.check_owner(directory, launch_directory.JOBS)
         for job in here:
-            sweep_directory.check_owner(job.folder)
+            sweep_directory.check_owner(job.folder, launch_directory.PLANNED)
     if not wait:
         jobs = [job for job in jobs if not job.planned]
     ends = launch_to_end(jobs, directory.absolute(), parallel=parallel, on_interrupt=on_interrupt, wait=wait, join=wait)

@@ -158,7 +158,7 @@ def _make_local(directory: Path, *, seed: int | None = None, sweep_directory: Pa
         seed=seed,
         executor=ProcessExecutor(),  # here no thread of ours has begun: an executor may fork
         records=directory / RECORDS,
-        buckets=stand_in_folder() or directory / BUCKETS_FOLDER,
+        buckets=stand_in_folder() or (sweep_directory or directory) / BUCKETS_FOLDER,
         sweep_directory=sweep_directory,
         describe=explain_exit,
     )

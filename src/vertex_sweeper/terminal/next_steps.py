@@ -59,6 +59,14 @@ def log_command(address: Address, name: str, trial: TrialResult, directory: Path
     return shell_line(["gcloud", "ai", "hp-tuning-jobs", "stream-logs", job.id, *place])
 
 
+def job_log_command(address: Address, name: JobName) -> str:
+    """A command that shows what a custom job printed, or where an emulator has it."""
+    if not _on_vertex(address):
+        return f"jobs/{name.id}/logs/1.log in the emulator's folder"
+    place = [f"--project={name.project}", f"--region={name.location}"]
+    return shell_line(["gcloud", "ai", "custom-jobs", "stream-logs", name.id, *place])
+
+
 def log_file(address: Address, name: str, trial: TrialResult, directory: Path) -> Path | None:
     """The file on this machine of what a trial printed; None where it is not known.
 
