@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -108,6 +110,17 @@ def test_what_is_said_instead_of_anothers_setting_is_a_setting() -> None:
     known = {f"{section}.{field.name}" for section, cls in sections.items() for field in fields(cls)}
     known |= {field.name for field in fields(LaunchSettings)} | {"", "hydra.sweep.dir"}
     assert {word.ours for word in WORDS.values()} <= known
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "coming-from.md").read_text(encoding="utf-8")
+ROWS = re.findall(
+    r"^\| `(\w+)(?:: [^`]+)?` \| `([\w.]+)", PAGE.partition("## Another launcher")[2].partition("\n## ")[0], re.MULTILINE
+)
+
+
+def test_the_page_says_the_same_as_the_answers() -> None:
+    assert len(ROWS) == 10
+    assert {there: WORDS[there].ours for there, _ in ROWS} == dict(ROWS)
 
 
 def test_no_setting_of_another_launcher_has_a_name_of_ours() -> None:
