@@ -25,7 +25,8 @@ SOURCES: Final = {"vertex_sweeper": ROOT / "src", "vertex_sweeper_runtime": ROOT
 PLUGIN: Final = "the plugin"
 RUNTIME: Final = "vertex_sweeper_runtime"
 GROUND: Final = "ground"
-ENTRY: Final = "sweep.py"
+ENTRIES: Final = ("sweep", "launch")
+"""The modules that the plugins call."""
 Arrows = Mapping[str, set[str]]
 """For each room those that it imports."""
 
@@ -41,8 +42,8 @@ def room_of(module: str) -> str:
     package, *parts = module.split(".")
     if package != "vertex_sweeper":
         return RUNTIME if package == RUNTIME else PLUGIN
-    if parts == ["sweep"]:
-        return ENTRY
+    if len(parts) == 1 and parts[0] in ENTRIES:
+        return f"{parts[0]}.py"
     folder = ROOT / "src" / "vertex_sweeper" / (parts[0] if parts else "")
     return parts[0] if parts and folder.is_dir() else GROUND
 

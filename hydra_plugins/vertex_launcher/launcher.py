@@ -57,9 +57,6 @@ class VertexLauncher(Launcher):
         refuse_sweep()  # before anything else: jobs that launch jobs have no end
 
         # Here, so that a plain run of the app does not pay for the engine.
-        from vertex_sweeper.launch import launch_jobs  # type: ignore[import-not-found, unused-ignore]
+        from vertex_sweeper.launch import launch_jobs
 
-        returns: Sequence[JobReturn] = launch_jobs(
-            job_overrides, initial_job_idx, hydra_context=self.hydra_context, config=self.config
-        )
-        return returns
+        return launch_jobs(job_overrides, initial_job_idx, hydra_context=self.hydra_context, config=self.config)

@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from vertex_sweeper.errors import InvalidJob, InvalidSweep, JobFailed, ServiceError
 from vertex_sweeper.job import in_our_words
 from vertex_sweeper.job.app_image import with_digest
-from vertex_sweeper.messages import launcher_words, printable
+from vertex_sweeper.messages import printable
 from vertex_sweeper.plan.context import SweepContext
 from vertex_sweeper.plan.launch_plan import LaunchPlan, PlannedJob, make_launch_plan
 from vertex_sweeper.plan.whitelist import check_whitelist
@@ -36,6 +36,7 @@ from vertex_sweeper.run.upload import upload_all
 from vertex_sweeper.services.buckets import Upload
 from vertex_sweeper.services.checks import check_acceptable
 from vertex_sweeper.services.opening import open_buckets
+from vertex_sweeper.settings import in_launcher_words
 from vertex_sweeper_runtime.signals import INTERRUPTED
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ def launch_jobs(
         context = SweepContext.of((), config=config, config_loader=hydra_context.config_loader)
         plan = make_launch_plan(context, job_overrides, initial_job_idx)
         for note in plan.notes:
-            log.info("%s", printable(launcher_words(note)))
+            log.info("%s", printable(in_launcher_words(note)))
         _check(plan)
         if plan.settings.dry_run:
             _show(plan)
@@ -184,6 +185,6 @@ def _in_launcher_words() -> Iterator[None]:
     try:
         yield
     except InvalidSweep as error:
-        raise InvalidSweep([launcher_words(line) for line in error.mistakes]) from error
+        raise InvalidSweep([in_launcher_words(line) for line in error.mistakes]) from error
     except InvalidJob as error:
-        raise InvalidJob(launcher_words(str(error)), code=error.code, fields=error.fields) from error
+        raise InvalidJob(in_launcher_words(str(error)), code=error.code, fields=error.fields) from error

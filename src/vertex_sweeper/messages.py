@@ -97,8 +97,3 @@ def _quoted(word: str) -> str:
 def _bytes(letter: str) -> bytes:
     # A byte of a command line that is no text, or half of a character from JSON.
     return letter.encode("utf-8", "surrogateescape" if "\udc80" <= letter <= "\udcff" else "surrogatepass")
-
-
-def launcher_words(line: str) -> str:
-    """A line about a setting with its name as a launcher's: both plugins have it, and one set of texts."""
-    return line.replace("hydra.sweeper.", "hydra.launcher.")

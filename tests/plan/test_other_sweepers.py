@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from tests.support import App, app_in
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.plan.other_sweepers import API, WORDS, OtherSweepers
-from vertex_sweeper.settings import Backend, read_settings, read_what_is_right
+from vertex_sweeper.settings import Backend, Settings, read_settings, read_what_is_right
 from vertex_sweeper.space.other_spaces import as_choice, as_expression, quoted
 from vertex_sweeper.space.overrides import OverrideReader
 

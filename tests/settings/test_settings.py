@@ -6,8 +6,9 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-from hydra_plugins.vertex_sweeper.config import SETTINGS
-from vertex_sweeper.settings import SEARCH_SPACE_KEYS, Backend, Settings, read_settings
+from hydra_plugins.vertex_launcher.config import LAUNCH_SETTINGS
+from hydra_plugins.vertex_sweeper.config import JOB_SETTINGS, SETTINGS
+from vertex_sweeper.settings import SEARCH_SPACE_KEYS, Backend, LaunchSettings, Settings, read_settings
 
 
 def plain(value: Any) -> Any:
@@ -22,6 +23,11 @@ def test_what_hydra_shows_is_what_the_engine_assumes() -> None:
     assert shown.pop("metrics") is None  # Hydra would merge the user's metrics into a default
     assumed.pop("metrics")
     assert shown == assumed
+
+
+def test_what_hydra_shows_of_the_launcher_is_what_the_engine_assumes() -> None:
+    shown = {key: value for key, value in {**LAUNCH_SETTINGS, **JOB_SETTINGS}.items() if key[0] != "_"}
+    assert shown == plain(LaunchSettings())
 
 
 def test_reading_the_defaults_needs_nothing_but_a_backend() -> None:

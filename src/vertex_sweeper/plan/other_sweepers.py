@@ -35,12 +35,13 @@ class Word(NamedTuple):
     remark: str = ""
 
 
-def _same(value: Any) -> str:
+def same(value: Any) -> str:
     """The value itself, where it is plain."""
     return f"={value}" if isinstance(value, int | str) and re.fullmatch(r"[\w.-]+", str(value)) else ""
 
 
-def _nothing(_: Any) -> str:
+def nothing(_: Any) -> str:
+    """Nothing, where no value tells."""
     return ""
 
 
@@ -89,17 +90,17 @@ def _items(value: Any) -> list[tuple[str, Any]]:
 
 
 def _most(*sweepers: str) -> Word:
-    return Word(sweepers, "max_trial_count", _same)
+    return Word(sweepers, "max_trial_count", same)
 
 
 def _parallel(*sweepers: str) -> Word:
-    return Word(sweepers, "parallel_trial_count", _same)
+    return Word(sweepers, "parallel_trial_count", same)
 
 
 _RETURNED = "`objective` is what the task returns; of several, name each"
 _ON_RECORD = "a sweep is on record there, and hydra.sweeper.attach comes back to it"
 _NO_CONSTRAINTS = "Vertex has no constraints on parameters: let the app return NaN for what it cannot try"
-_SEED = Word((AX,), "local.seed", _same, "Vertex itself takes no seed")
+_SEED = Word((AX,), "local.seed", same, "Vertex itself takes no seed")
 _STOPPING = "ends trials that fall behind; for apps that report while they train"
 _FAILED = "a count of trials, and no rate"
 _PARAMS = Word((OPTUNA,), "params", _space)
@@ -109,39 +110,39 @@ WORDS: Final[Mapping[str, Word]] = {
     "n_trials": _most(OPTUNA),
     "n_jobs": _parallel(OPTUNA),
     "direction": Word((OPTUNA,), "metrics", _goal, _RETURNED),
-    "study_name": Word((OPTUNA,), "display_name", _same),
-    "storage": Word((OPTUNA,), "hydra.sweep.dir", _nothing, _ON_RECORD),
+    "study_name": Word((OPTUNA,), "display_name", same),
+    "storage": Word((OPTUNA,), "hydra.sweep.dir", nothing, _ON_RECORD),
     "sampler": Word((OPTUNA,), "algorithm", _algorithm),
     "pruner": Word((OPTUNA,), "median_automated_stopping_spec", lambda _: "={}", _STOPPING),
-    "max_failure_rate": Word((OPTUNA,), "max_failed_trial_count", _nothing, _FAILED),
-    "custom_search_space": Word((OPTUNA,), "conditional", _nothing, "what hangs on another key's value is said there"),
+    "max_failure_rate": Word((OPTUNA,), "max_failed_trial_count", nothing, _FAILED),
+    "custom_search_space": Word((OPTUNA,), "conditional", nothing, "what hangs on another key's value is said there"),
     # Ax.
     "max_trials": _most(AX),
     "max_batch_size": _parallel(AX, BASIC),
     "ax_config.max_trials": _most(AX),
     "ax_config.params": _PARAMS._replace(sweepers=(AX,)),
-    "ax_config.experiment.name": Word((AX,), "display_name", _same),
+    "ax_config.experiment.name": Word((AX,), "display_name", same),
     "ax_config.experiment.objective_name": Word((AX,), "metrics", _metric),
     "ax_config.experiment.minimize": Word((AX,), "metrics", _minimizes, _RETURNED),
-    "ax_config.experiment.parameter_constraints": Word((AX,), "", _nothing, _NO_CONSTRAINTS),
-    "ax_config.experiment.outcome_constraints": Word((AX,), "spec_overrides", _nothing, "a metric's safetyConfig stands there"),
-    "ax_config.experiment.status_quo": Word((AX,), "", _nothing, "no trial is given to a study beforehand"),
+    "ax_config.experiment.parameter_constraints": Word((AX,), "", nothing, _NO_CONSTRAINTS),
+    "ax_config.experiment.outcome_constraints": Word((AX,), "spec_overrides", nothing, "a metric's safetyConfig stands there"),
+    "ax_config.experiment.status_quo": Word((AX,), "", nothing, "no trial is given to a study beforehand"),
     "ax_config.early_stop.minimize": Word((AX,), "metrics", _minimizes, _RETURNED),
     "ax_config.early_stop.max_epochs_without_improvement": Word(
-        (AX,), "study_stopping_config.max_num_trials_no_progress", _same, "counts trials, not batches of them"
+        (AX,), "study_stopping_config.max_num_trials_no_progress", same, "counts trials, not batches of them"
     ),
-    "ax_config.early_stop.epsilon": Word((AX,), "", _nothing, "any improvement counts"),
+    "ax_config.early_stop.epsilon": Word((AX,), "", nothing, "any improvement counts"),
     "ax_config.client.random_seed": _SEED,
-    "ax_config.client.verbose_logging": Word((AX,), "", _nothing, "Hydra's own hydra.verbose does that"),
-    "ax_config.is_noisy": Word((AX,), "", _nothing, "Vertex tells noise by itself"),
+    "ax_config.client.verbose_logging": Word((AX,), "", nothing, "Hydra's own hydra.verbose does that"),
+    "ax_config.is_noisy": Word((AX,), "", nothing, "Vertex tells noise by itself"),
     # Nevergrad.
     "optim.optimizer": Word((NEVERGRAD,), "algorithm", _algorithm),
     "optim.budget": _most(NEVERGRAD),
     "optim.num_workers": _parallel(NEVERGRAD),
     "optim.maximize": Word((NEVERGRAD,), "metrics", _maximizes, _RETURNED),
-    "optim.noisy": Word((NEVERGRAD,), "", _nothing, "Vertex tells noise by itself"),
+    "optim.noisy": Word((NEVERGRAD,), "", nothing, "Vertex tells noise by itself"),
     "optim.seed": _SEED._replace(sweepers=(NEVERGRAD,)),
-    "optim.max_failure_rate": Word((NEVERGRAD,), "max_failed_trial_count", _nothing, _FAILED),
+    "optim.max_failure_rate": Word((NEVERGRAD,), "max_failed_trial_count", nothing, _FAILED),
     "parametrization": _PARAMS._replace(sweepers=(NEVERGRAD,)),
     # W&B sweeps.
     "method": Word((WANDB,), "algorithm", _algorithm),
@@ -151,29 +152,29 @@ WORDS: Final[Mapping[str, Word]] = {
     "count": _most(WANDB),
     "run_cap": _most(WANDB),
     "num_agents": _parallel(WANDB),
-    "name": Word((WANDB, RAY), "display_name", _same),
-    "description": Word((WANDB,), "labels", _nothing),
+    "name": Word((WANDB, RAY), "display_name", same),
+    "description": Word((WANDB,), "labels", nothing),
     "early_terminate": Word((WANDB,), "median_automated_stopping_spec", lambda _: "={}", _STOPPING),
-    "program": Word((WANDB,), "trial.command", _nothing, "left out, a trial starts as the sweep was started"),
-    "command": Word((WANDB,), "trial.command", _nothing, "left out, a trial starts as the sweep was started"),
-    "entity": Word((WANDB,), "vertex.project", _nothing),
+    "program": Word((WANDB,), "trial.command", nothing, "left out, a trial starts as the sweep was started"),
+    "command": Word((WANDB,), "trial.command", nothing, "left out, a trial starts as the sweep was started"),
+    "entity": Word((WANDB,), "vertex.project", nothing),
     # Others.
     "num_samples": _most(RAY),
     "max_concurrent_trials": _parallel(RAY),
     "mode": Word((RAY,), "metrics", _goal, _RETURNED),
     "search_alg": Word((RAY,), "algorithm", _algorithm),
     "scheduler": Word((RAY,), "median_automated_stopping_spec", lambda _: "={}", _STOPPING),
-    "resources_per_trial": Word((RAY,), "trial.machine_type", _nothing),
-    "time_budget_s": Word((RAY,), "study_stopping_config.maximum_runtime_constraint", _same),
+    "resources_per_trial": Word((RAY,), "trial.machine_type", nothing),
+    "time_budget_s": Word((RAY,), "study_stopping_config.maximum_runtime_constraint", same),
     "max_jobs": _most(SAGEMAKER),
     "max_parallel_jobs": _parallel(SAGEMAKER),
     "objective_metric_name": Word((SAGEMAKER,), "metrics", _metric),
     "objective_type": Word((SAGEMAKER,), "metrics", _goal, _RETURNED),
     "hyperparameter_ranges": _PARAMS._replace(sweepers=(SAGEMAKER,)),
     "search_algorithm": Word((API,), "algorithm", _algorithm),
-    "studySpec": Word((API,), "params", _nothing, "and metrics, conditional, algorithm; the rest is spec_overrides.studySpec"),
-    "trialJobSpec": Word((API,), "trial", _nothing, "and vertex; the rest is spec_overrides.trialJobSpec"),
-    "encryptionSpec": Word((API,), "vertex.kms_key_name", _nothing),
+    "studySpec": Word((API,), "params", nothing, "and metrics, conditional, algorithm; the rest is spec_overrides.studySpec"),
+    "trialJobSpec": Word((API,), "trial", nothing, "and vertex; the rest is spec_overrides.trialJobSpec"),
+    "encryptionSpec": Word((API,), "vertex.kms_key_name", nothing),
 }
 """By the path under `hydra.sweeper`."""
 
@@ -182,7 +183,7 @@ _WRAPPERS: Final = ("ax_config", "optim", "wandb_sweep_config", "experiment", "e
 
 
 OTHER_TARGET: Final = "_other_target_"
-"""Where the plugin's config puts a `_target_` that names another sweeper."""
+"""Where the plugins' configs put a `_target_` that names another plugin."""
 
 
 def answers(where: str, value: Any, *, spelling: str = "") -> list[str]:
@@ -191,13 +192,13 @@ def answers(where: str, value: Any, *, spelling: str = "") -> list[str]:
     `spelling` is what was meant, where that is another word.
     """
     if spelling:
-        return [f"{where}: unknown setting; {spelling} {_answer(WORDS[spelling], value)}"] if spelling in WORDS else []
+        return [f"{where}: unknown setting; {spelling} {said_here(WORDS[spelling], value)}"] if spelling in WORDS else []
     path = where.removeprefix("hydra.sweeper.")
     if path == OTHER_TARGET:
         return [f"hydra.sweeper._target_: {value} is another sweeper: leave it out, hydra/sweeper=vertex has its own"]
     found = _word(path)
     if found is not None:
-        return [f"{where}: {_answer(found, value)}"]
+        return [f"{where}: {said_here(found, value)}"]
     if path.rpartition(".")[2] not in _WRAPPERS:
         return []
     if not isinstance(value, Mapping) or not value:
@@ -235,7 +236,8 @@ def _word(path: str) -> Word | None:
     return found or next((WORDS[known] for known in WORDS if "." in known and known.endswith(f".{path}")), None)
 
 
-def _answer(word: Word, value: Any) -> str:
+def said_here(word: Word, value: Any) -> str:
+    """What a setting of others is here, as the rest of a line."""
     who = " and ".join(word.sweepers)
     remark = f" ({word.remark})" if word.remark else ""
     if not word.ours:

@@ -36,7 +36,7 @@ def read_own_settings(config: DictConfig) -> Reading[Settings]:
 
 
 def read_launch_settings(config: DictConfig) -> Reading[LaunchSettings]:
-    """The settings of this launcher, likewise. All that is said of them names `hydra.sweeper`: see `launcher_words`."""
+    """The settings of this launcher, likewise. All that is said of them names `hydra.sweeper`: see `in_launcher_words`."""
     plain, unresolved = _settings_section(config.hydra.launcher)
     texts = texts_as_written(_own_overrides(config, LAUNCHER))
     as_sweepers = {f"{PATH}{where.removeprefix(LAUNCHER)}": text for where, text in texts.items()}

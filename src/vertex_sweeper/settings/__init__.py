@@ -4,6 +4,7 @@ They know names, types, ranges and the rules between settings, and never the sea
 mistake is reported, together.
 """
 
+from vertex_sweeper.settings.launcher_words import in_launcher_words
 from vertex_sweeper.settings.model import (
     DEFAULT_PARALLEL,
     DEFAULT_TRIALS,
@@ -51,6 +52,7 @@ __all__ = [
     "TrialSettings",
     "VertexSettings",
     "WorkerPoolSettings",
+    "in_launcher_words",
     "read_settings",
     "read_what_is_right",
     "set_settings",
