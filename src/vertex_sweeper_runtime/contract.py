@@ -21,7 +21,7 @@ SHIM: Final = "vertex-trial"
 """The program that stands before a trial's command."""
 
 VARIABLE: Final = "VERTEX_SWEEPER_CONTRACT"
-VERSION: Final = 2  # which brought `drift`
+VERSION: Final = 3  # which brought `number`; 2 brought `drift`
 
 TOLERANCE: Final = 1e-9
 """How far, relative to the larger number, a flag may be off an allowed value: services round in the last digits."""
@@ -129,6 +129,7 @@ class Contract(NamedTuple):
     which of these the app's primary config itself overrides, `hydra.sweep.subdir` as it is written (None: not known), and what
     a rerun by `+best=best` needs beside it on the command line (None: that is not enough, whatever stands there).
     `drift` is the text of a `fingerprint.Fingerprint`, or empty: only the callback in the app's process reads it.
+    `number` is the `hydra.job.num` of a launched job, which has neither parameters nor metrics; None in a sweep's trials.
     """
 
     command: tuple[str, ...]
@@ -141,6 +142,7 @@ class Contract(NamedTuple):
     subdir: str | None = None
     rerun: tuple[str, ...] | None = ()
     drift: str = ""
+    number: int | None = None
 
     def parameter(self, id: str) -> Parameter:
         """The parameter with this id. Raises KeyError."""

@@ -70,7 +70,7 @@ class DriftError(TrialError):
 
 
 class SweepInTrialError(TrialError):
-    """A sweep was to begin inside a trial: each of its trials would start one too, without end."""
+    """A sweep or launch was to begin inside a trial or launched job: each of its own would start one too, without end."""
 
     exit_code = 67
 

@@ -1,4 +1,4 @@
-"""The Hydra callback: before the task it looks at the config, after it, it reports the return value as the trial's metrics."""
+"""The Hydra callback: before the task it looks at the config, after it, it reports what came of it."""
 
 import logging
 import math
@@ -12,7 +12,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from vertex_sweeper_runtime import contract, contract_document, trial_environment
+from vertex_sweeper_runtime import contract, contract_document, return_value, trial_environment
 from vertex_sweeper_runtime.config_drift import find_drift
 from vertex_sweeper_runtime.errors import ContractError, DriftError
 from vertex_sweeper_runtime.metric_lines import LineReader, Position
@@ -31,7 +31,12 @@ class ReportMetrics(Callback):
 
     One process of a job reports: the primary replica's, with all of `trial_environment.RANKS` unset or 0. What the app
     reported itself in this attempt stays as it is; what it returned counts at the last step that it has reported.
+
+    A launched job has no metrics: what its task returned or raised is written to a file instead.
     """
+
+    _launched = False
+    _return_path: str | None = None
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
         """Called by Hydra before the task, in its process: the config is still as it was composed."""
@@ -41,7 +46,9 @@ class ReportMetrics(Callback):
         with suppress(OSError):
             mark_begun(begun_path(metric_path(environment)))
         try:
-            drift = find_drift(contract_document.decode(environment[contract.VARIABLE]), config)
+            agreed = contract_document.decode(environment[contract.VARIABLE])
+            self._begin_return(agreed, environment)
+            drift = find_drift(agreed, config)
         except ContractError as error:
             log.error("Comparing the config with the sweep's failed: %s", error)  # noqa: TRY400 - the line says all
             return
@@ -66,11 +73,15 @@ class ReportMetrics(Callback):
         environment = os.environ
         if not (trial_environment.container_of(environment).primary and trial_environment.first_rank(environment)):
             return
+        if self._launched:
+            self._write_return(job_return)
         path = metric_path(environment)
         if job_return.status is not JobStatus.COMPLETED:
             absent = _absent_module(job_return._return_value)  # noqa: SLF001 - `return_value` raises and prints what failed
             if absent and contract.VARIABLE in environment:
                 write_status(status_path(path), ReportStatus({}, {}, absent=absent))
+            return
+        if self._launched:
             return
         metrics = _metrics(environment)
         try:
@@ -81,6 +92,29 @@ class ReportMetrics(Callback):
             status = ReportStatus(missing=dict.fromkeys(metrics, f"reporting it failed: {error!r}"), not_finite={})
         if contract.VARIABLE in environment:
             write_status(status_path(path), status)
+
+    def _begin_return(self, agreed: contract.Contract, environment: Mapping[str, str]) -> None:
+        self._launched = agreed.number is not None
+        if not self._launched:
+            return
+        # The path is kept, as the task may change the environment and the directory.
+        self._return_path = return_value.return_value_path(environment)
+        first = trial_environment.first_rank(environment) and trial_environment.container_of(environment).primary
+        if first and self._return_path is not None:
+            with suppress(OSError):
+                os.remove(self._return_path)  # noqa: PTH107 - of an earlier attempt
+
+    def _write_return(self, job_return: JobReturn) -> None:
+        if self._return_path is None:
+            return
+        value = job_return._return_value  # noqa: SLF001 - `return_value` raises what failed
+        try:
+            if job_return.status is JobStatus.COMPLETED:
+                return_value.write_returned(self._return_path, value)
+            else:
+                return_value.write_raised(self._return_path, value)
+        except Exception:  # Hydra would say it without the reason
+            log.exception("Writing what the task returned failed")
 
 
 def measurements(value: Any, metrics: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:

@@ -15,6 +15,9 @@ OWN_PREFIX: Final = "VERTEX_SWEEPER_"
 SWEEP_DIRECTORY: Final = "VERTEX_SWEEPER_SWEEP_DIR"
 """Set by the local service only: the absolute `hydra.sweep.dir` of the sweep."""
 
+RETURN_VALUE: Final = "VERTEX_SWEEPER_RETURN_VALUE"
+"""Set by the local service only: the absolute path of the file that brings a launched job's return value back."""
+
 EARLIER_METRICS: Final = "VERTEX_SWEEPER_EARLIER_METRICS"
 """Set by the shim for its child: how far the metric file reached when this attempt began, as `Position.to_text` writes it."""
 
@@ -56,9 +59,10 @@ _PRIMARY_POOL: Final = "workerpool0"
 class TrialContainer(NamedTuple):
     """One container of a job.
 
-    `trial` is the trial's id, None outside a tuning job. `job` is the tuning job's id. `primary` is true for the one replica
-    whose metrics count. `sweep_directory` is the folder that holds the folders of all trials, None where nothing but the
-    container's own disk is known; any replica but the primary has `own_folder` inside the trial's (`workerpool1-0`).
+    `trial` is the trial's id, None outside a tuning job. `number` is a launched job's `hydra.job.num`, None in trials. `job` is
+    the tuning job's id. `primary` is true for the one replica whose metrics or return value count. `sweep_directory` is the
+    folder that holds the folders of all trials or launched jobs, None where nothing but the container's own disk is known; any
+    replica but the primary has `own_folder` inside the trial's or job's (`workerpool1-0`).
     """
 
     trial: str | None
@@ -66,23 +70,30 @@ class TrialContainer(NamedTuple):
     primary: bool
     sweep_directory: str | None
     own_folder: str = ""
+    number: int | None = None
 
 
-def container_of(environment: Mapping[str, str]) -> TrialContainer:
-    """The container that this environment belongs to. Raises ClusterError when CLUSTER_SPEC says it in no known way."""
+def container_of(environment: Mapping[str, str], *, number: int | None = None) -> TrialContainer:
+    """The container that this environment belongs to; the contract of a launched job says its number.
+
+    Raises ClusterError when CLUSTER_SPEC says in no known way which replica it is.
+    """
     try:
         named, pool, index = _task(environment)
     except ValueError as error:
         raise ClusterError(f"{_CLUSTER} does not say which replica this is: {error}") from error
     trial = environment.get(_TRIAL) or named or None
     primary = pool == _PRIMARY_POOL and index == 0
-    sweep_directory = environment.get(SWEEP_DIRECTORY) or _output_directory(environment, trial=trial)
+    sweep_directory = environment.get(SWEEP_DIRECTORY) or _output_directory(
+        environment, trial if number is None else str(number)
+    )
     return TrialContainer(
         trial=trial,
         job=environment.get("CLOUD_ML_JOB_ID") or None,
         primary=primary,
         sweep_directory=sweep_directory,
         own_folder=f"{pool}-{index}" if sweep_directory and not primary else "",
+        number=number,
     )
 
 
@@ -92,7 +103,7 @@ def first_rank(environment: Mapping[str, str]) -> bool:
 
 
 def trial_variable(environment: Mapping[str, str]) -> str | None:
-    """The variable by which a process knows that it belongs to a trial, ours or any of Vertex; None outside of trials."""
+    """The variable by which a process knows that it belongs to a trial, ours or any of Vertex, or to a job of ours; or None."""
     if environment.get(_TRIAL):
         return _TRIAL
     own = next((name for name in environment if name.startswith(OWN_PREFIX)), None)
@@ -130,13 +141,18 @@ def _is_index(value: Any) -> bool:
     return re.fullmatch("[0-9]{1,9}", str(value)) is not None
 
 
-def _output_directory(environment: Mapping[str, str], *, trial: str | None) -> str | None:
-    # With a base output directory Vertex sets AIP_MODEL_DIR to gs://<base>/<trial id>/model/, and mounts every bucket that the
-    # container's account may read under /gcs.
+def output_folder(environment: Mapping[str, str]) -> str | None:
+    """The folder under /gcs that outlives the container and belongs to this trial or job alone; None where there is none."""
+    # With a base output directory Vertex sets AIP_MODEL_DIR to gs://<base>/<trial id>/model/ (a job's own: gs://<base>/model/),
+    # and mounts every bucket that the container's account may read under /gcs.
     uri = environment.get("AIP_MODEL_DIR", "").rstrip("/")
     if not uri.startswith("gs://") or not uri.endswith("/model"):
         return None
     base = uri.removeprefix("gs://").removesuffix("/model")
-    if trial is not None:
-        base = base.removesuffix(f"/{trial}")
     return os.path.join("/gcs", base)  # noqa: PTH118 - pathlib costs a trial's start more than all of this module
+
+
+def _output_directory(environment: Mapping[str, str], name: str | None) -> str | None:
+    """The parent of that folder, where it is called so."""
+    folder = output_folder(environment)
+    return folder if folder is None or name is None else folder.removesuffix(f"/{name}")
