@@ -111,7 +111,7 @@ class ReportMetrics(Callback):
         try:
             if job_return.status is JobStatus.COMPLETED:
                 return_value.write_returned(self._return_path, value)
-            else:
+            elif isinstance(value, Exception):  # Hydra 1.4 ends a job with SystemExit, too; 1.3 tells nobody of it
                 return_value.write_raised(self._return_path, value)
         except Exception:  # Hydra would say it without the reason
             log.exception("Writing what the task returned failed")
