@@ -54,7 +54,7 @@ class VertexLauncher(Launcher):
         """
         from vertex_sweeper_runtime.inside_trial import refuse_sweep
 
-        refuse_sweep()  # before anything else: jobs that launch jobs have no end
+        refuse_sweep(what="launch")  # before anything else: jobs that launch jobs have no end
 
         # Here, so that a plain run of the app does not pay for the engine.
         from vertex_sweeper.launch import launch_jobs

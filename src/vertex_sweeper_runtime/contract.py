@@ -129,7 +129,7 @@ class Contract(NamedTuple):
     which of these the app's primary config itself overrides, `hydra.sweep.subdir` as it is written (None: not known), and what
     a rerun by `+best=best` needs beside it on the command line (None: that is not enough, whatever stands there).
     `drift` is the text of a `fingerprint.Fingerprint`, or empty: only the callback in the app's process reads it.
-    `number` is the `hydra.job.num` of a launched job, which is no trial: it has no parameters and no metrics.
+    `number` is the `hydra.job.num` of a launched job, which has neither parameters nor metrics; None in a sweep's trials.
     """
 
     command: tuple[str, ...]

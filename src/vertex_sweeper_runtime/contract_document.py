@@ -10,10 +10,11 @@ from vertex_sweeper_runtime.errors import ContractError
 
 _LATEST_VERSION: Final = 10**6
 
-_LATEST_NUMBER: Final = 10**18
-
 _LONGEST_WAIT: Final = 2**31 - 1
 """What an alarm of the system takes."""
+
+_HIGHEST_NUMBER: Final = 10**18 - 1
+"""As many digits as a trial's id may have."""
 
 _KINDS: Final = {kind.value: kind for kind in Kind}
 _SCALES: Final = {scale.value: scale for scale in Scale}
@@ -77,12 +78,12 @@ def from_document(document: Fields) -> Contract:
         subdir=document.checked("subdir", lambda value: value is None or is_text(value), "a text or null", None),
         rerun=_rerun_from_json(document),
         drift=document.text("drift", ""),
-        number=document.checked("number", _is_number_of_a_job, "a whole number or null", None),
+        number=document.checked("number", _is_job_number, f"null or a whole number up to {_HIGHEST_NUMBER}", None),
     )
 
 
-def _is_number_of_a_job(value: Any) -> bool:
-    return value is None or (type(value) is int and 0 <= value < _LATEST_NUMBER)
+def _is_job_number(value: Any) -> bool:
+    return value is None or (type(value) is int and 0 <= value <= _HIGHEST_NUMBER)
 
 
 def _rerun_from_json(document: Fields) -> tuple[str, ...] | None:

@@ -5,7 +5,7 @@ TrialError                  the shim stops, and says why on one line
 ├── FlagError               the arguments do not fit the contract (also a ValueError)
 ├── ClusterError            CLUSTER_SPEC does not say which replica this is (also a ValueError)
 ├── DriftError              the trial's config is not the one that its sweep composed, and must be
-├── SweepInTrialError       the trial's command started a sweep
+├── SweepInTrialError       the command started a sweep or launch
 ├── CannotRunError          a module is missing, or the command ended before its task began
 └── MetricError             the command ended well but a metric is missing
 
@@ -70,7 +70,7 @@ class DriftError(TrialError):
 
 
 class SweepInTrialError(TrialError):
-    """A sweep was to begin inside a trial: each of its trials would start one too, without end."""
+    """A sweep or launch was to begin inside a trial or launched job: each of its own would start one too, without end."""
 
     exit_code = 67
 

@@ -1,4 +1,4 @@
-"""The shim's own Hydra overrides: one run, numbered and placed as its trial, with our callback in it."""
+"""The shim's own Hydra overrides: one run, numbered and placed as its trial or launched job, with our callback in it."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ _MOST_DIGITS: Final = 18
 
 
 def hydra_overrides(container: TrialContainer) -> list[str]:
-    """What the shim adds to a trial's overrides, after all of the user's.
+    """What the shim adds to the overrides of a trial or launched job, after all of the user's.
 
     What is not known of the container is not set: the app's own defaults hold.
 
@@ -27,26 +27,23 @@ def hydra_overrides(container: TrialContainer) -> list[str]:
 
 
 def identity(container: TrialContainer) -> list[str]:
-    """Which trial of which sweep it is, or which job of a launch; with these a run anywhere has the trial's config.
+    """Which trial of which sweep or which launched job it is; with these and the user's overrides, any run has its config.
 
-    `hydra.mode` is set because an app's config may say MULTIRUN, and a trial is one run.
+    `hydra.mode` is set because an app's config may say MULTIRUN, and a trial or launched job is one run.
     """
     overrides = ["hydra.mode=RUN"]
-    if container.number is not None:
-        # As Hydra's own launchers number jobs; the id is a text.
-        overrides += [f"hydra.job.num={container.number}", f"hydra.job.id={literal(str(container.number))}"]
-        if container.sweep_directory is not None:
-            overrides.append(f"hydra.sweep.dir={literal(container.sweep_directory)}")
-        return overrides
-    if container.trial is not None and container.trial.isdecimal() and len(container.trial) <= _MOST_DIGITS:
-        overrides += [f"hydra.job.num={int(container.trial)}", f"hydra.job.id={literal(job_id(container))}"]
+    number = str(container.number) if container.number is not None else container.trial
+    if number is not None and number.isdecimal() and len(number) <= _MOST_DIGITS:
+        overrides += [f"hydra.job.num={int(number)}", f"hydra.job.id={literal(job_id(container))}"]
         if container.sweep_directory is not None:
             overrides.append(f"hydra.sweep.dir={literal(container.sweep_directory)}")
     return overrides
 
 
 def job_id(container: TrialContainer) -> str:
-    """A trial's `hydra.job.id`."""
+    """The `hydra.job.id` of a trial, or of a launched job: there the number as text, as Hydra's own launchers set it."""
+    if container.number is not None:
+        return str(container.number)
     return f"{container.job or 'trial'}_{int(container.trial or 0)}"
 
 

@@ -1,4 +1,4 @@
-"""The Hydra callback: before the task it looks at the config, after it, it reports the return value as the trial's metrics."""
+"""The Hydra callback: before the task it looks at the config, after it, it reports what came of it."""
 
 import logging
 import math
@@ -12,14 +12,13 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from vertex_sweeper_runtime import contract, contract_document, trial_environment
+from vertex_sweeper_runtime import contract, contract_document, return_value, trial_environment
 from vertex_sweeper_runtime.config_drift import find_drift
 from vertex_sweeper_runtime.errors import ContractError, DriftError
 from vertex_sweeper_runtime.metric_lines import LineReader, Position
 from vertex_sweeper_runtime.metrics import append_metrics, metric_path
 from vertex_sweeper_runtime.report_status import ReportStatus, begun_path, mark_begun, status_path, write_status
 from vertex_sweeper_runtime.reported import Reported
-from vertex_sweeper_runtime.return_value import remove_return, write_raised, write_returned
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +31,12 @@ class ReportMetrics(Callback):
 
     One process of a job reports: the primary replica's, with all of `trial_environment.RANKS` unset or 0. What the app
     reported itself in this attempt stays as it is; what it returned counts at the last step that it has reported.
+
+    A launched job has no metrics: what its task returned or raised is written to a file instead.
     """
+
+    _launched = False
+    _return_path: str | None = None
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
         """Called by Hydra before the task, in its process: the config is still as it was composed."""
@@ -41,11 +45,10 @@ class ReportMetrics(Callback):
             return
         with suppress(OSError):
             mark_begun(begun_path(metric_path(environment)))
-        with suppress(OSError, ContractError):  # the contract is read again below, and there it is said
-            if _is_launched(environment) and _reports(environment):
-                remove_return(trial_environment.return_value_path(environment))
         try:
-            drift = find_drift(contract_document.decode(environment[contract.VARIABLE]), config)
+            agreed = contract_document.decode(environment[contract.VARIABLE])
+            self._begin_return(agreed, environment)
+            drift = find_drift(agreed, config)
         except ContractError as error:
             log.error("Comparing the config with the sweep's failed: %s", error)  # noqa: TRY400 - the line says all
             return
@@ -68,18 +71,17 @@ class ReportMetrics(Callback):
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:  # noqa: ARG002 - Hydra's signature
         """Called by Hydra after the task, in its process."""
         environment = os.environ
-        if not _reports(environment):
+        if not (trial_environment.container_of(environment).primary and trial_environment.first_rank(environment)):
             return
+        if self._launched:
+            self._write_return(job_return)
         path = metric_path(environment)
-        launched = _is_launched(environment)
-        if launched:
-            _leave_return(trial_environment.return_value_path(environment), job_return)
         if job_return.status is not JobStatus.COMPLETED:
             absent = _absent_module(job_return._return_value)  # noqa: SLF001 - `return_value` raises and prints what failed
             if absent and contract.VARIABLE in environment:
                 write_status(status_path(path), ReportStatus({}, {}, absent=absent))
             return
-        if launched:
+        if self._launched:
             return
         metrics = _metrics(environment)
         try:
@@ -91,30 +93,28 @@ class ReportMetrics(Callback):
         if contract.VARIABLE in environment:
             write_status(status_path(path), status)
 
+    def _begin_return(self, agreed: contract.Contract, environment: Mapping[str, str]) -> None:
+        self._launched = agreed.number is not None
+        if not self._launched:
+            return
+        # The path is kept, as the task may change the environment and the directory.
+        self._return_path = return_value.return_value_path(environment)
+        first = trial_environment.first_rank(environment) and trial_environment.container_of(environment).primary
+        if first and self._return_path is not None:
+            with suppress(OSError):
+                os.remove(self._return_path)  # noqa: PTH107 - of an earlier attempt
 
-def _reports(environment: Mapping[str, str]) -> bool:
-    """Whether this is the one process of its job that reports."""
-    return trial_environment.container_of(environment).primary and trial_environment.first_rank(environment)
-
-
-def _is_launched(environment: Mapping[str, str]) -> bool:
-    """Whether this is a launched job, and no trial. Raises ContractError."""
-    text = environment.get(contract.VARIABLE)
-    return text is not None and contract_document.decode(text).number is not None
-
-
-def _leave_return(path: str | None, job_return: JobReturn) -> None:
-    """Leaves what the task returned or raised where whoever launched the job looks for it."""
-    if path is None:
-        return
-    value = job_return._return_value  # noqa: SLF001 - `return_value` raises and prints what failed
-    try:
-        if job_return.status is JobStatus.COMPLETED:
-            write_returned(path, value)
-        elif isinstance(value, BaseException):
-            write_raised(path, value)
-    except Exception:  # Hydra would swallow it
-        log.exception("Leaving what the task returned failed: %s", path)
+    def _write_return(self, job_return: JobReturn) -> None:
+        if self._return_path is None:
+            return
+        value = job_return._return_value  # noqa: SLF001 - `return_value` raises what failed
+        try:
+            if job_return.status is JobStatus.COMPLETED:
+                return_value.write_returned(self._return_path, value)
+            elif isinstance(value, Exception):  # Hydra 1.4 ends a job with SystemExit, too; 1.3 tells nobody of it
+                return_value.write_raised(self._return_path, value)
+        except Exception:  # Hydra would say it without the reason
+            log.exception("Writing what the task returned failed")
 
 
 def measurements(value: Any, metrics: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:

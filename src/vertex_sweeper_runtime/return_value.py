@@ -1,21 +1,26 @@
-"""What the task of a launched job returned or raised, as a small JSON file that whoever launched it reads.
+"""The file that brings a launched job's return value, or its exception, back to whoever launched it.
 
-    {"status": "returned", "value": …}      or "raised", or "not_representable", with what there is to say
-
-JSON has no NaN and no infinity: such a number is `{"__float__": "nan"}`, and a dict that looks like that stands in
-`{"__dict__": …}`. Nothing that is read is ever run.
+It is JSON in which every object has one key that says what it stands for: `{"dict": {...}}`, `{"float": "nan"}` for what JSON
+has no number for, and `{"int": "0x..."}` for whole numbers that not every reader of JSON reads exactly.
 """
+
+from __future__ import annotations
 
 import json
 import math
 import os
+import re
 import sys
-import traceback as python_traceback
-from collections.abc import Mapping
+import traceback
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from vertex_sweeper_runtime.checked_json import Fields, parse
+from vertex_sweeper_runtime.trial_environment import RETURN_VALUE, output_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 RETURN_VALUE_FILE: Final = "return_value.json"
 
@@ -23,153 +28,246 @@ RETURNED: Final = "returned"
 RAISED: Final = "raised"
 NOT_REPRESENTABLE: Final = "not_representable"
 
-MOST_BYTES: Final = 10 << 20
-LONGEST_TRACEBACK: Final = 200_000
-DEEPEST: Final = 100
+MOST_BYTES: Final = 10 * 1000 * 1000
+"""How long the file may be."""
 
-_FLOAT: Final = "__float__"
-_DICT: Final = "__dict__"
-_REMEDY: Final = "return numbers, texts, bools, null, and lists and dicts of them"
+_MOST_TRACEBACK: Final = 200 * 1000
+_MOST_MESSAGE: Final = 20 * 1000
+_DEEPEST: Final = 100
+_MOST_BITS: Final = 53
+_LONGEST_PLACE: Final = 200
+_REMEDY: Final = "return numbers, text, bools, None, lists, or dicts with text keys"
+_FLOATS: Final = ("nan", "inf", "-inf")
 
 
 class Returned(NamedTuple):
-    """What came back: `value` of a task that returned; type, message and traceback of what another one raised.
+    """What such a file says: `status` is RETURNED, with `value`; RAISED; or NOT_REPRESENTABLE, where `message` says why.
 
-    `message` also says why a value could not be written.
+    `type`, `message` and `traceback` are the exception's, as Python writes them.
     """
 
     status: str
     value: Any = None
-    error_type: str = ""
+    type: str = ""
     message: str = ""
     traceback: str = ""
 
 
+def return_value_path(environment: Mapping[str, str]) -> str | None:
+    """The absolute path of a launched job's file in this environment; None where nothing outlives the container."""
+    if given := environment.get(RETURN_VALUE):
+        return os.path.abspath(given)  # noqa: PTH100 - the runtime does without pathlib
+    folder = output_folder(environment)
+    return None if folder is None else os.path.join(folder, RETURN_VALUE_FILE)  # noqa: PTH118
+
+
 def write_returned(path: str, value: Any) -> None:
-    """Writes what the task returned; in its place why it cannot come back. A tuple comes back as a list."""
+    """Writes what a task returned, or why that cannot be brought back.
+
+    Numbers, text, bools, None, lists and dicts with text keys come back as they are; a tuple comes back as a list, what has
+    `__float__` (numpy's scalars, arrays and tensors without dimensions) as a plain number, OmegaConf's containers as dicts and
+    lists. Raises OSError where the file cannot be written.
+    """
     try:
-        text = json.dumps({"status": RETURNED, "value": _encoded(value, "", 0)}, allow_nan=False)
-        why = f"the task returned {len(text)} bytes, and at most {MOST_BYTES} come back: return less"
-        why = why if len(text) > MOST_BYTES else ""
-    except ValueError as error:
-        text, why = "", str(error)
-    _write(path, json.dumps({"status": NOT_REPRESENTABLE, "message": why}) if why else text)
+        text = _dump({"status": RETURNED, "value": _Encoding().encode(value, "value", ())})
+    except _NotRepresentableError as error:
+        text = _dump({"status": NOT_REPRESENTABLE, "message": str(error)})
+    if len(text) > MOST_BYTES:
+        text = _dump({"status": NOT_REPRESENTABLE, "message": _too_large()})
+    _write(path, text)
 
 
 def write_raised(path: str, error: BaseException) -> None:
-    """Writes what the task raised."""
+    """Writes what a task raised, with the end of its traceback. Raises OSError where the file cannot be written."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
         message = str(error)
-    except Exception as hostile:  # noqa: BLE001 - whatever the app's own class does
-        message = f"its message cannot be had ({type(hostile).__name__})"
-    lines = "".join(python_traceback.format_exception(type(error), error, error.__traceback__))
+    except Exception:  # noqa: BLE001 - the app's own type
+        message = "(its text cannot be made)"
+    try:
+        text = "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001 - the same
+        text = ""
     document = {
         "status": RAISED,
-        "error_type": type(error).__name__,
-        "message": message[:LONGEST_TRACEBACK],
-        "traceback": lines[-LONGEST_TRACEBACK:],
+        "type": _clean(name),
+        "message": _clean(message)[:_MOST_MESSAGE],
+        "traceback": _clean(text)[-_MOST_TRACEBACK:],
     }
-    _write(path, json.dumps(document))
+    _write(path, _dump(document))
 
 
-def read_returned(text: str) -> Returned:
-    """What was written. Raises ValueError, with one line, for anything else."""
-    fields = Fields(parse(text), "the return value")
-    status = fields.checked("status", lambda value: value in (RETURNED, RAISED, NOT_REPRESENTABLE), "one of three")
-    if status == RETURNED:
-        return Returned(status, _decoded(fields.any("value"), 0))
-    return Returned(
-        status,
-        error_type=fields.text("error_type", ""),
-        message=fields.text("message"),
-        traceback=fields.text("traceback", ""),
-    )
+def read_returned(text: str | bytes) -> Returned:
+    """What one of the two has written. Raises ValueError, with one line, for anything else."""
+    if len(text) > MOST_BYTES:
+        raise ValueError(f"more than {MOST_BYTES} bytes")
+    document = Fields(parse(text))
+    status = document.text("status")
+    try:
+        if status == RETURNED:
+            return Returned(status, value=_decode(document.any("value")))
+        if status == NOT_REPRESENTABLE:
+            return Returned(status, message=_read_text(document.text("message")))
+        if status == RAISED:
+            texts = {field: _read_text(document.text(field)) for field in ("type", "message", "traceback")}
+            return Returned(status, **texts)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    raise ValueError(f"status of the document is {status[:60]!r}")
 
 
-def remove_return(path: str | None) -> None:
-    """Removes what an earlier attempt has left, if there is a place for it. Raises OSError."""
-    if path is not None:
-        with suppress(FileNotFoundError):
-            os.remove(path)  # noqa: PTH107 - the runtime does without pathlib
+class _NotRepresentableError(Exception):
+    """A value has no place in the file; the message is one line."""
 
 
-def _write(path: str, text: str) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
-    beside = f"{path}.{os.getpid()}"
-    with open(beside, "w", encoding="utf-8") as file:  # noqa: PTH123
-        file.write(text)
-    os.replace(beside, path)  # noqa: PTH105
+class _Encoding:
+    """One value on its way into JSON; counts at least a byte for each part, as shared parts can make it endless."""
 
+    def __init__(self) -> None:
+        self._bytes = 0
 
-def _encoded(value: Any, where: str, depth: int) -> Any:
-    """The value in JSON's types. Raises ValueError, naming the place."""
-    if depth > DEEPEST:
-        raise ValueError(f"the task returned a value nested deeper than {DEEPEST} levels, or in a circle: {_REMEDY}")
-    if value is None or type(value) in (bool, int):
-        return value
-    if isinstance(value, str):
-        return str.__str__(value)
-    if type(value) is float:
-        return value if math.isfinite(value) else {_FLOAT: repr(value)}
-    value = _plain(value)
-    if isinstance(value, Mapping):
-        return _encoded_mapping(value, where, depth)
-    if isinstance(value, (list, tuple)):
-        return [_encoded(item, f"{where}[{place}]", depth + 1) for place, item in enumerate(value)]
-    number = _number(value)
-    if number is None:
-        at = f" at {where}" if where else ""
-        raise ValueError(f"the task returned a {type(value).__name__}{at}, which cannot come back: {_REMEDY}")
-    return _encoded(number, where, depth + 1)
-
-
-def _encoded_mapping(value: Mapping[Any, Any], where: str, depth: int) -> Any:
-    encoded = {}
-    for key, item in value.items():
-        if not isinstance(key, str):
-            raise ValueError(f"the task returned a dict with the key {key!r:.80}, and only texts can be keys: {_REMEDY}")  # noqa: TRY004
-        encoded[str.__str__(key)] = _encoded(item, f"{where}[{key!r:.40}]", depth + 1)
-    return {_DICT: encoded} if list(encoded) in ([_FLOAT], [_DICT]) else encoded
-
-
-def _plain(value: Any) -> Any:
-    """A config of OmegaConf's as what it holds; anything else as it is."""
-    omegaconf = sys.modules.get("omegaconf")
-    if omegaconf is not None and omegaconf.OmegaConf.is_config(value):
+    def encode(self, value: Any, place: str, around: tuple[int, ...]) -> Any:
+        """The value in JSON's types. `place` says in words where it is, `around` has the ids of what holds it."""
         try:
-            return omegaconf.OmegaConf.to_container(value, resolve=True)
-        except Exception as error:  # an interpolation that cannot be resolved
-            raise ValueError(f"the task returned a config that cannot be resolved ({error!s:.200})") from error
+            return self._encode(value, place, around)
+        except _NotRepresentableError:
+            raise
+        except Exception as error:  # whatever the app's own type raises
+            raise _cannot(value, place, f" that raises {type(error).__name__} when it is read") from error
+
+    def _encode(self, value: Any, place: str, around: tuple[int, ...]) -> Any:
+        self._count(5)
+        if value is None or value is True or value is False:
+            return value
+        if isinstance(value, Enum):
+            raise _cannot(value, place)
+        if isinstance(value, str):
+            return self._text(value, place)
+        value = _plain_container(value)
+        if isinstance(value, (list, tuple, dict)):
+            if id(value) in around:
+                raise _cannot(value, place, " that contains itself")
+            if len(around) >= _DEEPEST:
+                raise _cannot(value, place, f" at more than {_DEEPEST} levels")
+            return self._container(value, place, (*around, id(value)))
+        return self._number(_plain_number(value, place))
+
+    def _container(self, value: Any, place: str, around: tuple[int, ...]) -> Any:
+        if not isinstance(value, dict):
+            return [self.encode(item, f"{place}[{index}]", around) for index, item in enumerate(value)]
+        encoded = {}
+        for key, item in value.items():
+            if type(key) is not str:
+                raise _cannot(key, place, " as a key of a dict")
+            encoded[self._text(key, place)] = self.encode(item, f"{place}[{key!r:.60}]", around)
+        return {"dict": encoded}
+
+    def _text(self, value: str, place: str) -> str:
+        if type(value) is not str:
+            raise _cannot(value, place)
+        self._count(len(value))
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise _cannot(value, place, " with half a surrogate pair") from None
+        return value
+
+    def _number(self, value: float) -> Any:
+        if isinstance(value, float):
+            return value if math.isfinite(value) else {"float": repr(value)}
+        if value.bit_length() <= _MOST_BITS:
+            return value
+        self._count(value.bit_length() // 4)
+        return {"int": hex(value)}
+
+    def _count(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes > MOST_BYTES:
+            raise _NotRepresentableError(_too_large())
+
+
+def _plain_container(value: Any) -> Any:
+    omegaconf = sys.modules.get("omegaconf")  # a value of its has it imported
+    if omegaconf is not None and isinstance(value, (omegaconf.DictConfig, omegaconf.ListConfig)):
+        return omegaconf.OmegaConf.to_container(value, resolve=True, throw_on_missing=True)
     return value
 
 
-def _number(value: Any) -> Any:
-    """The number that a scalar, a tensor or an array of one element is; None for anything else."""
-    try:
-        if hasattr(value, "item"):
-            item = value.item()
-            if type(item) in (bool, int, float, str):
-                return item
-        if hasattr(value, "__index__"):
-            return int(value)
-        if hasattr(value, "__float__"):
-            return float(value)
-    except Exception:  # noqa: BLE001 - an array of several, or whatever the app's own type raises
-        return None
-    return None
+def _plain_number(value: Any, place: str) -> Any:
+    """The bool, int or float that a value is or holds."""
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, type) or not hasattr(value, "__float__") or len(getattr(value, "shape", ())) > 0:
+        raise _cannot(value, place)
+    if not hasattr(value, "item"):
+        return float(value)
+    scalar = value.item()
+    if type(scalar) in (bool, int, float):
+        return scalar
+    if type(scalar) is type(value):  # numpy's longdouble
+        return float(value)
+    raise _cannot(value, place)
 
 
-def _decoded(value: Any, depth: int) -> Any:
-    if depth > 2 * DEEPEST:
-        raise ValueError("the return value is nested too deeply")
+def _cannot(value: Any, place: str, why: str = "") -> _NotRepresentableError:
+    where = place if len(place) <= _LONGEST_PLACE else f"{place[:_LONGEST_PLACE]}…"
+    name = ascii(type(value).__name__)[1:-1][:60]
+    return _NotRepresentableError(f"the task returned a {name}{why} (at {where}), which cannot be brought back: {_REMEDY}")
+
+
+def _too_large() -> str:
+    return f"the task returned more than {MOST_BYTES // 10**6} MB, which cannot be brought back: write it to a file instead"
+
+
+def _decode(value: Any) -> Any:
     if isinstance(value, list):
-        return [_decoded(item, depth + 1) for item in value]
+        return [_decode(item) for item in value]
+    if isinstance(value, str):
+        return _read_text(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number that no double holds")
     if not isinstance(value, dict):
         return value
-    if list(value) == [_FLOAT]:
-        if value[_FLOAT] not in ("nan", "inf", "-inf"):
-            raise ValueError(f"{value[_FLOAT]!r:.80} is no number that JSON lacks")
-        return float(value[_FLOAT])
-    if list(value) == [_DICT] and isinstance(value[_DICT], dict):
-        value = value[_DICT]
-    return {key: _decoded(item, depth + 1) for key, item in value.items()}
+    if len(value) != 1:
+        raise ValueError(f"an object of {len(value)} keys where one says what it stands for")
+    ((kind, content),) = value.items()
+    if kind == "dict" and isinstance(content, dict):
+        return {_read_text(key): _decode(item) for key, item in content.items()}
+    if kind == "float" and content in _FLOATS:
+        return float(content)
+    if kind == "int" and isinstance(content, str) and re.fullmatch("-?0x[0-9a-f]+", content):
+        return int(content, 16)
+    raise ValueError(f"an object that stands for nothing known: {kind[:60]!r}")
+
+
+def _read_text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("a text with half a surrogate pair") from None
+    return text
+
+
+def _clean(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _dump(document: Any) -> str:
+    return json.dumps(document, allow_nan=False)
+
+
+def _write(path: str, text: str) -> None:
+    """Writes the file beside its place, and renames it."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - the runtime does without pathlib
+    beside = f"{path}.{os.getpid()}"
+    try:
+        with open(beside, "w", encoding="utf-8") as file:  # noqa: PTH123
+            file.write(text)
+        os.replace(beside, path)  # noqa: PTH105
+    except OSError:
+        with suppress(OSError):
+            os.remove(beside)  # noqa: PTH107
+        raise

@@ -1,4 +1,4 @@
-"""`vertex-trial`: stands before a training command, turns a trial's flags into Hydra overrides, and sees the trial through."""
+"""`vertex-trial`: stands before the command of a trial or launched job, makes overrides of its flags, and sees it through."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ _USAGE: Final = """\
 usage: vertex-trial COMMAND... [--parameter=value | --parameter value | override=value]...
 
 Runs a Hydra app's training command as a trial of a Vertex AI hyperparameter tuning job: the trial's flags become Hydra
-overrides, and the task's return value is reported as its metric.
+overrides, and the task's return value is reported as its metric. Runs jobs of hydra/launcher=vertex, too.
 """
 _MISUSED: Final = 64
 _NOT_FOUND: Final = 127
@@ -32,7 +32,7 @@ _GENERAL: Final = (1, 2)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one trial; returns its exit code.
+    """Runs one trial or launched job; returns its exit code.
 
     That is the command's own (128 + n when signal n ended it), 127 or 126 when it could not be started, 64 when the arguments
     do not fit the contract, 65 when it ended well without every metric, 66 when its config is not the sweep's and must be, 67
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if arguments else _MISUSED
     try:
         agreed = contract_document.decode(os.environ[contract.VARIABLE]) if contract.VARIABLE in os.environ else None
-        container = container_of(os.environ, number=None if agreed is None else agreed.number)
+        container = container_of(os.environ, number=agreed.number if agreed is not None else None)
         command = [*_command(agreed, arguments), *hydra_overrides(container)]
     except TrialError as error:
         _say(str(error))
@@ -68,9 +68,8 @@ def _command(agreed: Contract | None, arguments: Sequence[str]) -> list[str]:
 def _see_through(command: Sequence[str], agreed: Contract | None, container: TrialContainer, *, mask: Sequence[int]) -> int:
     path = _metric_path(container)
     awaited = agreed.metrics if agreed is not None and container.primary else ()
-    is_job = agreed is not None and agreed.number is not None and container.primary
     remove_status(status_path(path))
-    if awaited or is_job:
+    if agreed is not None and container.primary:
         remove_status(begun_path(path))
     earlier = find_end(path)  # the container may be run again, and what was reported then does not count now
     code, stopped = _run(command, {**os.environ, EARLIER_METRICS: earlier.to_text(), **_absolute(path, container)}, mask=mask)
@@ -80,7 +79,7 @@ def _see_through(command: Sequence[str], agreed: Contract | None, container: Tri
         code = status.code  # whatever a launcher in between made of it
     elif code == 0 and awaited:
         code = _check_metrics(awaited, path, status, since=earlier)
-    elif code in _GENERAL and (awaited or is_job) and not stopped and agreed is not None:
+    elif code in _GENERAL and agreed is not None and container.primary and not stopped:
         code = _check_begun(code, agreed.command, path, status)
     if code != 0 and not stopped and agreed is not None and agreed.keep_alive > 0:
         _say(f"exit code {code}; the container stays for {agreed.keep_alive} s for a look inside (SIGTERM ends it)")
@@ -98,9 +97,10 @@ def _run(command: Sequence[str], environment: Mapping[str, str], *, mask: Sequen
 
 def _metric_path(container: TrialContainer) -> str:
     """The metric file. A launched job has none of the service's, and several of one machine may run beside one another."""
+    path = metric_path(os.environ)
     if container.number is None or os.environ.get(METRIC_FILE):
-        return metric_path(os.environ)
-    folder, name = os.path.split(metric_path(os.environ))
+        return path
+    folder, name = os.path.split(path)
     return os.path.join(folder, f"job-{os.getpid()}", name)  # noqa: PTH118 - the runtime does without pathlib
 
 

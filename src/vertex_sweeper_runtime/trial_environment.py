@@ -16,7 +16,7 @@ SWEEP_DIRECTORY: Final = "VERTEX_SWEEPER_SWEEP_DIR"
 """Set by the local service only: the absolute `hydra.sweep.dir` of the sweep."""
 
 RETURN_VALUE: Final = "VERTEX_SWEEPER_RETURN_VALUE"
-"""Set by the local service only, for custom jobs: the absolute path of the file of the task's return value."""
+"""Set by the local service only: the absolute path of the file that brings a launched job's return value back."""
 
 EARLIER_METRICS: Final = "VERTEX_SWEEPER_EARLIER_METRICS"
 """Set by the shim for its child: how far the metric file reached when this attempt began, as `Position.to_text` writes it."""
@@ -59,10 +59,10 @@ _PRIMARY_POOL: Final = "workerpool0"
 class TrialContainer(NamedTuple):
     """One container of a job.
 
-    `trial` is the trial's id, None outside a tuning job. `job` is the tuning job's id. `primary` is true for the one replica
-    whose metrics count. `sweep_directory` is the folder that holds the folders of all trials, None where nothing but the
-    container's own disk is known; any replica but the primary has `own_folder` inside the trial's (`workerpool1-0`). `number`
-    is that of a launched job, which is no trial.
+    `trial` is the trial's id, None outside a tuning job. `number` is a launched job's `hydra.job.num`, None in trials. `job` is
+    the tuning job's id. `primary` is true for the one replica whose metrics or return value count. `sweep_directory` is the
+    folder that holds the folders of all trials or launched jobs, None where nothing but the container's own disk is known; any
+    replica but the primary has `own_folder` inside the trial's or job's (`workerpool1-0`).
     """
 
     trial: str | None
@@ -74,9 +74,9 @@ class TrialContainer(NamedTuple):
 
 
 def container_of(environment: Mapping[str, str], *, number: int | None = None) -> TrialContainer:
-    """The container that this environment belongs to, of the launched job of this number or of a trial.
+    """The container that this environment belongs to; the contract of a launched job says its number.
 
-    Raises ClusterError when CLUSTER_SPEC says it in no known way.
+    Raises ClusterError when CLUSTER_SPEC says in no known way which replica it is.
     """
     try:
         named, pool, index = _task(environment)
@@ -84,8 +84,9 @@ def container_of(environment: Mapping[str, str], *, number: int | None = None) -
         raise ClusterError(f"{_CLUSTER} does not say which replica this is: {error}") from error
     trial = environment.get(_TRIAL) or named or None
     primary = pool == _PRIMARY_POOL and index == 0
-    folder = trial if number is None else str(number)
-    sweep_directory = environment.get(SWEEP_DIRECTORY) or _output_directory(environment, folder=folder)
+    sweep_directory = environment.get(SWEEP_DIRECTORY) or _output_directory(
+        environment, trial if number is None else str(number)
+    )
     return TrialContainer(
         trial=trial,
         job=environment.get("CLOUD_ML_JOB_ID") or None,
@@ -102,7 +103,7 @@ def first_rank(environment: Mapping[str, str]) -> bool:
 
 
 def trial_variable(environment: Mapping[str, str]) -> str | None:
-    """The variable by which a process knows that it belongs to a trial, ours or any of Vertex; None outside of trials."""
+    """The variable by which a process knows that it belongs to a trial, ours or any of Vertex, or to a job of ours; or None."""
     if environment.get(_TRIAL):
         return _TRIAL
     own = next((name for name in environment if name.startswith(OWN_PREFIX)), None)
@@ -140,23 +141,18 @@ def _is_index(value: Any) -> bool:
     return re.fullmatch("[0-9]{1,9}", str(value)) is not None
 
 
-def return_value_path(environment: Mapping[str, str]) -> str | None:
-    """Where a launched job leaves what its task returned; None where nothing outlives its container."""
-    folder = _own_output(environment)
-    return environment.get(RETURN_VALUE) or (None if folder is None else f"{folder}/return_value.json")
-
-
-def _output_directory(environment: Mapping[str, str], *, folder: str | None) -> str | None:
-    """What holds the folders of all trials, or of all jobs of a launch; `folder` is this one's."""
-    own = _own_output(environment)
-    return own if own is None or folder is None else own.removesuffix(f"/{folder}")
-
-
-def _own_output(environment: Mapping[str, str]) -> str | None:
-    # With a base output directory Vertex sets AIP_MODEL_DIR to gs://<base>/<trial id>/model/, outside of tuning jobs to
-    # gs://<base>/model/, and mounts every bucket that the container's account may read under /gcs.
+def output_folder(environment: Mapping[str, str]) -> str | None:
+    """The folder under /gcs that outlives the container and belongs to this trial or job alone; None where there is none."""
+    # With a base output directory Vertex sets AIP_MODEL_DIR to gs://<base>/<trial id>/model/ (a job's own: gs://<base>/model/),
+    # and mounts every bucket that the container's account may read under /gcs.
     uri = environment.get("AIP_MODEL_DIR", "").rstrip("/")
     if not uri.startswith("gs://") or not uri.endswith("/model"):
         return None
     base = uri.removeprefix("gs://").removesuffix("/model")
     return os.path.join("/gcs", base)  # noqa: PTH118 - pathlib costs a trial's start more than all of this module
+
+
+def _output_directory(environment: Mapping[str, str], name: str | None) -> str | None:
+    """The parent of that folder, where it is called so."""
+    folder = output_folder(environment)
+    return folder if folder is None or name is None else folder.removesuffix(f"/{name}")

@@ -46,6 +46,7 @@ CONTRACTS = st.builds(
     metrics=st.lists(TEXT, max_size=3).map(tuple),
     keep_alive=st.integers(0, 10**6),
     drift=TEXT,
+    number=st.none() | st.integers(0, 10**18 - 1),
 )
 
 
@@ -159,7 +160,7 @@ def test_what_is_missing_from_a_contract_is_named(place: Place) -> None:
     holder = document
     for key in place[:-1]:
         holder = holder[key]
-    if isinstance(holder, list) or place[-1] in ("groups", "pinned", "subdir", "rerun", "drift", "when", "scale"):
+    if isinstance(holder, list) or place[-1] in ("groups", "pinned", "subdir", "rerun", "drift", "number", "when", "scale"):
         return
     del holder[place[-1]]
     with pytest.raises(ContractError, match=f"{place[-1]} of .* must be .* and is missing"):

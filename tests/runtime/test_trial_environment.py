@@ -149,3 +149,25 @@ PLACE = "hydra.run.dir=${hydra.sweep.dir}/${hydra.sweep.subdir}"
 )
 def test_hydra_is_told_what_is_known(environment: dict[str, str], overrides: list[str]) -> None:
     assert hydra_overrides(container_of(environment)) == ["hydra.mode=RUN", *overrides, CALLBACK]
+
+
+@pytest.mark.parametrize(
+    ("environment", "overrides"),
+    [
+        pytest.param({}, [], id="nothing known"),
+        pytest.param(
+            {"AIP_MODEL_DIR": "gs://bucket/x/7/model/"},
+            ["hydra.sweep.dir='/gcs/bucket/x'", PLACE],
+            id="a bucket",
+        ),
+        pytest.param(
+            {"AIP_MODEL_DIR": "gs://bucket/x/7/model/", "CLUSTER_SPEC": cluster(type="workerpool1", index=0)},
+            ["hydra.sweep.dir='/gcs/bucket/x'", f"{PLACE}/workerpool1-0"],
+            id="another replica",
+        ),
+        pytest.param({"VERTEX_SWEEPER_SWEEP_DIR": "/a b"}, ["hydra.sweep.dir='/a b'", PLACE], id="the local service"),
+    ],
+)
+def test_a_launched_job_has_the_number_that_hydra_gave_it(environment: dict[str, str], overrides: list[str]) -> None:
+    known = ["hydra.mode=RUN", "hydra.job.num=7", "hydra.job.id='7'", *overrides, CALLBACK]
+    assert hydra_overrides(container_of(environment, number=7)) == known

@@ -60,7 +60,7 @@ class JobEnd:
         if returned is None or returned.status == "returned":
             return self.error
         if returned.status == "raised":
-            return f"{returned.error_type}: {returned.message}" if returned.message else returned.error_type
+            return f"{returned.type}: {returned.message}" if returned.message else returned.type
         return returned.message
 
 
