@@ -101,20 +101,11 @@ def make_launch_plan(context: SweepContext, job_overrides: Sequence[Sequence[str
     code = None if read.shipment is None else read.shipment.code
     name = settings.display_name or name_of(context, code)
     build = partial(build_custom_job, settings, display_name=name, launch_id=secrets.token_hex(8), code=code)
-    composed = _Composer(context, settings)
+    composer = _Composer(context, settings, read.command)
     jobs: list[PlannedJob] = []
     notes: list[str] = []
     for number, overrides in enumerate(job_overrides, start=first):
-        agreed = Contract(
-            command=tuple(read.command),
-            sequence=(*composed.hydra_overrides, *overrides),
-            parameters=(),
-            metrics=(),
-            keep_alive=settings.trial.keep_alive or 0,
-            subdir=as_written(context.config.hydra.sweep, "subdir"),
-            number=number,
-        )
-        agreed, found = composed.compose(agreed)
+        agreed, found = composer.agree(number, overrides)
         check_lengths(agreed, code)
         job = build(agreed)
         notes += found if jobs else [*check_fields(settings, job), *found]
@@ -214,9 +205,10 @@ class _Composer:
         hydra_overrides: The overrides of Hydra's own settings that each job is given, before those of the task.
     """
 
-    def __init__(self, context: SweepContext, settings: LaunchSettings) -> None:
+    def __init__(self, context: SweepContext, settings: LaunchSettings, command: Sequence[str]) -> None:
         self._context = context
         self._settings = settings
+        self._command = tuple(command)
         self._compose = composition.composer(context.config_loader, context.config_name)
         self._roots = machine_roots(context.start.directory)
         self.hydra_overrides = tuple(trial_hydra_overrides(context.config))
@@ -224,8 +216,23 @@ class _Composer:
         tried = ([*extra, *self.hydra_overrides] for extra in ((), *left_behind(context.config)))
         self.hydra_overrides = next((tuple(lines) for lines in tried if context.files.composes(lines)), self.hydra_overrides)
 
-    def compose(self, agreed: Contract) -> tuple[Contract, list[str]]:
-        """The contract with the config's fingerprint, and lines for the user. Raises InvalidSweep with what Hydra refuses."""
+    def agree(self, number: int, overrides: Sequence[str]) -> tuple[Contract, list[str]]:
+        """A job's contract, with its config's fingerprint, and lines for the user.
+
+        Raises InvalidSweep with what Hydra refuses.
+        """
+        agreed = Contract(
+            command=self._command,
+            sequence=(*self.hydra_overrides, *overrides),
+            parameters=(),
+            metrics=(),
+            keep_alive=self._settings.trial.keep_alive or 0,
+            subdir=as_written(self._context.config.hydra.sweep, "subdir"),
+            number=number,
+        )
+        return self._with_fingerprint(agreed)
+
+    def _with_fingerprint(self, agreed: Contract) -> tuple[Contract, list[str]]:
         policy = self._settings.trial.drift
         overrides = agreed.overrides({})
         config, error = composition.compose_or_say(self._compose, overrides)

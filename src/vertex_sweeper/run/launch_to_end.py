@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -38,17 +39,28 @@ class _Services:
     directory: Path
     join: bool
     _vertex: OpenService | None = None
+    _here: list[OpenService] = field(default_factory=list)
     _readers: dict[str, Get] = field(default_factory=dict)
 
     def open(self, launched: LaunchedJob, interrupt: Interrupt) -> OpenService:
         """The service of a job."""
         if launched.address.backend is Backend.LOCAL:
-            if launched.planned:
-                return open_service(launched.address, launched.folder, sweep_directory=self.directory)
-            return reopen_service(launched.address, launched.folder, join=self.join, sweep_directory=self.directory)
+            opened = self._open_here(launched)
+            self._here.append(opened)
+            return opened
         if self._vertex is None:
             self._vertex = interruptible(open_service(launched.address, launched.folder), interrupt)
         return self._vertex
+
+    def kill(self) -> None:
+        """Ends at once whatever runs in this process. What has ended is not hurt."""
+        for opened in list(self._here):
+            opened.kill()
+
+    def _open_here(self, launched: LaunchedJob) -> OpenService:
+        if launched.planned:
+            return open_service(launched.address, launched.folder, sweep_directory=self.directory)
+        return reopen_service(launched.address, launched.folder, join=self.join, sweep_directory=self.directory)
 
     def reader(self, launched: LaunchedJob) -> Get:
         """What reads objects of a job's bucket."""
@@ -99,13 +111,8 @@ def launch_to_end(
 ) -> dict[int, JobEnd]:
     """Launches what is planned, and follows all to their ends.
 
-    Args:
-        jobs: All of them.
-        directory: Their sweep directory.
-        parallel: How many run at a time; None for all.
-        on_interrupt: What a signal does to them.
-        on_refusal: What becomes of the others when the service refuses one.
-        wait: Follow them to their ends.
+    Args (for the others see `Launch`):
+        directory: The jobs' sweep directory.
         join: Whether jobs on this machine whose process has died go on in this one.
 
     Returns:
@@ -117,17 +124,12 @@ def launch_to_end(
     """
     services = _Services(directory, join)
     reporter = _Reporter(directory, len(jobs), services)
+    jobs = [_as_it_is(job) for job in jobs]
     log.info("%s", launch_lines.begin_line(jobs, directory, parallel=parallel))
-    running: list[Launch] = []
-
-    def kill() -> None:
-        for launch in running:
-            launch.kill()
-
-    with Interrupt(kill) as interrupt:
+    with Interrupt(services.kill) as interrupt:
         launch = Launch(
-            [_as_it_is(job) for job in jobs],
-            lambda launched: services.open(launched, interrupt),
+            jobs,
+            partial(services.open, interrupt=interrupt),
             interrupt,
             reporter.ended,
             parallel=parallel,
@@ -135,17 +137,21 @@ def launch_to_end(
             on_refusal=on_refusal,
             wait=wait,
         )
-        running.append(launch)
-        with ending(interrupt, kill):
+        with ending(interrupt, services.kill):
             launch.run()
-        if launch.unfinished:
-            log.info("%s; come back with `%s`", _unfinished(launch), attach_command(directory))
-            log.info("or end them with `%s`", cancel_command(directory))
-        if interrupt.received:
-            raise SystemExit(INTERRUPTED)
-        if launch.unfinished:
-            raise SystemExit(0)
+        _leave(launch, interrupt, directory)
     return reporter.ends
+
+
+def _leave(launch: Launch, interrupt: Interrupt, directory: Path) -> None:
+    """Says how to come back to what has no end. Raises SystemExit after a signal, and where something was let go of."""
+    if launch.unfinished:
+        log.info("%s; come back with `%s`", _unfinished(launch), attach_command(directory))
+        log.info("or end them with `%s`", cancel_command(directory))
+    if interrupt.received:
+        raise SystemExit(INTERRUPTED)
+    if launch.unfinished:
+        raise SystemExit(0)
 
 
 def go_on_with_launch(directory: Path, *, on_interrupt: OnInterrupt, wait: bool = True, trust: bool = False) -> None:
