@@ -107,6 +107,13 @@ def processes_in(folder: Path) -> dict[int, str]:
     return found
 
 
+def test_a_sweep_without_optuna_says_what_to_install_and_leaves_nothing(app: App) -> None:
+    source = app.folder / "train.py"
+    source.write_text(f"import sys\nsys.modules['optuna'] = None\n{source.read_text()}")
+    assert "backend local needs an extra: pip install 'hydra-vertex-sweeper[local]'" in app.sweep("lr=0.1,0.2", code=1)
+    assert not app.directory.exists()
+
+
 def test_a_sweep_tunes_the_app_and_leaves_everything_behind(app: App) -> None:
     output = app.sweep("lr=interval(0, 1)", "batch=16,32", "model=linear,svm", "hydra.sweeper.max_trial_count=4")
     names = {path.relative_to(app.directory).as_posix() for path in app.directory.rglob("*") if path.is_file()}

@@ -45,7 +45,7 @@ from vertex_sweeper.run.submit import submit
 from vertex_sweeper.run.target import read_target
 from vertex_sweeper.run.upload import upload_all
 from vertex_sweeper.services.buckets import Put, Upload
-from vertex_sweeper.services.checks import check_acceptable
+from vertex_sweeper.services.checks import check_acceptable, require_extras
 from vertex_sweeper.services.opening import open_buckets, open_service
 from vertex_sweeper.services.requirements import check_requirements
 from vertex_sweeper.settings import Backend
@@ -140,6 +140,7 @@ def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
     """Claims the sweep directory, creates the job, and follows it to its end."""
     plan = _with_image(plan)
     address, directory = plan.address, plan.directory
+    require_extras(address.backend, custom=False)
     opened = open_service(address, directory, seed=plan.settings.local.seed)
     # Signals are caught before the claim: one between claim and creation would leave a directory that belongs to no job.
     with Interrupt(opened.kill) as interrupt:

@@ -26,6 +26,20 @@ def check_acceptable(backend: Backend, spec: Job) -> None:
     parse(spec)
 
 
+def require_extras(backend: Backend, *, custom: bool) -> None:
+    """Sees that what a service needs for a job is installed, as far as `open_service` does not: before anything is written.
+
+    Args:
+        backend: Who will run the job.
+        custom: Whether it is a custom job, for which nothing is suggested.
+
+    Raises:
+        MissingExtra: The suggestion library is not installed.
+    """
+    if backend is Backend.LOCAL and not custom:
+        require("optuna", extra="local", purpose="backend local")
+
+
 def wrong_fields(backend: Backend, job: Job, *, overridden: bool) -> tuple[tuple[str, str], ...] | None:
     """The fields of a job that the API does not have, or has otherwise, each with what is wrong; None when nobody can tell.
 

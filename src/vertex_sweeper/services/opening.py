@@ -16,6 +16,7 @@ from vertex_sweeper.extras import require
 from vertex_sweeper.services.address import BUCKETS_FOLDER, RECORDS, Address
 from vertex_sweeper.services.base import OpenService
 from vertex_sweeper.services.buckets import STORAGE_EMULATOR, Put, stand_in_folder, write_into
+from vertex_sweeper.services.checks import require_extras
 from vertex_sweeper.settings import Backend
 from vertex_sweeper_runtime.code_archive import BUCKETS
 
@@ -28,8 +29,8 @@ def open_service(
 ) -> OpenService:
     """The service at an address, for a new job; what it needs is imported here, at first use. Raises MissingExtra.
 
-    Called before any thread of ours is started: the executor of local trials is made here, and may fork. That a tuning job on
-    this machine needs another library is said by `create`: a custom job does without.
+    Called before any thread of ours is started: the executor of local trials is made here, and may fork. What only a tuning
+    job on this machine needs is another matter, see `checks.require_extras`: a custom job does without.
 
     Args:
         address: Where the job will run.
@@ -116,8 +117,7 @@ def _reopen_local(directory: Path, *, join: bool, sweep_directory: Path | None) 
     work = viewer.trial_directory(name)
     if not work.is_dir():
         raise SweepDirectoryError(f"the trials of {directory} work in {work}, which is gone: put it back, and try again")
-    if not is_custom(name):
-        require("optuna", extra="local", purpose="backend local")
+    require_extras(Backend.LOCAL, custom=is_custom(name))
     local = _make_local(directory, sweep_directory=sweep_directory)
     return OpenService(
         local, viewer.find, local.wait_for_change, local.close, outlives=False, abandoned=True, go_on=local.resume

@@ -127,6 +127,15 @@ def test_an_earlier_return_value_is_gone_when_the_process_begins(start: Start, g
     assert job["state"] == "JOB_STATE_SUCCEEDED"
 
 
+def test_a_jobs_folder_may_be_reached_by_a_link(gate: Gate, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    with LocalService(lambda _: tmp_path / "link") as service:
+        job = run_gated(service, gate, gate.custom_job(), "open(os.environ['VERTEX_SWEEPER_RETURN_VALUE'], 'w'); sys.exit(0)")
+    assert job["state"] == "JOB_STATE_SUCCEEDED"
+    assert (tmp_path / "disk" / "return_value.json").exists()
+
+
 def test_a_trial_is_told_of_no_return_value(start: Start, gate: Gate, tmp_path: Path) -> None:
     start(buckets=tmp_path / "gcs").create(PARENT, gate.job())
     assert not {"VERTEX_SWEEPER_RETURN_VALUE", BUCKETS} & gate.next().environ.keys()
@@ -187,6 +196,23 @@ def test_after_a_restart_a_custom_job_begins_again_and_those_that_have_ended_sta
     job = wait_for_end(later, name)
     assert job["state"] == "JOB_STATE_SUCCEEDED"
     assert not TUNING & job.keys()
+
+
+@pytest.mark.parametrize(("code", "state"), [(0, "JOB_STATE_SUCCEEDED"), (3, "JOB_STATE_FAILED")])
+def test_a_custom_job_whose_end_is_half_on_record_does_not_begin_again(
+    start: Start, gate: Gate, tmp_path: Path, code: int, state: str
+) -> None:
+    records = tmp_path / "records"
+    service = start(records=records)
+    ended = run_gated(service, gate, gate.custom_job(), f"sys.exit({code})")
+    service.close()
+    path = records / ended["name"].rpartition("/")[2] / JOB
+    path.write_text(sealed(read_sealed(path) | {"state": "JOB_STATE_RUNNING", "ended": "", "error": None}))
+    later = start(records=records)
+    later.resume()
+    job = wait_for_end(later, ended["name"])
+    assert job["state"] == state
+    assert job.get("error") == ended.get("error")
 
 
 def test_a_custom_job_whose_process_was_killed_goes_on_in_another_one(gate: Gate, tmp_path: Path) -> None:

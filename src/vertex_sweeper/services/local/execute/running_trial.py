@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vertex_sweeper.atomic_files import make_folder
 from vertex_sweeper.services.local.execute.environment import JobSetup, build_environment, resolve_command
 from vertex_sweeper.services.local.execute.executor import Command, Executor, RunningCommand
 from vertex_sweeper.services.local.execute.flag_rendering import PLAIN, Rendering
@@ -91,8 +90,9 @@ def launch(
         output=log,
     )
     if setup.custom:
-        make_folder(setup.return_value.parent).joinpath(setup.return_value.name).unlink(missing_ok=True)
-    for old in (path, log):  # an earlier run's, or whatever another trial has put there
+        setup.return_value.parent.mkdir(parents=True, exist_ok=True)
+    # An earlier run's, or whatever another trial has put there.
+    for old in (path, log, *([setup.return_value] if setup.custom else [])):
         old.unlink(missing_ok=True)
     shutil.rmtree(setup.tree(number), ignore_errors=True)
 
