@@ -30,6 +30,7 @@ from vertex_sweeper.plan.whitelist import check_whitelist
 from vertex_sweeper.results import launch_directory
 from vertex_sweeper.results.launch_results import JobEnd
 from vertex_sweeper.run.interrupt import Interrupt
+from vertex_sweeper.run.launch import LaunchOptions
 from vertex_sweeper.run.launch_to_end import launch_to_end
 from vertex_sweeper.run.returns import has_place
 from vertex_sweeper.run.upload import upload_all
@@ -124,14 +125,13 @@ def _launch(plan: LaunchPlan) -> dict[int, JobEnd]:
             log.warning("%s: nothing was created", interrupt.received.name)
             raise SystemExit(INTERRUPTED)
     jobs = [job for job in launch_directory.read_launch(plan.directory)[0] if job.number in documents]
-    return launch_to_end(
-        jobs,
-        plan.directory,
+    options = LaunchOptions(
         parallel=settings.parallel,
         on_interrupt=settings.on_interrupt,
         on_refusal=settings.on_refusal,
         wait=settings.wait,
     )
+    return launch_to_end(jobs, plan.directory, options)
 
 
 def _job_return(planned: PlannedJob, end: JobEnd, hydra_context: HydraContext, config: DictConfig) -> JobReturn:

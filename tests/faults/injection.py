@@ -27,6 +27,10 @@ METHODS = {
     "GetHyperparameterTuningJob": Verb.GET,
     "ListHyperparameterTuningJobs": Verb.LIST,
     "CancelHyperparameterTuningJob": Verb.CANCEL,
+    "CreateCustomJob": Verb.CREATE,
+    "GetCustomJob": Verb.GET,
+    "ListCustomJobs": Verb.LIST,
+    "CancelCustomJob": Verb.CANCEL,
 }
 
 

@@ -22,8 +22,8 @@ _MOST_PORT: Final = 65535
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.description = (
-        "Runs Vertex AI's hyperparameter tuning jobs on this machine, for any client of the API. It runs whatever command it "
-        "is sent, in the folder it was started in: never expose it."
+        "Runs Vertex AI's hyperparameter tuning jobs and custom jobs on this machine, for any client of the API. It runs "
+        "whatever command it is sent, in the folder it was started in: never expose it."
     )
     parser.add_argument("--port", type=_port, default=0, metavar="N", help="the gRPC port; 0, the default, takes a free one")
     parser.add_argument("--host", default=HOST, help="a loopback address; the default is 127.0.0.1")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from vertex_sweeper.api import Job, JobState, job_state
-from vertex_sweeper.api_names import JobName, format_parent
+from vertex_sweeper.api_names import JobName, format_parent, is_custom
 from vertex_sweeper.cli.common import add_access, aligned, state_text, target_of, write_lines
 from vertex_sweeper.errors import JobNotFound, SweepDirectoryError, SweepError
 from vertex_sweeper.job import SWEEP_LABEL
@@ -116,4 +116,5 @@ def _directory_row(directory: Path) -> tuple[str, ...]:
 
 
 def _trials(job: Job) -> str:
-    return f"{len(job.get('trials', []))}/{job.get('maxTrialCount', '?')}"
+    """How many trials there are, of how many; nothing for a custom job."""
+    return "" if is_custom(job["name"]) else f"{len(job.get('trials', []))}/{job.get('maxTrialCount', '?')}"

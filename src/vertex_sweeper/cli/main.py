@@ -27,7 +27,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "export": ("vertex_sweeper.cli.export", "write a job as a file for gcloud, and print the command that creates it"),
     "build": ("vertex_sweeper.cli.build", "build an app's image and push it, unless it is there"),
     "doctor": ("vertex_sweeper.cli.doctor", "check what a sweep needs before it costs, and run one trial of it here"),
-    "emulator": ("vertex_sweeper.cli.emulator", "run Vertex AI's tuning jobs on this machine, for any client of the API"),
+    "emulator": ("vertex_sweeper.cli.emulator", "run Vertex AI's tuning and custom jobs on this machine, for any client"),
 }
 """By name: the module, and one line about it."""
 

@@ -127,9 +127,10 @@ class JobApi:
     def _find(self, parent: str, text: str) -> list[tuple[_Key, JobMessage]]:
         """The parent's jobs that pass the filter, the newest first."""
         matches = parse_filter(text)
+        beginning = format_job(parent, "", collection=self.kind.collection)
         found = []
         for name in self._service.names():
-            if not name.startswith(format_job(parent, "", collection=self.kind.collection)):
+            if not name.startswith(beginning):
                 continue
             # Deleted while we were looking; or a record of another hand has fields that the API has not.
             with contextlib.suppress(JobNotFound, json_format.ParseError):

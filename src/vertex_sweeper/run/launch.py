@@ -46,6 +46,23 @@ class _Running:
     due: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchOptions:
+    """How jobs are launched and followed.
+
+    Attributes:
+        parallel: How many run at a time; None for all.
+        on_interrupt: What a signal does to them.
+        on_refusal: What becomes of the others when the service refuses one.
+        wait: Follow them to their ends.
+    """
+
+    parallel: int | None = None
+    on_interrupt: OnInterrupt = OnInterrupt.ASK
+    on_refusal: OnRefusal = OnRefusal.CANCEL
+    wait: bool = True
+
+
 @dataclass(slots=True)
 class Launch:
     """Jobs that are launched, or come back to.
@@ -54,21 +71,15 @@ class Launch:
         jobs: All of them.
         open_job: Opens a job's service: for one that is planned, or for one that exists.
         interrupt: Tells of signals.
-        parallel: How many run at a time; None for all.
-        on_interrupt: What a signal does to them.
-        on_refusal: What becomes of the others when the service refuses one.
         ended: Called with each job that has ended.
-        wait: Follow them to their ends.
+        options: How they are launched and followed.
     """
 
     jobs: Iterable[LaunchedJob]
     open_job: Callable[[LaunchedJob], OpenService]
     interrupt: Interrupt
     ended: Callable[[JobEnd], None]
-    parallel: int | None = None
-    on_interrupt: OnInterrupt = OnInterrupt.ASK
-    on_refusal: OnRefusal = OnRefusal.CANCEL
-    wait: bool = True
+    options: LaunchOptions
     ends: dict[int, JobEnd] = field(default_factory=dict, init=False)
     refused: ServiceError | None = field(default=None, init=False)
     _planned: deque[LaunchedJob] = field(default_factory=deque, init=False)
@@ -90,7 +101,7 @@ class Launch:
         while self._planned or self._running:
             self._start()
             self._look()
-            if not self.wait and not self._planned:
+            if not self.options.wait and not self._planned:
                 break
             if self.interrupt.pending and not self._go_on():
                 break
@@ -111,7 +122,7 @@ class Launch:
 
     def _start(self) -> None:
         while self._planned and not self.interrupt.pending and self._blocked <= time.monotonic():
-            if self.parallel is not None and len(self._running) >= self.parallel and self._planned[0].planned:
+            if self.options.parallel is not None and len(self._running) >= self.options.parallel and self._planned[0].planned:
                 return
             self._begin(self._planned.popleft())
 
@@ -173,7 +184,7 @@ class Launch:
         if nothing:
             launch_directory.forget(launched)
         line = f"#{launched.number}: {error}"
-        if self.on_refusal is OnRefusal.KEEP:
+        if self.options.on_refusal is OnRefusal.KEEP:
             log.error("%s", line)
             self._end(JobEnd(launched, error=str(error)))
             return
@@ -218,7 +229,7 @@ class Launch:
 
     def _go_on(self) -> bool:
         """Acts on a signal; whether there is anything left to wait for."""
-        setting = self.on_interrupt
+        setting = self.options.on_interrupt
         here = any(not running.opened.outlives for running in self._running)
         if here and setting is OnInterrupt.ASK:
             setting = OnInterrupt.CANCEL  # without this process they stand still: there is nothing to wait for
@@ -255,7 +266,7 @@ class Launch:
             return
         now = time.monotonic()
         dues = [running.due for running in self._running]
-        room = self.parallel is None or len(self._running) < self.parallel
+        room = self.options.parallel is None or len(self._running) < self.options.parallel
         dues += [self._blocked] if self._planned and room else []
         seconds = max(min(dues, default=now) - now, 0.0)
         first = self._running[0].opened if self._running else None

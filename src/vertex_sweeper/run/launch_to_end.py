@@ -16,13 +16,13 @@ from vertex_sweeper.results.launch_directory import LaunchedJob
 from vertex_sweeper.results.launch_results import JobEnd
 from vertex_sweeper.run.interrupt import Interrupt, ending
 from vertex_sweeper.run.interruptible import interruptible
-from vertex_sweeper.run.launch import Launch
+from vertex_sweeper.run.launch import Launch, LaunchOptions
 from vertex_sweeper.run.returns import fetch_return
 from vertex_sweeper.services.address import RECORDS
 from vertex_sweeper.services.base import OpenService
 from vertex_sweeper.services.buckets import Get
 from vertex_sweeper.services.opening import open_reader, open_service, reopen_service
-from vertex_sweeper.settings import Backend, OnInterrupt, OnRefusal
+from vertex_sweeper.settings import Backend, OnInterrupt
 from vertex_sweeper.terminal import launch_lines
 from vertex_sweeper_runtime.signals import INTERRUPTED
 
@@ -100,19 +100,14 @@ class _Reporter:
 
 
 def launch_to_end(
-    jobs: Sequence[LaunchedJob],
-    directory: Path,
-    *,
-    parallel: int | None,
-    on_interrupt: OnInterrupt,
-    on_refusal: OnRefusal = OnRefusal.CANCEL,
-    wait: bool = True,
-    join: bool = True,
+    jobs: Sequence[LaunchedJob], directory: Path, options: LaunchOptions, *, join: bool = True
 ) -> dict[int, JobEnd]:
     """Launches what is planned, and follows all to their ends.
 
-    Args (for the others see `Launch`):
-        directory: The jobs' sweep directory.
+    Args:
+        jobs: All of them.
+        directory: Their sweep directory.
+        options: How they are launched and followed.
         join: Whether jobs on this machine whose process has died go on in this one.
 
     Returns:
@@ -125,18 +120,9 @@ def launch_to_end(
     services = _Services(directory, join)
     reporter = _Reporter(directory, len(jobs), services)
     jobs = [_as_it_is(job) for job in jobs]
-    log.info("%s", launch_lines.begin_line(jobs, directory, parallel=parallel))
+    log.info("%s", launch_lines.begin_line(jobs, directory, parallel=options.parallel))
     with Interrupt(services.kill) as interrupt:
-        launch = Launch(
-            jobs,
-            partial(services.open, interrupt=interrupt),
-            interrupt,
-            reporter.ended,
-            parallel=parallel,
-            on_interrupt=on_interrupt,
-            on_refusal=on_refusal,
-            wait=wait,
-        )
+        launch = Launch(jobs, partial(services.open, interrupt=interrupt), interrupt, reporter.ended, options)
         with ending(interrupt, services.kill):
             launch.run()
         _leave(launch, interrupt, directory)
@@ -177,7 +163,8 @@ def go_on_with_launch(directory: Path, *, on_interrupt: OnInterrupt, wait: bool 
             sweep_directory.check_owner(job.folder, launch_directory.PLANNED)
     if not wait:
         jobs = [job for job in jobs if not job.planned]
-    ends = launch_to_end(jobs, directory.absolute(), parallel=parallel, on_interrupt=on_interrupt, wait=wait, join=wait)
+    options = LaunchOptions(parallel=parallel, on_interrupt=on_interrupt, wait=wait)
+    ends = launch_to_end(jobs, directory.absolute(), options, join=wait)
     failed = sorted(number for number, end in ends.items() if end.failure)
     if failed:
         raise SweepFailed(f"{len(failed)} of {len(ends)} jobs have not completed: {', '.join(map(str, failed))}")

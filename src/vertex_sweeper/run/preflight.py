@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from vertex_sweeper.api import Job
+from vertex_sweeper.api import Job, is_custom_job
 from vertex_sweeper.api_names import parse_parent
 from vertex_sweeper.endpoint import TLS, Endpoint
 from vertex_sweeper.finding import Finding, Found, unchecked
@@ -37,7 +37,7 @@ def preflight(
 
     id, location = parse_parent(address.parent)
     where = None if host is None else str(host).removeprefix(TLS)
-    project = Project(id, location, where, address.impersonate, staging, built)
+    project = Project(id, location, where, address.impersonate, staging, built, is_custom_job(job))
     for finding in check_project(project, job_needs(job)):
         excused = not login and finding.subject == LOGIN and finding.found is Found.FAILED
         yield replace(finding, found=Found.UNCHECKED) if excused else finding

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from vertex_sweeper.api_names import JobName
+from vertex_sweeper.api import is_custom_job
+from vertex_sweeper.api_names import JobName, is_custom
 from vertex_sweeper.endpoint import PLAIN
 from vertex_sweeper.messages import printable, shell_line
 from vertex_sweeper.results.outcome import TrialResult
@@ -25,8 +26,11 @@ def announce(address: Address, job: Mapping[str, Any], directory: Path) -> None:
     console = console_address(address, job["name"])
     if console:
         log.info("%s", console)
-    counts = job.get("maxTrialCount"), job.get("parallelTrialCount")
     name = "the job" if address.backend is Backend.LOCAL else job["name"]
+    if is_custom_job(job):
+        log.info("%s, in %s", name, printable(directory))
+        return
+    counts = job.get("maxTrialCount"), job.get("parallelTrialCount")
     log.info("%s: %s trials, %s at a time, in %s", name, *map(printable, (*counts, directory)))
 
 
@@ -41,7 +45,7 @@ def log_command(address: Address, name: str, trial: TrialResult, directory: Path
     Args:
         address: Where the job is.
         name: The job's name.
-        trial: The trial.
+        trial: The trial; of a custom job, number 1 with the job's own log.
         directory: The sweep directory.
 
     Returns:
@@ -56,7 +60,7 @@ def log_command(address: Address, name: str, trial: TrialResult, directory: Path
     place = [f"--project={job.project}", f"--region={job.location}"]
     if trial.job:  # each trial runs as a custom job of its own, with a log of its own
         return shell_line(["gcloud", "ai", "custom-jobs", "stream-logs", trial.job.rpartition("/")[2], *place])
-    return shell_line(["gcloud", "ai", "hp-tuning-jobs", "stream-logs", job.id, *place])
+    return shell_line(["gcloud", "ai", "custom-jobs" if is_custom(name) else "hp-tuning-jobs", "stream-logs", job.id, *place])
 
 
 def job_log_command(address: Address, name: JobName) -> str:

@@ -15,7 +15,7 @@ pytest.importorskip("google.cloud.storage", reason="google-cloud-storage is not 
 pytest.importorskip("cryptography", reason="cryptography is not installed")
 
 from tests.services.vertex.fake_google import BUCKET, PROJECT, REGION, FakeGoogle, error, quota
-from vertex_sweeper.services.vertex.preflight import Project, check_project
+from vertex_sweeper.services.vertex.preflight import Project, check_project, job_permissions
 
 T4 = Machines("n1-standard-8", 1, "NVIDIA_TESLA_T4", 2)
 HERE = Project(PROJECT, REGION)
@@ -182,14 +182,24 @@ MISSING = {
 def test_a_missing_permission_is_named_with_the_command_that_grants_it(
     google: FakeGoogle, needs: JobNeeds, permission: str
 ) -> None:
-    from vertex_sweeper.services.vertex.preflight import JOB_PERMISSIONS
-
-    google.granted = {*JOB_PERMISSIONS, "storage.objects.get", *MISSING} - {permission}
+    google.granted = {*job_permissions(HERE), "storage.objects.get", *MISSING} - {permission}
     (finding,) = bad(check(needs, replace(HERE, staging=f"gs://{BUCKET}/code")))
     subject, found, remedy = MISSING[permission]
     assert (finding.subject, finding.found) == (subject, found)
     assert permission in finding.text
     assert finding.remedy.endswith(remedy)
+
+
+def test_for_custom_jobs_their_own_list_and_permissions_are_asked_for(google: FakeGoogle, needs: JobNeeds) -> None:
+    project = replace(HERE, custom=True)
+    google.answers[".*/hyperparameterTuningJobs"] = error(403, "not these")
+    google.answers[".*/customJobs"] = (200, {})
+    google.granted = {*job_permissions(HERE), "storage.objects.get", *MISSING}
+    (finding,) = bad(check(needs, project))
+    assert finding.subject == "permissions"
+    assert [f"aiplatform.customJobs.{verb}" in finding.text for verb in ("create", "get", "list", "cancel")] == [True] * 4
+    google.granted |= set(job_permissions(project))
+    assert "to create, read, list and cancel custom jobs in my-project" in [one.text for one in check(needs, project)]
 
 
 FIELDS_OF_SETTINGS = {

@@ -15,7 +15,7 @@ pytest.importorskip("google.cloud.aiplatform_v1", reason="google-cloud-aiplatfor
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 import grpc  # noqa: E402
-from google.cloud.aiplatform_v1.types import HyperparameterTuningJob  # noqa: E402
+from google.cloud.aiplatform_v1.types import CustomJob, HyperparameterTuningJob  # noqa: E402
 from google.protobuf.json_format import ParseDict  # noqa: E402
 
 from tests.services.vertex.fake_api import FakeApi  # noqa: E402
@@ -29,6 +29,7 @@ from vertex_sweeper_runtime.contract import Contract, Kind, Parameter, Slot  # n
 
 PARENT = "projects/my-project/locations/europe-west4"
 NAME = f"{PARENT}/hyperparameterTuningJobs/123"
+CUSTOM_NAME = f"{PARENT}/customJobs/456"
 
 AGREED = Contract(
     command=("python", "train.py"),
@@ -176,12 +177,15 @@ def test_a_job_that_is_deleted_while_it_is_watched_is_told_so_and_what_was_seen_
 
 
 def test_list_shows_the_jobs_of_a_region(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    job = {"name": CUSTOM_NAME, "state": "JOB_STATE_RUNNING", "displayName": "one", "createTime": "2026-11-24T11:00:00Z"}
+    api.jobs[CUSTOM_NAME] = CustomJob(ParseDict(job, CustomJob()._pb))
     assert main(["list", "--project", "my-project", "--location", "europe-west4", *at(api)]) == 0
     assert [line.split() for line in capsys.readouterr().out.splitlines()] == [
         ["state", "created", "trials", "name", "display", "name"],
+        ["RUNNING", "2026-11-24T11:00:00", CUSTOM_NAME, "one"],
         ["PARTIALLY_SUCCEEDED", "2026-11-24T10:00:00", "3/4", NAME, "digits"],
     ]
-    assert api.received[0].request.filter == "labels.hydra-vertex-sweeper:*"
+    assert [call.request.filter for call in api.received] == ["labels.hydra-vertex-sweeper:*"] * 2
 
 
 def test_list_shows_one_job_by_its_name(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from vertex_sweeper.api_names import CUSTOM_JOBS, TUNING_JOBS
 from vertex_sweeper.endpoint import api_host
 from vertex_sweeper.errors import ServiceError
 from vertex_sweeper.finding import Finding, failed, ok, unchecked
@@ -18,9 +19,6 @@ from vertex_sweeper.services.images.registry import check_image
 from vertex_sweeper.services.vertex import preflight_machines, preflight_storage
 from vertex_sweeper.services.vertex.cloud_api import CloudApi, CloudError, unasked
 from vertex_sweeper.services.vertex.login import valid_credentials
-
-JOB_PERMISSIONS: Final = tuple(f"aiplatform.hyperparameterTuningJobs.{verb}" for verb in ("create", "get", "list", "cancel"))
-"""What a sweep asks the API for."""
 
 LOGIN: Final = "credentials"
 """What is looked at first, and without which nothing can be."""
@@ -40,6 +38,7 @@ class Project:
         impersonate: The service account that creates the job.
         staging: The `gs://` folder that the sweep itself writes to.
         built: The image that the sweep builds where it is not there.
+        custom: Whether it is for custom jobs, and not for tuning jobs.
     """
 
     id: str
@@ -48,6 +47,17 @@ class Project:
     impersonate: str | None = None
     staging: str | None = None
     built: str | None = None
+    custom: bool = False
+
+    @property
+    def collection(self) -> str:
+        """What the API calls such jobs in names, addresses and permissions."""
+        return CUSTOM_JOBS if self.custom else TUNING_JOBS
+
+
+def job_permissions(project: Project) -> tuple[str, ...]:
+    """What the API is asked for."""
+    return tuple(f"aiplatform.{project.collection}.{verb}" for verb in ("create", "get", "list", "cancel"))
 
 
 def check_project(project: Project, needs: JobNeeds) -> Iterator[Finding]:
@@ -102,7 +112,7 @@ def _project(api: CloudApi, project: Project) -> Finding:
 def _job_service(api: CloudApi, project: Project) -> Finding:
     """Whether the region's job service answers for the project: by listing jobs, which following one needs, too."""
     subject = "API and region"
-    path = f"v1/projects/{project.id}/locations/{project.location}/hyperparameterTuningJobs"
+    path = f"v1/projects/{project.id}/locations/{project.location}/{project.collection}"
     try:
         api.get("aiplatform", path, host=project.host or api_host(project.location), query={"pageSize": "1"})
     except CloudError as error:
@@ -130,14 +140,16 @@ _REASONS: Final = {
 
 
 def _permissions(api: CloudApi, project: Project) -> Finding:
-    question = {"permissions": list(JOB_PERMISSIONS)}
+    wanted = job_permissions(project)
+    question = {"permissions": list(wanted)}
     try:
         answer = api.ask("cloudresourcemanager", f"v3/projects/{project.id}:testIamPermissions", question)
     except CloudError as error:
         return unasked("permissions", f"what you may do in {project.id}", error)
-    missing = [name for name in JOB_PERMISSIONS if name not in (answer.get("permissions") or ())]
+    missing = [name for name in wanted if name not in (answer.get("permissions") or ())]
     if not missing:
-        return ok("permissions", f"to create, read, list and cancel tuning jobs in {project.id}")
+        kind = "custom jobs" if project.custom else "tuning jobs"
+        return ok("permissions", f"to create, read, list and cancel {kind} in {project.id}")
     command = f"gcloud projects add-iam-policy-binding {project.id} --member=user:YOU --role=roles/aiplatform.user"
     return failed("permissions", f"missing in {project.id}: {', '.join(missing)}", command)
 
