@@ -188,3 +188,6 @@ def _in_launcher_words() -> Iterator[None]:
         raise InvalidSweep([in_launcher_words(line) for line in error.mistakes]) from error
     except InvalidJob as error:
         raise InvalidJob(in_launcher_words(str(error)), code=error.code, fields=error.fields) from error
+    except ServiceError as error:
+        line = in_launcher_words(str(error))
+        raise ServiceError(line, code=error.code, acted=error.acted, transient=error.transient) from error

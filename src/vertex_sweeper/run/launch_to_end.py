@@ -123,8 +123,11 @@ def launch_to_end(
     log.info("%s", launch_lines.begin_line(jobs, directory, parallel=options.parallel))
     with Interrupt(services.kill) as interrupt:
         launch = Launch(jobs, partial(services.open, interrupt=interrupt), interrupt, reporter.ended, options)
-        with ending(interrupt, services.kill):
-            launch.run()
+        try:
+            with ending(interrupt, services.kill):
+                launch.run()
+        finally:
+            launch_directory.tidy(directory)
         _leave(launch, interrupt, directory)
     return reporter.ends
 

@@ -6,13 +6,12 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from vertex_sweeper_runtime.return_value import RETURN_VALUE_FILE, Returned, read_returned
-
 from vertex_sweeper.api import Job, container_job
 from vertex_sweeper.messages import printable
 from vertex_sweeper.results.launch_directory import LaunchedJob
 from vertex_sweeper.services.buckets import Get
 from vertex_sweeper.settings import Backend
+from vertex_sweeper_runtime.return_value import RETURN_VALUE_FILE, Returned, read_returned
 
 log = logging.getLogger(__name__)
 
