@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.job.study import continuous_keys, grid_size
-from vertex_sweeper.settings import DEFAULT_PARALLEL, DEFAULT_TRIALS, Backend, SearchAlgorithm, Settings
+from vertex_sweeper.settings import DEFAULT_PARALLEL, DEFAULT_TRIALS, Backend, DeviceSharing, SearchAlgorithm, Settings
 from vertex_sweeper.space.search_space import SearchSpace
 
 MOST_UNASKED = 1000
@@ -40,11 +40,17 @@ def count_trials(settings: Settings, space: SearchSpace) -> Counts:
         most, notes = _unasked(points, grid=grid, local=settings.backend is Backend.LOCAL)
     else:
         most, notes = given, _surplus(given, points, grid=grid)
-    parallel = min(settings.parallel_trial_count or DEFAULT_PARALLEL, most)
+    parallel = min(settings.parallel_trial_count or _slots(settings) or DEFAULT_PARALLEL, most)
     # Left at zero, Vertex ends a job whose first trial fails, and what follows is unspecified: a number is always sent. One
     # batch and a few more may fail before the rest of the budget is kept.
     failed = min(settings.max_failed_trial_count or parallel + 3, most)
     return Counts(most, parallel, failed, (*notes, *_lowered(settings, most)))
+
+
+def _slots(settings: Settings) -> int | None:
+    """How many trials at a time have devices of their own; None where nobody has named devices."""
+    devices = settings.local.devices
+    return None if settings.backend is not Backend.LOCAL or isinstance(devices, DeviceSharing) else len(devices)
 
 
 def _given(settings: Settings) -> int | None:
