@@ -82,6 +82,12 @@ def open_buckets(address: Address, directory: Path, *, project: str | None) -> P
     return Storage(project=str(project), impersonate=address.impersonate).put
 
 
+def has_buckets(address: Address) -> bool:
+    """Whether there are buckets where the jobs of an address run: for an emulator something has to stand for them."""
+    plain = (address.endpoint or "").startswith(PLAIN)
+    return not plain or stand_in_folder() is not None or bool(os.environ.get(STORAGE_EMULATOR))
+
+
 def open_reader(address: Address, directory: Path) -> Get:
     """What reads objects that jobs at an address have left in buckets.
 
@@ -97,8 +103,8 @@ def open_reader(address: Address, directory: Path) -> Get:
         return partial(read_from, folder or directory / BUCKETS_FOLDER)
     if folder is not None and not server:
         return partial(read_from, folder)
-    if (address.endpoint or "").startswith(PLAIN) and not server:
-        return lambda _: None  # an emulator without buckets: nothing can be there
+    if not has_buckets(address):
+        return lambda _: None
     require("google.cloud.storage", extra="vertex", purpose="what jobs return")
     from vertex_sweeper.services.vertex.storage import Storage
 
