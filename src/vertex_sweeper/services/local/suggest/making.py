@@ -13,7 +13,10 @@ from vertex_sweeper.services.local.suggest.optuna import Algorithm, OptunaSugges
 
 
 def make_suggester(spec: Mapping[str, Any], *, metrics: Mapping[str, bool], seed: int) -> Suggester:
-    """The suggester of a valid job; of its metrics, whether each is to be maximised. Raises MissingExtra where what it needs is not installed."""
+    """The suggester of a valid job; `metrics` says of each whether it is to be maximised.
+
+    Raises MissingExtra where what it needs is not installed.
+    """
     if is_custom_job(spec):
         return GridSuggester(())  # its one point has no value
     study = spec["studySpec"]
