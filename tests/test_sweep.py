@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from tests.support import thorough
+from vertex_sweeper.services.local.execute.threads import count_cores
 
 pytest.importorskip("optuna", reason="backend local needs the extra [local]")
 
@@ -41,9 +42,16 @@ CONFIG = "defaults: [{model: linear}, _self_]\nlr: 0.1\nbatch: 8\nname: abc\n"
 
 
 class App:
-    """An app in a folder of its own, whose name has a space."""
+    """An app in a folder of its own, whose name has a space.
+
+    Attributes:
+        environment: What its processes have beside this process's variables.
+        paths: Where its processes import from.
+    """
 
     def __init__(self, folder: Path) -> None:
+        self.environment: dict[str, str] = {}
+        self.paths = [ROOT / "src", ROOT]
         self.folder = folder / "my äpp"
         (self.folder / "conf" / "model").mkdir(parents=True)
         for name in ("linear", "svm"):
@@ -60,8 +68,7 @@ class App:
 
     def start(self, *words: str, program: Sequence[str] = ("train.py",), terminal: int | None = None) -> subprocess.Popen[str]:
         """A process with pipes or, in a session of its own, on a terminal."""
-        paths = [str(ROOT / "src"), str(ROOT)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TERM": "xterm"}
+        environment = {**self.own_environment(), "TERM": "xterm"}
         return subprocess.Popen(
             [sys.executable, *program, *words],
             cwd=self.folder,
@@ -73,6 +80,10 @@ class App:
             start_new_session=True,
             preexec_fn=None if terminal is None else lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
         )
+
+    def own_environment(self) -> dict[str, str]:
+        """What its processes have."""
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, self.paths)), **self.environment}
 
     def sweep(self, *words: str, code: int = 0) -> str:
         """Runs `train.py -m` with backend local into `sweep/`, and returns what it printed."""
@@ -149,6 +160,16 @@ def test_an_option_brings_its_search_space_to_trials_that_chose_it_and_to_no_oth
     configs = [yaml.safe_load((app.directory / row["number"] / ".hydra" / "config.yaml").read_text()) for row in app.rows()]
     models = [{"kind": "linear"}, {"kind": "rbf", "gamma": 1}, {"kind": "rbf", "gamma": 2}]
     assert sorted((config["model"] for config in configs), key=str) == sorted(models, key=str)
+
+
+def test_each_trial_at_a_time_sees_the_devices_of_its_slot_and_the_table_names_them(app: App) -> None:
+    app.write_body("print('sees', os.environ['CUDA_VISIBLE_DEVICES'], os.environ['OMP_NUM_THREADS'])\nreturn cfg.lr")
+    app.sweep("lr=0.1,0.2,0.3", "hydra.sweeper.local.devices=['0,1',2]")
+    assert {row["device"] for row in app.rows()} == {"0,1", "2"}
+    threads = max(1, count_cores() // 2)
+    for row in app.rows():
+        assert f"sees {row['device']} {threads}\n" in (app.directory / "logs" / f"{row['number']}.log").read_text()
+    assert {row["lr"] for row in app.rows()} == {"0.1", "0.2", "0.3"}
 
 
 def test_the_best_config_runs_the_best_trial_again(app: App) -> None:

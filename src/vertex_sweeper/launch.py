@@ -37,8 +37,9 @@ from vertex_sweeper.run.returns import has_place
 from vertex_sweeper.run.upload import upload_all
 from vertex_sweeper.services.buckets import Upload
 from vertex_sweeper.services.checks import check_acceptable
-from vertex_sweeper.services.opening import open_buckets
+from vertex_sweeper.services.opening import has_buckets, open_buckets
 from vertex_sweeper.settings import in_launcher_words
+from vertex_sweeper_runtime.code_archive import BUCKETS
 from vertex_sweeper_runtime.signals import INTERRUPTED
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,13 @@ def launch_jobs(
 
 
 def _check(plan: LaunchPlan) -> None:
+    """Checks all jobs before anything is written. Raises InvalidJob, InvalidSweep, MissingExtra."""
+    if plan.settings.vertex.base_output_directory is not None and not has_buckets(plan.address):
+        rule = "the jobs run on an emulator, and nothing there stands for the bucket that return values come back by"
+        line = f"{rule}: start it with `vertex-sweeper emulator --gcs DIR`, and set {BUCKETS}=DIR here"
+        if plan.needs_values:
+            raise InvalidSweep([line])
+        log.info("%s", line)
     if plan.shipment is not None:
         open_buckets(plan.address, plan.directory, project=plan.settings.vertex.project)
     for planned in plan.jobs:
@@ -197,3 +205,6 @@ def _in_launcher_words() -> Iterator[None]:
         raise InvalidSweep([in_launcher_words(line) for line in error.mistakes]) from error
     except InvalidJob as error:
         raise InvalidJob(in_launcher_words(str(error)), code=error.code, fields=error.fields) from error
+    except ServiceError as error:
+        line = in_launcher_words(str(error))
+        raise ServiceError(line, code=error.code, acted=error.acted, transient=error.transient) from error

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from vertex_sweeper.api_names import is_custom, split_job
 from vertex_sweeper.cli.common import add_target, target_of
 from vertex_sweeper.errors import SweepError
-from vertex_sweeper.results.launch_directory import is_launch
 from vertex_sweeper.run.attach import go_on
+from vertex_sweeper.run.launch_target import LaunchTarget, adopt_job, read_launch_target
 from vertex_sweeper.run.launch_to_end import go_on_with_launch
 from vertex_sweeper.settings import OnInterrupt
 
@@ -39,11 +40,20 @@ def run(options: argparse.Namespace) -> int:
         SystemExit: 130, after an interrupt.
     """
     on_interrupt = OnInterrupt(options.on_interrupt)
-    if is_launch(Path(options.target)):
-        go_on_with_launch(Path(options.target), on_interrupt=on_interrupt, wait=not options.no_wait, trust=options.trust)
+    launch = _launch_of(options)
+    if launch is not None:
+        go_on_with_launch(launch, on_interrupt=on_interrupt, wait=not options.no_wait, trust=options.trust)
         return 0
     target = target_of(options)
     if target.directory is not None and options.sweep_dir is not None:
         raise SweepError(f"--sweep-dir={options.sweep_dir}: {options.target} is a sweep directory, and its files stay there")
     go_on(target, options.sweep_dir, on_interrupt=on_interrupt, wait=not options.no_wait, trust=options.trust)
     return 0
+
+
+def _launch_of(options: argparse.Namespace) -> LaunchTarget | None:
+    """The launched jobs that were named; None where it is a sweep."""
+    launch = read_launch_target(options.target)
+    if launch is not None or split_job(options.target) is None or not is_custom(options.target):
+        return launch
+    return adopt_job(target_of(options), options.sweep_dir)

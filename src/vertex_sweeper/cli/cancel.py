@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 from contextlib import suppress
-from pathlib import Path
 
 from vertex_sweeper.cli.common import add_target, pause, state_text, target_of, write_lines
 from vertex_sweeper.errors import ServiceError
 from vertex_sweeper.messages import attach_command
-from vertex_sweeper.results.launch_directory import is_launch
+from vertex_sweeper.run.launch_target import read_launch_target
 from vertex_sweeper.run.launched import cancel_all
 from vertex_sweeper.run.target import locate, open_target
 from vertex_sweeper.run.watch import ended
@@ -22,8 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Asks the job to end; it does so later. Says how it stands then, if that is to be had."""
-    if is_launch(Path(options.target)):
-        for line in cancel_all(Path(options.target)):
+    launch = read_launch_target(options.target)
+    if launch is not None:
+        for line in cancel_all(launch):
             write_lines([line])  # as it is done: each is a call
         return 0
     target = target_of(options)

@@ -7,14 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from vertex_sweeper.api_names import is_custom
 from vertex_sweeper.cli.common import add_target, aligned, pause, state_text, target_of, write_lines
 from vertex_sweeper.messages import attach_command
 from vertex_sweeper.results import tables
-from vertex_sweeper.results.launch_directory import is_launch
-from vertex_sweeper.results.launch_results import job_rows
+from vertex_sweeper.results.launch_directory import LaunchedJob
+from vertex_sweeper.results.launch_results import JobEnd, error_of, job_rows
 from vertex_sweeper.results.outcome import Outcome, read_outcome
+from vertex_sweeper.run.launch_target import read_launch_target
 from vertex_sweeper.run.launched import look_at
 from vertex_sweeper.run.target import Target, contract_of, locate, open_target
+from vertex_sweeper.run.watch import ended
 from vertex_sweeper.settings import Backend
 from vertex_sweeper.terminal import lines, next_steps
 
@@ -28,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints the job as its service has it."""
-    directory = Path(options.target)
-    if is_launch(directory):
-        write_lines([str(directory), *aligned(job_rows(look_at(directory)), widest=_WIDEST)])
+    launch = read_launch_target(options.target)
+    if launch is not None:
+        write_lines([str(launch.directory), *aligned(job_rows(look_at(launch)), widest=_WIDEST)])
         return 0
     write_lines(_lines(target_of(options)))
     return 0
@@ -40,7 +43,14 @@ def _lines(target: Target) -> Iterator[str]:
     opened = open_target(target)
     name = locate(target, opened, pause=pause)
     job = opened.service.get(name)
-    outcome = read_outcome(job, contract_of(job))
+    agreed = contract_of(job)
+    if is_custom(name):
+        ended_job = JobEnd(
+            LaunchedJob(agreed.number or 0, Path(), job, target.address), job, error_of(job) if ended(job) else ""
+        )
+        yield from (name, *aligned(job_rows([ended_job]), widest=_WIDEST))
+        return
+    outcome = read_outcome(job, agreed)
     local = target.address.backend is Backend.LOCAL
     state = "waiting" if opened.abandoned else state_text(job)
     yield f"{target.directory if local else name}  {job.get('displayName', '')}  {state}"

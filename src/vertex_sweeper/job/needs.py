@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from vertex_sweeper.api import container_job
+
 DEFAULT_TIMEOUT: Final = 7 * 24 * 60 * 60
 """Seconds. How long a trial may run where the job does not say it."""
 
@@ -61,7 +63,7 @@ class JobNeeds:
 
 def job_needs(job: Mapping[str, Any]) -> JobNeeds:
     """Reads a job that passed every check of its fields."""
-    trial = job.get("trialJobSpec", {})
+    trial: Mapping[str, Any] = container_job(job)
     scheduling = trial.get("scheduling", {})
     pools = [pool for pool in trial.get("workerPoolSpecs", ()) if pool]
     seconds = _SECONDS.fullmatch(str(scheduling.get("timeout", "")))

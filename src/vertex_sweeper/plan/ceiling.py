@@ -11,20 +11,21 @@ from vertex_sweeper.job.needs import JobNeeds
 _HOUR: Final = 3600
 
 
-def ceiling_lines(needs: JobNeeds, prices: Mapping[str, float]) -> list[str]:
+def ceiling_lines(needs: JobNeeds, prices: Mapping[str, float], *, noun: str = "trial") -> list[str]:
     """The ceiling in lines for a screen.
 
     Args:
         needs: The job's trials, machines and timeout.
         prices: What one hour of a machine type, or of one accelerator, costs. The currency is the user's.
+        noun: What there are so many of.
     """
     hours = _hours(needs)
     kinds = ", ".join(f"{_counted(count, 'hour')} of {kind}" for kind, count in hours.items())
-    each = f"{_counted(needs.trials, 'trial')} of up to {_counted(needs.timeout / _HOUR, 'hour')}"
+    each = f"{_counted(needs.trials, noun)} of up to {_counted(needs.timeout / _HOUR, 'hour')}"
     lines = [f"at most {kinds or 'nothing'}: {each}"]
     if not needs.timeout_set:
         lines.append(
-            "hydra.sweeper.trial.timeout is left out, so these are Vertex's 7 days for each trial: a timeout lowers it"
+            f"hydra.sweeper.trial.timeout is left out, so these are Vertex's 7 days for each {noun}: a timeout lowers it"
         )
     if needs.persistent:
         lines.append("the machines are a persistent resource's, which is paid for as long as it exists")

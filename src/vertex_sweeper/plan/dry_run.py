@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Final
 
 from vertex_sweeper.api import container_job
 from vertex_sweeper.job.flags import plain_flag
+from vertex_sweeper.job.needs import JobNeeds, job_needs
 from vertex_sweeper.messages import seen, shell_line
+from vertex_sweeper.plan.ceiling import ceiling_lines
 from vertex_sweeper.plan.composition import samples
 from vertex_sweeper.plan.launch_plan import LaunchPlan
 from vertex_sweeper.plan.plan import Plan
+from vertex_sweeper.settings import Backend, in_launcher_words
 from vertex_sweeper_runtime.contract import ServiceValue
 
 SHOWN: Final = 3
@@ -32,7 +36,16 @@ def launch_text(plan: LaunchPlan) -> str:
         lines.append(f"job {planned.number}, one of {len(plan.jobs)}")
         lines.append(f"  container:  {shell_line([*container['command'], *container.get('args', ())])}")
         lines.append(f"  overrides:  {shell_line(planned.overrides)}")
+    if plan.address.backend is Backend.VERTEX:
+        ceiling = ceiling_lines(_needs(plan), plan.settings.prices, noun="job")
+        lines += map(in_launcher_words, ceiling)
     return "\n".join([*lines, "Nothing was created, and nothing was written.", ""])
+
+
+def _needs(plan: LaunchPlan) -> JobNeeds:
+    """What all jobs of the launch need together."""
+    count = len(plan.jobs)
+    return replace(job_needs(plan.jobs[0].job), trials=count, parallel=min(plan.settings.parallel or count, count))
 
 
 def _json_text(job: Mapping[str, Any]) -> str:

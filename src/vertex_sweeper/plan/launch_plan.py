@@ -60,13 +60,17 @@ class PlannedJob:
 
 @dataclass(frozen=True, slots=True)
 class LaunchPlan:
-    """Checked jobs, in Hydra's order: what will be created, where, and what to tell the user first."""
+    """Checked jobs, in Hydra's order: what will be created, where, and what to tell the user first.
+
+    `needs_values` says whether the sweeper looks at what the jobs return.
+    """
 
     settings: LaunchSettings
     jobs: tuple[PlannedJob, ...]
     address: Address
     directory: Path
     notes: tuple[str, ...]
+    needs_values: bool = False
     shipment: Shipment | None = None
     image: AppImage | None = None
 
@@ -116,6 +120,7 @@ def make_launch_plan(context: SweepContext, job_overrides: Sequence[Sequence[str
         address=address,
         directory=context.directory,
         notes=tuple(dict.fromkeys([*read.notes, *notes, *_output_notes(settings)])),
+        needs_values=_needs_values(context.config),
         shipment=read.shipment,
         image=read.image,
     )

@@ -135,6 +135,11 @@ def withdraw(directory: Path, numbers: Iterable[int]) -> None:
     """Removes jobs that were put down and not begun."""
     for number in numbers:
         shutil.rmtree(job_folder(directory, number), ignore_errors=True)
+    tidy(directory)
+
+
+def tidy(directory: Path) -> None:
+    """Frees a directory that has no jobs any more."""
     with suppress(OSError):
         if not _numbers(directory):
             (directory / JOBS / LAUNCH).unlink(missing_ok=True)

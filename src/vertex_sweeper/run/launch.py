@@ -190,8 +190,8 @@ class Launch:
             return
         if self.refused is None:
             self.refused = ServiceError(line, code=error.code, acted=error.acted, transient=error.transient)
-            others = f": cancelling the {len(self._running)} that run" if self._running else ""
-            log.error("%s%s", line, others)
+            if self._running:
+                log.error("%s: cancelling the %d that run", line, len(self._running))
         self._cancel()
 
     def _look(self) -> None:

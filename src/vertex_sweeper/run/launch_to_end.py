@@ -17,6 +17,7 @@ from vertex_sweeper.results.launch_results import JobEnd
 from vertex_sweeper.run.interrupt import Interrupt, ending
 from vertex_sweeper.run.interruptible import interruptible
 from vertex_sweeper.run.launch import Launch, LaunchOptions
+from vertex_sweeper.run.launch_target import LaunchTarget
 from vertex_sweeper.run.returns import fetch_return
 from vertex_sweeper.services.address import RECORDS
 from vertex_sweeper.services.base import OpenService
@@ -91,7 +92,7 @@ class _Reporter:
         log.info("%s", launch_lines.end_line(end, ended=len(self.ends), count=self.count))
         if end.failure and self.tails < MOST_TAILS:
             self.tails += 1
-            for line in launch_lines.log_tail_lines(end):
+            for line in launch_lines.log_lines(end):
                 log.info("    %s", line)
         try:
             launch_results.write_table(self.directory, list(self.ends.values()))
@@ -123,8 +124,11 @@ def launch_to_end(
     log.info("%s", launch_lines.begin_line(jobs, directory, parallel=options.parallel))
     with Interrupt(services.kill) as interrupt:
         launch = Launch(jobs, partial(services.open, interrupt=interrupt), interrupt, reporter.ended, options)
-        with ending(interrupt, services.kill):
-            launch.run()
+        try:
+            with ending(interrupt, services.kill):
+                launch.run()
+        finally:
+            launch_directory.tidy(directory)
         _leave(launch, interrupt, directory)
     return reporter.ends
 
@@ -140,11 +144,11 @@ def _leave(launch: Launch, interrupt: Interrupt, directory: Path) -> None:
         raise SystemExit(0)
 
 
-def go_on_with_launch(directory: Path, *, on_interrupt: OnInterrupt, wait: bool = True, trust: bool = False) -> None:
-    """Comes back to the launched jobs of a directory: those that run are followed, and what is left is launched.
+def go_on_with_launch(target: LaunchTarget, *, on_interrupt: OnInterrupt, wait: bool = True, trust: bool = False) -> None:
+    """Comes back to launched jobs: those that run are followed, and what is left is launched.
 
     Args:
-        directory: The sweep directory.
+        target: The jobs.
         on_interrupt: What a signal does to them.
         wait: False looks at each once.
         trust: Run also what another user has put on record.
@@ -155,7 +159,9 @@ def go_on_with_launch(directory: Path, *, on_interrupt: OnInterrupt, wait: bool 
         SweepDirectoryError: A folder is damaged, or another user's.
         SystemExit: 130 after a signal.
     """
+    directory = target.directory
     jobs, parallel = launch_directory.read_launch(directory)
+    jobs = [job for job in jobs if target.has(job.number)]
     here = [job for job in jobs if job.address.backend is Backend.LOCAL]
     if here and wait and not trust:
         sweep_directory.check_owner(directory, launch_directory.JOBS)

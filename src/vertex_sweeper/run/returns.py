@@ -6,13 +6,13 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from vertex_sweeper_runtime.return_value import RETURN_VALUE_FILE, Returned, read_returned
-
 from vertex_sweeper.api import Job, container_job
 from vertex_sweeper.messages import printable
 from vertex_sweeper.results.launch_directory import LaunchedJob
 from vertex_sweeper.services.buckets import Get
+from vertex_sweeper.services.opening import has_buckets
 from vertex_sweeper.settings import Backend
+from vertex_sweeper_runtime.return_value import RETURN_VALUE_FILE, Returned, read_returned
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,8 @@ _LONGEST: Final = 64 << 20
 
 def has_place(launched: LaunchedJob) -> bool:
     """Whether a return value can come back: on Vertex only by way of an output directory."""
-    return launched.address.backend is Backend.LOCAL or _prefix(launched.job) is not None
+    here = launched.address.backend is Backend.LOCAL
+    return here or (_prefix(launched.job) is not None and has_buckets(launched.address))
 
 
 def fetch_return(launched: LaunchedJob, get: Callable[[LaunchedJob], Get]) -> Returned | None:

@@ -9,8 +9,7 @@ from vertex_sweeper.log_tail import log_tail
 from vertex_sweeper.messages import printable
 from vertex_sweeper.results.launch_directory import LaunchedJob
 from vertex_sweeper.results.launch_results import JobEnd, value_text
-from vertex_sweeper.services.address import Address
-from vertex_sweeper.settings import Backend
+from vertex_sweeper.terminal import next_steps
 
 _LONGEST_VALUE = 80
 
@@ -36,14 +35,15 @@ def end_line(end: JobEnd, *, ended: int, count: int) -> str:
     return printable(f"[{ended}/{count}] #{end.launched.number} {what}")
 
 
-def log_tail_lines(end: JobEnd) -> list[str]:
-    """The end of what a job on this machine printed, under a title."""
-    log = log_of(end.launched.address, end.launched.folder)
+def log_lines(end: JobEnd) -> list[str]:
+    """The end of what a job printed, under a title, where that is on this machine; else how to see it."""
+    launched, name = end.launched, (end.job or {}).get("name")
+    if end.job is None or name is None:
+        return []
+    trial = next_steps.as_trial(end.job)
+    log = next_steps.log_file(launched.address, name, trial, launched.folder)
     tail = log_tail(log) if log is not None else []
-    return [printable(line) for line in [f"the end of {log}:", *tail]] if tail else []
-
-
-def log_of(address: Address, folder: Path) -> Path | None:
-    """The file of what a job on this machine printed."""
-    log = folder / "logs" / "1.log"
-    return log if address.backend is Backend.LOCAL and log.exists() else None
+    if tail:
+        return [printable(line) for line in [f"the end of {log}:", *tail]]
+    command = next_steps.log_command(launched.address, name, trial, launched.folder)
+    return [f"its log: {printable(command)}"] if command else []

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from vertex_sweeper.api import is_custom_job
+from vertex_sweeper.api import PRIMARY_REPLICA, is_custom_job
 from vertex_sweeper.api_names import JobName, is_custom
 from vertex_sweeper.endpoint import PLAIN
 from vertex_sweeper.messages import printable, shell_line
@@ -63,12 +63,10 @@ def log_command(address: Address, name: str, trial: TrialResult, directory: Path
     return shell_line(["gcloud", "ai", "custom-jobs" if is_custom(name) else "hp-tuning-jobs", "stream-logs", job.id, *place])
 
 
-def job_log_command(address: Address, name: JobName) -> str:
-    """A command that shows what a custom job printed, or where an emulator has it."""
-    if not _on_vertex(address):
-        return f"jobs/{name.id}/logs/1.log in the emulator's folder"
-    place = [f"--project={name.project}", f"--region={name.location}"]
-    return shell_line(["gcloud", "ai", "custom-jobs", "stream-logs", name.id, *place])
+def as_trial(job: Mapping[str, Any]) -> TrialResult:
+    """A custom job as the one trial whose log is its own."""
+    log = (job.get("webAccessUris") or {}).get(PRIMARY_REPLICA) or ""
+    return TrialResult(number=1, state=None, literals={}, overrides=(), metrics={}, log=str(log))
 
 
 def log_file(address: Address, name: str, trial: TrialResult, directory: Path) -> Path | None:
