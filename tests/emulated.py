@@ -29,4 +29,6 @@ def emulated(app: LaunchedApp, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     with Emulator(gcs=buckets) as emulator:
         app.environment |= {"VERTEX_EMULATOR_HOST": emulator.address, "VERTEX_EMULATOR_GCS": str(buckets)}
         app.environment |= {"VERTEX_EMULATOR_TOKEN": emulator.token} if emulator.token else {}
+        for name, value in app.environment.items():  # the commands that a test calls in its own process
+            monkeypatch.setenv(name, value)
         yield buckets

@@ -113,7 +113,7 @@ SAMPLED: Final = {
     "test_hydras_launcher_suite.py::TestLauncher::test_sweep_over_unspecified_mandatory_default": 0,
     "test_hydras_launcher_suite.py::TestLaunches::test_sweep_2_jobs_2_batches": 0,
     "test_launch_on_emulator.py::test_the_code_that_was_packed_is_what_runs": 0,
-    "test_launch_on_emulator.py::test_three_jobs_are_left_looked_at_and_gone_on_with": 0,
+    "test_launch_on_emulator.py::test_three_jobs_are_left_and_gone_on_with": 0,
     "test_launch_under_optuna.py::test_eight_trials_on_the_emulator": 0,
     "test_same_examples.py::test_fuzzing_says_how_to_draw_the_same_again": 0,
     "test_shipped_code.py::test_a_dry_run_uploads_nothing_and_leaves_nothing": 0,

@@ -12,14 +12,28 @@ import pytest
 from tests.emulated import OUTPUT, VERTEX, emulated
 from tests.shipped import write_app
 from tests.test_launch import LOCAL, LaunchedApp
+from vertex_sweeper.cli.main import main
 
 Until = Callable[[Callable[[], bool]], None]
+Command = Callable[..., str]
 CODE = ("hydra.launcher.trial.code=.", "hydra.launcher.trial.image=python:3.12", "hydra.launcher.vertex.staging=gs://staging/x")
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> LaunchedApp:
     return LaunchedApp(tmp_path)
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs `vertex-sweeper` in this process, which has Google's client already."""
+
+    def run(*words: str) -> str:
+        capsys.readouterr()
+        assert main(list(words)) == 0
+        return capsys.readouterr().out
+
+    return run
 
 
 @pytest.fixture
@@ -41,7 +55,7 @@ def test_a_single_run_brings_its_value_back_through_the_bucket(app: LaunchedApp,
     assert len(list((buckets / "bucket" / "train").glob("*/0/return_value.json"))) == 1
 
 
-def test_three_jobs_are_left_looked_at_and_gone_on_with(app: LaunchedApp, buckets: Path, until: Until) -> None:
+def test_three_jobs_are_left_and_gone_on_with(app: LaunchedApp, buckets: Path, until: Until, command: Command) -> None:
     app.write_body(
         """
         print("printed by", cfg.batch)
@@ -55,27 +69,27 @@ def test_three_jobs_are_left_looked_at_and_gone_on_with(app: LaunchedApp, bucket
     until((app.folder / "began").exists)
     process.kill()
     process.communicate()
-    shown = app.command("show", "sweep")
+    shown = command("show", "sweep")
     states = ["SUCCEEDED", "RUNNING", "PLANNED"]
     assert re.findall(r"^(\d) +([A-Z]+)", shown, re.MULTILINE) == [(str(number), state) for number, state in enumerate(states)]
-    assert "1/3" in app.command("list", ".")
-    listed = app.command("list", "--project=p", "--location=europe-west4")
+    assert "1/3" in command("list", ".")
+    listed = command("list", "--project=p", "--location=europe-west4")
     rows = re.findall(r"^([A-Z]+) .* (projects/\S+)", listed, re.MULTILINE)
     assert sorted(rows) == sorted(zip(states, (name_of(app, number) for number in (0, 1)), strict=False))
     (app.folder / "go").touch()
-    output = app.command("attach", "sweep")
+    output = command("attach", "sweep")
     assert [row["returned"] for row in app.jobs().values()] == ["1", "2", "3"], output
-    assert "3/3" in app.command("list", ".")
+    assert "3/3" in command("list", ".")
     assert len(list((buckets / "bucket" / "train").glob("*/?/return_value.json"))) == 3
-    assert app.command("logs", "sweep", "2") == "printed by 3\n"
+    assert command("logs", "sweep", "2") == "printed by 3\n"
 
 
-def test_three_jobs_that_nobody_waits_for_are_cancelled(app: LaunchedApp, buckets: Path, until: Until) -> None:
+def test_jobs_that_nobody_waits_for_are_cancelled(app: LaunchedApp, buckets: Path, until: Until, command: Command) -> None:
     app.write_body("Path(f'began-{cfg.batch}').touch()\nwhile True: time.sleep(0.05)")
     app.launch("batch=1,2,3", OUTPUT, "hydra.launcher.wait=false", to=VERTEX)
     until(lambda: len(list(app.folder.glob("began-*"))) == 3)
-    app.command("cancel", "sweep")
-    until(lambda: len(re.findall(r"^\d +CANCELLED", app.command("show", "sweep"), re.MULTILINE)) == 3)
+    command("cancel", "sweep")
+    until(lambda: len(re.findall(r"^\d +CANCELLED", command("show", "sweep"), re.MULTILINE)) == 3)
     assert not list(buckets.rglob("return_value.json"))
 
 
