@@ -28,10 +28,10 @@ LOWEST_TESTS := tests/services/vertex tests/emulator tests/services/behaviour te
 # What another Hydra can break: how it parses, composes and records, what it hands to the sweeper, what a trial's process asks of
 # it, and some real sweeps. The rest speaks to the service or to files, and is tried with Hydra 1.3.
 HYDRA_FILES := tests/space tests/settings/test_settings_as_written.py tests/runtime/test_sweep_in_trial.py \
-	tests/runtime/test_metric_callback.py tests/runtime/test_contract_codec.py tests/runtime/test_quoting.py \
+	tests/runtime/test_metric_callback.py tests/runtime/test_launched_job.py tests/runtime/test_contract_codec.py tests/runtime/test_quoting.py \
 	tests/results/test_best_config.py tests/results/test_rerun.py tests/job/test_job.py tests/test_docs.py \
-	tests/test_installation.py
-HYDRA_ALL := $(HYDRA_FILES) tests/plan tests/fidelity tests/runtime/test_shim.py tests/test_sweep.py
+	tests/test_installation.py tests/test_hydras_launcher_suite.py
+HYDRA_ALL := $(HYDRA_FILES) tests/plan tests/fidelity tests/runtime/test_shim.py tests/test_sweep.py tests/test_launch.py
 # Of the folders and files with many processes or many rows: a test of each thing that Hydra does for us.
 HYDRA_TESTS := $(HYDRA_FILES) $(filter-out %/test_processes.py,$(wildcard tests/fidelity/test_*.py)) \
 	$(filter-out %/test_bad_input.py,$(wildcard tests/plan/test_*.py)) \
@@ -46,7 +46,9 @@ HYDRA_TESTS := $(HYDRA_FILES) $(filter-out %/test_processes.py,$(wildcard tests/
 	$(addprefix tests/test_sweep.py::test_, \
 	what_a_trial_saw_is_what_the_table_says the_best_config_runs_the_best_trial_again \
 	an_app_without_a_config_file_is_tuned_too params_and_the_command_line_together_make_the_search_space \
-	a_plain_run_is_a_plain_run bad_input_ends_in_lines_and_no_traceback_and_starts_nothing)
+	a_plain_run_is_a_plain_run bad_input_ends_in_lines_and_no_traceback_and_starts_nothing) \
+	$(addprefix tests/test_launch.py::test_, \
+	each_job_is_the_one_that_hydras_own_launcher_would_run a_failed_job_stops_no_other_and_its_traceback_comes_back)
 
 .PHONY: help demo test test-all test-hydra13 test-hydra14 test-lowest check lint coverage docs record fuzz bench clean
 .NOTPARALLEL:
@@ -114,7 +116,7 @@ record: $(DEV)
 	.venv/bin/python -m tests.jobs
 
 bench: $(BENCH)
-	@for script in bench/*.py; do echo "== $$script" && .venv-bench/bin/python "$$script" || exit 1; done
+	@for script in bench/[a-z]*.py; do echo "== $$script" && .venv-bench/bin/python "$$script" || exit 1; done
 
 clean:
 	rm -rf .venv .venv-hydra14 .venv-lowest .venv-bench .nox .coverage* build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -43,6 +43,7 @@ NOT_HERE = {
     "vertex-sweeper emulator": "it runs until it is ended: it has been started in the same folder",
     "vertex-sweeper cancel multirun/digits": "the sweep would be on Google's machines, and was shown by a dry run only",
     "vertex-sweeper attach projects/": "the job would be on Google's machines",
+    "python train.py -m hydra/launcher=vertex": "the jobs would be on Google's machines",
     "python src/train.py": "an app in the form of lightning-hydra-template: tests/test_docs.py plans its sweep",
 }
 """Commands that are not run, by how they begin, with the reason."""
@@ -50,14 +51,17 @@ NOT_HERE = {
 BEFORE = {
     "docs/jobs.md": "python train.py -m hydra/sweeper=vertex hydra.sweeper.backend=local hydra.sweeper.max_trial_count=1 "
     "'lr=interval(0, 1)' hydra.sweep.dir=multirun/2026-11-24/10-00-00",
+    "docs/launcher.md": "python train.py -m hydra/launcher=vertex hydra.launcher.backend=local lr=0.1,0.2 "
+    "hydra.sweep.dir=multirun/2026-11-25/12-00-00",
 }
-"""What makes the sweep that a page comes back to; `train.py` is the app of the page on jobs written by hand."""
+"""What makes the sweep, or the launch, that a page comes back to; `train.py` is the app of the page on jobs written by hand."""
 
 SEEN = {
     "README.md": ["validation accuracy", "best: trial 1", "val_acc:"],
     "docs/emulator.md": ["best: trial 1", '"hyperparameterTuningJobs"'],
     "docs/hand-written-jobs.md": ['"displayName": "digits"'],
     "docs/jobs.md": ['"studySpec"', "best: trial 1"],
+    "docs/launcher.md": ["#1 succeeded", "#1 has ended already"],
     "docs/search-space-groups.md": [
         "model=vit brings search_space/model/vit.yaml: model.heads, model.pool, model.dropout",
         "best: trial 1",

@@ -227,7 +227,7 @@ ROOMS: dict[str, set[str]] = {
     "job": {"space", "settings"},
     "services": {"settings", "job"},
     "results": {"space", "settings", "job", "services.address"},
-    "plan": {"space", "settings", "job", *ADDRESSES},
+    "plan": {"space", "settings", "job", *ADDRESSES, "services.local.devices"},
     "terminal": {"settings", "results", "services.address", "services.finding"},
     "run": {"settings", "job", "services", "results", "terminal"},
     "emulator": {"services"},
@@ -610,9 +610,9 @@ def list_requirements(wheel: zipfile.ZipFile, extra: str = "") -> dict[str, Requ
     [
         ("", {"hydra-core", "cloudml-hypertune"}),
         ("vertex", {"google-cloud-aiplatform"}),
-        ("local", {"optuna"}),
-        ("emulator", {"google-cloud-aiplatform", "optuna", "cryptography"}),
-        ("all", {"google-cloud-aiplatform", "optuna", "cryptography"}),
+        ("local", {"optuna", "nvidia-ml-py"}),
+        ("emulator", {"google-cloud-aiplatform", "optuna", "nvidia-ml-py", "cryptography"}),
+        ("all", {"google-cloud-aiplatform", "optuna", "nvidia-ml-py", "cryptography"}),
     ],
 )
 def test_an_install_brings_what_its_place_needs_and_no_more(wheel: zipfile.ZipFile, extra: str, names: set[str]) -> None:

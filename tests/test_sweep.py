@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from tests.support import thorough
+from vertex_sweeper.services.local.execute.threads import count_cores
 
 pytest.importorskip("optuna", reason="backend local needs the extra [local]")
 
@@ -149,6 +150,16 @@ def test_an_option_brings_its_search_space_to_trials_that_chose_it_and_to_no_oth
     configs = [yaml.safe_load((app.directory / row["number"] / ".hydra" / "config.yaml").read_text()) for row in app.rows()]
     models = [{"kind": "linear"}, {"kind": "rbf", "gamma": 1}, {"kind": "rbf", "gamma": 2}]
     assert sorted((config["model"] for config in configs), key=str) == sorted(models, key=str)
+
+
+def test_each_trial_at_a_time_sees_the_devices_of_its_slot_and_the_table_names_them(app: App) -> None:
+    app.write_body("print('sees', os.environ['CUDA_VISIBLE_DEVICES'], os.environ['OMP_NUM_THREADS'])\nreturn cfg.lr")
+    app.sweep("lr=0.1,0.2,0.3", "hydra.sweeper.local.devices=['0,1',2]")
+    assert {row["device"] for row in app.rows()} == {"0,1", "2"}
+    threads = max(1, count_cores() // 2)
+    for row in app.rows():
+        assert f"sees {row['device']} {threads}\n" in (app.directory / "logs" / f"{row['number']}.log").read_text()
+    assert {row["lr"] for row in app.rows()} == {"0.1", "0.2", "0.3"}
 
 
 def test_the_best_config_runs_the_best_trial_again(app: App) -> None:

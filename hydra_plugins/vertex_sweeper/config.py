@@ -91,7 +91,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "search_space": "search_space",  # the config group where options of swept groups have theirs
     # Go on with a job instead of creating one.
     "attach": None,
-    "local": {"seed": None},
+    "local": {"seed": None, "devices": "auto"},
 }
 
 OTHER_TARGET: Final = "_other_target_"

@@ -15,6 +15,7 @@ from dataclasses import replace
 from itertools import starmap
 from pathlib import Path
 
+from hydra import version
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -155,14 +156,14 @@ def _job_return(planned: PlannedJob, end: JobEnd, hydra_context: HydraContext, c
         composed.hydra.job.id = str(planned.number)
         folder = Path(str(composed.hydra.sweep.dir)) / _subdir(composed)
         composed.hydra.runtime.output_dir = str(folder.absolute())
-        chdir, name = composed.hydra.job.chdir, str(composed.hydra.job.name)
+        changes_folder, name = _changes_folder(composed), str(composed.hydra.job.name)
         hydra_config = OmegaConf.create({"hydra": composed.hydra}, flags={"allow_objects": True})
         del composed["hydra"]
     returned = JobReturn(
         overrides=list(planned.overrides),
         cfg=composed,
         hydra_cfg=hydra_config,
-        working_dir=str(folder) if chdir else str(Path.cwd()),
+        working_dir=str(folder) if changes_folder else str(Path.cwd()),
         task_name=name,
     )
     failure = failure_of(end)
@@ -170,6 +171,14 @@ def _job_return(planned: PlannedJob, end: JobEnd, hydra_context: HydraContext, c
     value = None if end.returned is None else end.returned.value
     returned._return_value = value if failure is None else failure  # noqa: SLF001 - Hydra's launchers set it so, too
     return returned
+
+
+def _changes_folder(config: DictConfig) -> bool:
+    """Whether a job runs in its output folder. Where `hydra.job.chdir` is not set, `version_base` decides, below Hydra 1.4."""
+    if config.hydra.job.chdir is not None:
+        return bool(config.hydra.job.chdir)
+    base_at_least = getattr(version, "base_at_least", lambda _: True)
+    return not base_at_least("1.2")
 
 
 def failure_of(end: JobEnd) -> JobFailed | None:

@@ -142,7 +142,7 @@ def _create_and_follow(plan: Plan, config: DictConfig) -> Outcome:
     plan = _with_image(plan)
     address, directory = plan.address, plan.directory
     require_extras(address.backend, custom=False)
-    opened = open_service(address, directory, seed=plan.settings.local.seed)
+    opened = open_service(address, directory, seed=plan.settings.local.seed, devices=plan.devices)
     # Signals are caught before the claim: one between claim and creation would leave a directory that belongs to no job.
     with Interrupt(opened.kill) as interrupt:
         sweep_directory.claim(directory, address, plan.job, config=OmegaConf.to_yaml(config))

@@ -79,6 +79,7 @@ NOT_IN_THE_JOB = {
     "vertex.location",
     "vertex.project",
     "local.seed",
+    "local.devices",
 }
 """Settings that are not one field of the job: of the call, of the contract, of this machine, or a list of others."""
 

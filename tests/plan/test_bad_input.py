@@ -70,6 +70,26 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
         [SWEPT, "hydra.sweeper.trial.command='python train.py'"],
         ["trial.command", "[python, train.py]"],
     ),
+    "a device twice": (
+        [SWEPT, "hydra.sweeper.local.devices=[0,'1,0']"],
+        ["local.devices: device 0 is there twice: give it to one slot"],
+    ),
+    "a device that is none": ([SWEPT, "hydra.sweeper.local.devices=[-1]"], ["local.devices[0]: -1", "by their numbers"]),
+    "a device in a list": ([SWEPT, "hydra.sweeper.local.devices=[[0,1]]"], ["local.devices[0]: [0, 1]", 'as in "0,1"']),
+    "one device without a list": ([SWEPT, "hydra.sweeper.local.devices=0"], ["0 must be one of auto, none, or a list"]),
+    "no devices": ([SWEPT, "hydra.sweeper.local.devices=[]"], ["local.devices: must not be empty", "or write none"]),
+    "more slots than devices": (
+        [SWEPT, "hydra.sweeper.local.devices=['0,1',2]", "hydra.sweeper.parallel_trial_count=3"],
+        ["parallel_trial_count: 3 trials at a time, and 2 slots have devices (0,1; 2)", "lower it", "local.devices=none"],
+    ),
+    "more slots than devices, merged into the job": (
+        [SWEPT, "hydra.sweeper.local.devices=[0]", "hydra.sweeper.spec_overrides.parallelTrialCount=2"],
+        ["parallel_trial_count: 2 trials at a time, and 1 slot has devices (0)"],
+    ),
+    "devices beside the variable": (
+        [SWEPT, "hydra.sweeper.local.devices=[0]", "hydra.sweeper.trial.env.CUDA_VISIBLE_DEVICES='1'"],
+        ["local.devices: must not be set beside trial.env.CUDA_VISIBLE_DEVICES"],
+    ),
     "a price below zero": (
         [SWEPT, "hydra.sweeper.prices.n1-standard-8=-0.1"],
         ["prices.n1-standard-8: -0.1 must be 0 or more"],

@@ -106,6 +106,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "spec empty": lambda record: forge(record, spec={}),
     "directory a number": lambda record: forge(record, directory=1),
     "seed text": lambda record: forge(record, seed="1"),
+    "devices text": lambda record: forge(record, devices="0,1"),
     "state unknown": lambda record: forge(record, state="JOB_STATE_HAPPY"),
     "created at no time": lambda record: forge(record, created="yesterday"),
     "error text": lambda record: forge(record, error="x"),
@@ -140,6 +141,7 @@ TRIAL_RECORD = {
     "final": {"stepCount": "3", "metrics": [{"metricId": "acc", "value": 0.5}]},
     "reason": "",
     "failed": False,
+    "device": "",
 }
 
 

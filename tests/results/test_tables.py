@@ -63,6 +63,20 @@ def test_columns_of_the_same_name_are_told_apart() -> None:
     ]
 
 
+def test_devices_have_a_column_where_a_trial_has_some() -> None:
+    first = TrialResult(1, None, {"device": "cpu"}, (), {}, device="0,1")
+    second = TrialResult(2, None, {"device": "cuda"}, (), {})
+
+    assert rows(trials_table(outcome(first, second, keys=("device",)))) == [
+        ["number", "state", "parameter.device", "acc", "started", "seconds", "device", "reason"],
+        ["1", "", "cpu", "", "", "", "0,1", ""],
+        ["2", "", "cuda", "", "", "", "", ""],
+    ]
+    assert rows(trials_table(outcome(second, keys=("device",))))[0] == [
+        *("number", "state", "device", "acc", "started", "seconds", "reason")
+    ]
+
+
 def test_a_sweep_without_trials_has_a_table_with_its_head() -> None:
     assert rows(trials_table(outcome())) == [["number", "state", *KEYS, "acc", "started", "seconds", "reason"]]
 

@@ -82,7 +82,7 @@ def test_a_trial_ends_where_a_sweep_would_begin(runner: TrialRunner, script: str
     flags, agreed = ((), None) if by_hand else (FLAGS, sweep("python", "train.py"))
     code, _, lines = runner.run("python", "train.py", *flags, agreed=agreed)
     assert (code, len(lines)) == (CODE, 1), runner.errors
-    assert lines[0].startswith("no sweep starts inside a trial or launched job (CLOUD_ML_TRIAL_ID is set)")
+    assert lines[0].startswith("no sweep starts inside a trial (CLOUD_ML_TRIAL_ID is set)")
     assert lines[0] in [line.strip() for line in runner.errors.splitlines()]  # said where it happened, too
     assert "Traceback" not in runner.errors
     assert started(runner.folder) == 1 + ("launcher" in script or "process" in script)

@@ -248,7 +248,7 @@ RICH: dict[str, Any] = {
         "staging": "gs://b/staging",
         "tensorboard": "projects/p/locations/europe-west4/tensorboards/1",
     },
-    "local": {"seed": 1},
+    "local": {"seed": 1, "devices": ["0,1"]},
     "spec_overrides": {"displayName": "x"},
 }
 """Settings of which many lean on one another, and all are right."""

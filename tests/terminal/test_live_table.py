@@ -84,10 +84,10 @@ def test_nothing_is_drawn_where_lines_cannot_be_drawn_over(
 def test_the_table_says_how_far_the_sweep_is_and_what_runs() -> None:
     done = TrialResult(1, TrialState.SUCCEEDED, {"lr": "0.1"}, ("lr=0.1",), {"acc": 0.9})
     runs = replace(done, number=2, state=TrialState.ACTIVE, metrics={}, started="2026-11-24T10:00:00.123456789Z")
-    waits = TrialResult(3, TrialState.REQUESTED, {}, (), {})
+    waits = TrialResult(3, TrialState.REQUESTED, {}, (), {}, device="0,1")
     outcome = Outcome(JobState.RUNNING, (done, runs, waits), {"acc": Goal.MAXIMIZE}, planned=8)
     assert table_lines(outcome, now=datetime(2026, 11, 24, 10, 2, 5, 200000, tzinfo=timezone.utc)) == [
         "3 of 8 trials: 1 succeeded, 2 unfinished; best acc 0.9 (#1)",
         "  #2  active  2 min 05 s  lr=0.1",
-        "  #3  requested",
+        "  #3  requested  device 0,1",
     ]

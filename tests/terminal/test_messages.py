@@ -120,6 +120,7 @@ def hostile_outcome(hostile: str) -> Outcome:
         started="2026-11-24T10:00:00Z",
         reason=hostile,
         job=hostile,
+        device=hostile,
     )
     failed = replace(trial, number=2, state=TrialState.INFEASIBLE, metrics={})
     odd = replace(trial, number=3, state=None, metrics={})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.job.study import continuous_keys, grid_size
-from vertex_sweeper.settings import DEFAULT_PARALLEL, DEFAULT_TRIALS, SearchAlgorithm, Settings
+from vertex_sweeper.settings import DEFAULT_PARALLEL, DEFAULT_TRIALS, Backend, DeviceSharing, SearchAlgorithm, Settings
 from vertex_sweeper.space.search_space import SearchSpace
 
 MOST_UNASKED = 1000
@@ -37,14 +37,20 @@ def count_trials(settings: Settings, space: SearchSpace) -> Counts:
         remedy = "say how many trials are to be paid for, or use algorithm=random"
         raise InvalidSweep([f"{rule}, and this one has {points:,}: {remedy}"])
     if given is None:
-        most, notes = _unasked(points, grid=grid)
+        most, notes = _unasked(points, grid=grid, local=settings.backend is Backend.LOCAL)
     else:
         most, notes = given, _surplus(given, points, grid=grid)
-    parallel = min(settings.parallel_trial_count or DEFAULT_PARALLEL, most)
+    parallel = min(settings.parallel_trial_count or _slots(settings) or DEFAULT_PARALLEL, most)
     # Left at zero, Vertex ends a job whose first trial fails, and what follows is unspecified: a number is always sent. One
     # batch and a few more may fail before the rest of the budget is kept.
     failed = min(settings.max_failed_trial_count or parallel + 3, most)
     return Counts(most, parallel, failed, (*notes, *_lowered(settings, most)))
+
+
+def _slots(settings: Settings) -> int | None:
+    """How many trials at a time have devices of their own; None where nobody has named devices."""
+    devices = settings.local.devices
+    return None if settings.backend is not Backend.LOCAL or isinstance(devices, DeviceSharing) else len(devices)
 
 
 def _given(settings: Settings) -> int | None:
@@ -56,7 +62,7 @@ def _given(settings: Settings) -> int | None:
         return settings.max_trial_count
 
 
-def _unasked(points: int | None, *, grid: bool) -> tuple[int, list[str]]:
+def _unasked(points: int | None, *, grid: bool, local: bool) -> tuple[int, list[str]]:
     """The number of trials where nobody said one, and a line where it is not the usual one."""
     if points is None or (points >= DEFAULT_TRIALS and not grid):
         return DEFAULT_TRIALS, []
@@ -64,7 +70,8 @@ def _unasked(points: int | None, *, grid: bool) -> tuple[int, list[str]]:
     if grid:
         return points, [f"{left_out}: {trials}, one for each point of the grid"]
     why = f"{left_out}, and the search space has {_named(points, 'point')}"
-    return points, [f"{why}: {trials} and not {DEFAULT_TRIALS}; hydra.sweeper.algorithm=grid tries each once"]
+    once = "" if local else "; hydra.sweeper.algorithm=grid tries each once"  # here every algorithm does
+    return points, [f"{why}: {trials} and not {DEFAULT_TRIALS}{once}"]
 
 
 def _surplus(given: int, points: int | None, *, grid: bool) -> list[str]:

@@ -35,13 +35,14 @@ from vertex_sweeper.plan.job_parts import (
     refuse_distributed_run,
     shipment_of,
 )
+from vertex_sweeper.plan.local_devices import share_devices
 from vertex_sweeper.plan.mistakes import Mistakes
 from vertex_sweeper.plan.own_settings import read_own_settings
 from vertex_sweeper.plan.trial_configs import TrialConfigCheck
 from vertex_sweeper.plan.trial_folders import shared_folder_note
 from vertex_sweeper.plan.written_space import read_space
 from vertex_sweeper.services.address import Address, address_of
-from vertex_sweeper.settings import Backend, Reading, Settings
+from vertex_sweeper.settings import Backend, DeviceSharing, Reading, Settings
 from vertex_sweeper.space.config_groups import GroupFiles
 from vertex_sweeper.space.hydra_api import overridden_groups
 from vertex_sweeper.space.search_space import SearchSpace
@@ -69,6 +70,12 @@ class Plan:
     notes: tuple[str, ...]
     shipment: Shipment | None = None
     image: AppImage | None = None
+
+    @property
+    def devices(self) -> Sequence[str]:
+        """The devices of each slot on this machine; none where all trials see the same."""
+        devices = self.settings.local.devices
+        return () if isinstance(devices, DeviceSharing) else devices
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +138,8 @@ def _read_all(context: SweepContext) -> _Read:
         refuse_distributed_run(os.environ)
     reading = read_own_settings(context.config)
     mistakes.add(reading.mistakes)
+    with mistakes:
+        reading = share_devices(reading, os.environ)
     space = SearchSpace((), ())
     with mistakes:
         space = read_space(context.arguments, context.config, context.files, allow_secrets=may_have_secrets(reading))

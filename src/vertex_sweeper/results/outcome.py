@@ -29,7 +29,7 @@ class TrialResult:
     of the final measurement. `started` is the service's own RFC 3339 text. `reason` says why the trial failed, or what is odd
     about it, and `exit_code` is what its command ended with, where the reason names that. `job` is the name of the job that ran
     this one trial, where the service has such a thing. `log` is the address the service gives of its replica: an emulator's, of
-    its log.
+    its log. `device` is what it has of this machine's devices, where they are shared out.
     """
 
     number: int
@@ -43,6 +43,7 @@ class TrialResult:
     job: str = ""
     exit_code: int | None = None
     log: str = ""
+    device: str = ""
 
     @property
     def ended(self) -> bool:
@@ -186,6 +187,7 @@ def _read_trial(trial: Mapping[str, Any], contract: Contract) -> TrialResult:
         job=str(trial.get("customJob") or ""),
         exit_code=exit_code(str(trial.get("infeasibleReason") or "")),
         log=str(_mapping(trial.get("webAccessUris")).get(PRIMARY_REPLICA) or ""),
+        device=str(trial.get("device") or ""),
     )
 
 

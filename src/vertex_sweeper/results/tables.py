@@ -21,6 +21,8 @@ BEST: Final = "best.yaml"
 BEST_CONFIG: Final = "best/best.yaml"
 
 _OWN_COLUMNS: Final = ("number", "state", "started", "seconds", "reason")
+_DEVICE: Final = "device"
+"""The column behind `seconds`, where this machine's devices are shared out."""
 
 
 def write_results(directory: Path, outcome: Outcome, *, best_config: str | None, folder: str | None) -> list[Path]:
@@ -74,15 +76,17 @@ def trials_rows(outcome: Outcome) -> list[list[str]]:
     A parameter that a trial does not have is empty there. A metric called like a parameter or like a column of ours is prefixed
     `metric.`, a parameter called like a column of ours `parameter.`.
     """
+    devices = any(trial.device for trial in outcome.trials)
+    own = [*_OWN_COLUMNS[:4], *([_DEVICE] if devices else []), *_OWN_COLUMNS[4:]]
     keys = list(dict.fromkeys([*outcome.keys, *(key for trial in outcome.trials for key in trial.literals)]))
     metrics = list(dict.fromkeys([*outcome.goals, *(id for trial in outcome.trials for id in trial.metrics)]))
     titles = [
-        *_OWN_COLUMNS[:2],
-        *_prefixed(keys, "parameter.", taken=_OWN_COLUMNS),
-        *_prefixed(metrics, "metric.", taken=[*_OWN_COLUMNS, *keys]),
-        *_OWN_COLUMNS[2:],
+        *own[:2],
+        *_prefixed(keys, "parameter.", taken=own),
+        *_prefixed(metrics, "metric.", taken=[*own, *keys]),
+        *own[2:],
     ]
-    return [titles, *(_row(trial, keys, metrics) for trial in outcome.trials)]
+    return [titles, *(_row(trial, keys, metrics, devices=devices) for trial in outcome.trials)]
 
 
 def optimization_results(outcome: Outcome) -> dict[str, Any]:
@@ -99,7 +103,7 @@ def optimization_results(outcome: Outcome) -> dict[str, Any]:
     return {"name": "vertex", "best_params": _values(best.literals), "best_value": best.metrics[outcome.metric]}
 
 
-def _row(trial: TrialResult, keys: Iterable[str], metrics: Iterable[str]) -> list[str]:
+def _row(trial: TrialResult, keys: Iterable[str], metrics: Iterable[str], *, devices: bool) -> list[str]:
     return [
         str(trial.number),
         trial.state.value if trial.state else "",
@@ -107,6 +111,7 @@ def _row(trial: TrialResult, keys: Iterable[str], metrics: Iterable[str]) -> lis
         *(repr(trial.metrics[id]) if id in trial.metrics else "" for id in metrics),
         trial.started or "",
         "" if trial.seconds is None else f"{trial.seconds:.3f}",
+        *([trial.device] if devices else []),
         trial.reason,
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 
 def open_service(
-    address: Address, directory: Path, *, seed: int | None = None, sweep_directory: Path | None = None
+    address: Address,
+    directory: Path,
+    *,
+    seed: int | None = None,
+    devices: Sequence[str] = (),
+    sweep_directory: Path | None = None,
 ) -> OpenService:
     """The service at an address, for a new job; what it needs is imported here, at first use. Raises MissingExtra.
 
@@ -36,11 +41,12 @@ def open_service(
         address: Where the job will run.
         directory: Where trials of this machine have their files.
         seed: What repeats their suggestions.
+        devices: Those of each slot, as CUDA_VISIBLE_DEVICES names them; none where all trials see the same.
         sweep_directory: Hydra's sweep directory, where that is not `directory`.
     """
     if address.backend is Backend.VERTEX:
         return _open_vertex(address)
-    local = _make_local(directory, seed=seed, sweep_directory=sweep_directory)
+    local = _make_local(directory, seed=seed, devices=devices, sweep_directory=sweep_directory)
     return OpenService(local, _find_nothing, local.wait_for_change, local.close, outlives=False)
 
 
@@ -154,7 +160,9 @@ def _reopen_local(directory: Path, *, join: bool, sweep_directory: Path | None) 
     )
 
 
-def _make_local(directory: Path, *, seed: int | None = None, sweep_directory: Path | None = None) -> LocalService:
+def _make_local(
+    directory: Path, *, seed: int | None = None, devices: Sequence[str] = (), sweep_directory: Path | None = None
+) -> LocalService:
     from vertex_sweeper.services.local import LocalService
     from vertex_sweeper.services.local.execute.process import ProcessExecutor
     from vertex_sweeper.services.local.failure_reason import explain_exit
@@ -162,6 +170,7 @@ def _make_local(directory: Path, *, seed: int | None = None, sweep_directory: Pa
     return LocalService(
         lambda _: directory,
         seed=seed,
+        devices=devices,
         executor=ProcessExecutor(),  # here no thread of ours has begun: an executor may fork
         records=directory / RECORDS,
         buckets=stand_in_folder() or (sweep_directory or directory) / BUCKETS_FOLDER,

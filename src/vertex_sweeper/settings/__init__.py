@@ -4,6 +4,7 @@ They know names, types, ranges and the rules between settings, and never the sea
 mistake is reported, together.
 """
 
+from vertex_sweeper.settings.devices import Devices, DeviceSharing
 from vertex_sweeper.settings.launcher_words import in_launcher_words
 from vertex_sweeper.settings.model import (
     DEFAULT_PARALLEL,
@@ -36,6 +37,8 @@ __all__ = [
     "SEARCH_SPACE_KEYS",
     "SWEEP_LABEL",
     "Backend",
+    "DeviceSharing",
+    "Devices",
     "DriftPolicy",
     "JobSettings",
     "LaunchSettings",

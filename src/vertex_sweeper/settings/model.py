@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any
 
 from vertex_sweeper.api import Goal
+from vertex_sweeper.settings.devices import Devices, DeviceSharing
 from vertex_sweeper.settings.durations import Seconds
 
 SEARCH_SPACE_KEYS = ("params", "conditional", "search_space")
@@ -182,6 +183,11 @@ class LocalSettings:
     """How trials run on this machine."""
 
     seed: int | None = setting("Gives the same suggestions again, for the same order of completions.")
+    devices: DeviceSharing | Sequence[Devices] = setting(
+        'The NVIDIA devices of each slot, as `CUDA_VISIBLE_DEVICES` names them: `[0, 1]`, or `["0,1", "2,3"]` for two '
+        "each. `auto` is one device each of all that are here, and `none` lets every trial see all.",
+        DeviceSharing.AUTO,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +250,9 @@ class Settings(JobSettings):
         "How many trials there are: 20 or, in a smaller search space, as many as it has points; with `algorithm: grid` as many "
         "as the grid has points. To be set for a grid of more than 1,000."
     )
-    parallel_trial_count: int | None = setting("How many run at a time: 2, and never more than there are.")
+    parallel_trial_count: int | None = setting(
+        "How many run at a time: 2 or, where `local.devices` has some, as many as have devices; never more than there are."
+    )
     max_failed_trial_count: int | None = setting(
         "After how many failures the job is given up: three more than run at a time, or when all have failed."
     )

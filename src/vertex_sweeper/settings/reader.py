@@ -13,6 +13,7 @@ from vertex_sweeper.api import Goal
 from vertex_sweeper.credentials import shown
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.messages import did_you_mean, question, similar_words
+from vertex_sweeper.settings.devices import Devices, read_devices
 from vertex_sweeper.settings.durations import Seconds, read_seconds
 from vertex_sweeper.settings.model import SEARCH_SPACE_KEYS, Backend, JobSettings, Settings
 from vertex_sweeper.settings.rules import PATH, broken_rules, missing_for_vertex
@@ -170,14 +171,16 @@ class _Reader:
 
     def value(self, hint: Any, value: Any, where: str) -> Any:
         """`value` as the type that `hint` asks for. Raises ValueError without `where`."""
-        if _optional(hint):
-            hint = _one_of([part for part in get_args(hint) if part is not type(None)], value)
+        also = ""
+        if get_origin(hint) in _UNIONS:
+            parts = [part for part in get_args(hint) if part is not type(None)]
+            hint, also = _one_of(parts, value), ", or a list" if any(get_origin(part) is Sequence for part in parts) else ""
         if isinstance(hint, type) and is_dataclass(hint):
             if not isinstance(value, Mapping):
                 raise ValueError(f"{shown(value)} must be a mapping of settings, as in {{{fields(hint)[0].name}: …}}")
             return self.read(hint, value, where)
         if isinstance(hint, type) and issubclass(hint, Enum):
-            return _member(hint, value)
+            return _member(hint, value, also=also)
         if get_origin(hint) is Mapping:
             return self.mapping(hint, value, where)
         if get_origin(hint) is Sequence:
@@ -188,6 +191,8 @@ class _Reader:
         """A value without parts. Raises ValueError."""
         if hint is Seconds:
             return read_seconds(value)
+        if hint is Devices:
+            return read_devices(value)
         if hint is str:
             return self.text(value, where)
         if hint is float and type(value) is int:
@@ -236,6 +241,10 @@ class _Reader:
                 for place, item in enumerate(value)
             ]
             return tuple(itertools.chain(*items))
+        if kind is Devices:
+            if not value:
+                raise ValueError("must not be empty: name the devices of each slot, or write none")
+            return tuple(itertools.chain(*(self.attempt(kind, item, f"{where}[{place}]") for place, item in enumerate(value))))
         if not isinstance(value, list):
             raise ValueError(f"{shown(value)} must be a list of strings, one for each word: [python, train.py]")  # noqa: TRY004 - collected with all other mistakes
         return tuple(self.text(item, f"{where}[{place}]") for place, item in enumerate(value))
@@ -247,18 +256,21 @@ class _Reader:
             yield f"numbers that are used as texts: {texts}; quote what should be written otherwise"
 
 
+_UNIONS = (Union, types.UnionType)
+
+
 def _one_of(hints: Sequence[Any], value: Any) -> Any:
     """The hint that the value is read by: a setting that may be a list too is one where it is written as one."""
     return next((hint for hint in hints if (get_origin(hint) is Sequence) == isinstance(value, list)), hints[0])
 
 
-def _member(cls: type[Enum], value: Any) -> Enum:
+def _member(cls: type[Enum], value: Any, *, also: str) -> Enum:
     spellings = {member.value if cls is not Goal else member.value.lower(): member for member in cls}
     if value is False and "off" in spellings:  # what YAML reads for a bare `off`
         return spellings["off"]
     if isinstance(value, str) and value.lower() in spellings:
         return spellings[value.lower()]
-    raise ValueError(f"{value!r} must be one of {', '.join(spellings)}{did_you_mean(str(value), list(spellings))}")
+    raise ValueError(f"{value!r} must be one of {', '.join(spellings)}{also}{did_you_mean(str(value), list(spellings))}")
 
 
 _TYPE_NAMES: Mapping[Any, str] = {int: "a whole number", bool: "true or false", float: "a number"}
@@ -278,4 +290,4 @@ def _paths(cls: type[Any], path: str = "") -> Iterator[str]:
 
 
 def _optional(hint: Any) -> bool:
-    return get_origin(hint) in (Union, types.UnionType) and type(None) in get_args(hint)
+    return get_origin(hint) in _UNIONS and type(None) in get_args(hint)

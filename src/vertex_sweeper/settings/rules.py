@@ -13,6 +13,7 @@ from vertex_sweeper.api_names import ACCOUNT, LOCATION, PROJECT
 from vertex_sweeper.credentials import credentials_among, credentials_in
 from vertex_sweeper.endpoint import Endpoint
 from vertex_sweeper.errors import InvalidSweep
+from vertex_sweeper.settings.devices import DeviceSharing, broken_devices
 from vertex_sweeper.settings.durations import as_written
 from vertex_sweeper.settings.image_name import broken_repository
 from vertex_sweeper.settings.model import Backend, JobSettings, Settings, VertexSettings
@@ -42,6 +43,8 @@ def broken_rules(settings: JobSettings, unread: Unread) -> list[str]:
         mistakes += _exposed_credentials(settings)
     mistakes += _broken_labels(settings.labels)
     mistakes += _broken_stopping(settings) if isinstance(settings, Settings) else []
+    if isinstance(settings, Settings) and not isinstance(settings.local.devices, DeviceSharing):
+        mistakes += [f"{PATH}.local.devices: {mistake}" for mistake in broken_devices(settings.local.devices)]
     mistakes += broken_machines(settings.trial, unread)
     mistakes += _broken_code(settings, unread)
     if settings.trial.build and settings.trial.image is not None:

@@ -67,6 +67,7 @@ def table_lines(outcome: Outcome, *, now: datetime) -> list[str]:
         assert trial.state is not None
         seconds = seconds_between(trial.started, now)
         parts = [f"  #{trial.number}", trial.state.value.lower(), _duration(seconds) if seconds is not None else ""]
+        parts += [f"device {printable(trial.device)}"] if trial.device else []
         parts += [f"{key}={_shortened(printable(literal))}" for key, literal in trial.literals.items()]
         lines.append("  ".join(part for part in parts if part))
     return list(map(printable, lines))

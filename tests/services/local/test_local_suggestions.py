@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from vertex_sweeper.services.local.parameter_tree import read_parameter_specs
 from vertex_sweeper.services.local.suggest.grid import iterate_points
 from vertex_sweeper.services.local.suggest.optuna import Algorithm, OptunaSuggester
+from vertex_sweeper.services.local.suggest.tried_points import TriedPoints
 
 ROOT = Path(__file__).parents[3]
 
@@ -143,6 +145,72 @@ def test_suggestions_depend_on_seed_number_and_what_was_told_only() -> None:
     assert once != other
 
 
+FINITE = {
+    "three values": [categorical("m", "a b c")],
+    "conditional": NESTED,
+    "whole numbers": [integer("n", 3, 9, scaleType="UNIT_REVERSE_LOG_SCALE"), integer("one", 4, 4)],
+    "children of some numbers": [integer("n", -2, 4, child("parentIntValues", ["0", "3"], categorical("c", "x y")))],
+    "discrete": [
+        {"parameterId": "d", "discreteValueSpec": {"values": [0.1, 0.5, 64]}},
+        {"parameterId": "same", "doubleValueSpec": {"minValue": 0.5, "maxValue": 0.5}},
+        integer("log", 1, 4, scaleType="UNIT_LOG_SCALE"),
+    ],
+}
+
+
+def try_points(parameters: list[Any], *, count: int, parallel: int, seed: int, algorithm: Algorithm) -> list[str]:
+    """The points of so many trials, in order, of which some run at a time, end in any order, and are resumed half way."""
+    order = random.Random(seed)  # noqa: S311 - an order, no secret
+    ours = suggester(parameters, seed=seed, algorithm=algorithm)
+    running: list[int] = []
+    told: dict[int, Any] = {}
+    drawn: dict[int, Any] = {}
+    points = []
+    for number in range(1, count + 1):
+        if len(running) == parallel:
+            ended = running.pop(order.randrange(parallel))
+            told[ended] = None if ended % 5 == 4 else {"acc": float(ended % 3)}
+            ours.tell(ended, told[ended])
+        if number == count // 2 + 1:
+            ours = suggester(parameters, seed=seed, algorithm=algorithm)
+            for earlier, what in drawn.items():
+                ours.recall(earlier, what)
+                if earlier in told:
+                    ours.tell(earlier, told[earlier])
+        points.append(json.dumps([choice.to_json() for choice in ours.suggest(number)]))
+        drawn[number] = json.loads(json.dumps(ours.drawn(number)))
+        running.append(number)
+    return points
+
+
+@pytest.mark.parametrize("algorithm", [Algorithm.BAYESIAN, Algorithm.RANDOM])
+@pytest.mark.parametrize("space", FINITE)
+def test_no_point_is_tried_twice_while_there_are_others(space: str, algorithm: Algorithm) -> None:
+    grid = [json.dumps([one.to_json() for one in point]) for point in iterate_points(read_parameter_specs(FINITE[space]))]
+    for seed, parallel in enumerate([*range(1, 9)] * (4 if len(grid) < 4 else 1)):
+        points = try_points(FINITE[space], count=len(grid), parallel=parallel, seed=seed, algorithm=algorithm)
+        assert sorted(points) == sorted(grid)
+
+
+def test_when_every_point_was_tried_points_come_again() -> None:
+    points = try_points(FINITE["three values"], count=12, parallel=2, seed=1, algorithm=Algorithm.BAYESIAN)
+    assert len(set(points[:3])) == len(set(points)) == 3
+
+
+def test_new_points_are_the_same_again_for_a_seed() -> None:
+    def points(seed: int) -> list[str]:
+        return try_points(NESTED, count=18, parallel=4, seed=seed, algorithm=Algorithm.BAYESIAN)
+
+    assert points(5) == points(5) != points(6)
+
+
+def test_a_finite_space_of_any_size_costs_nothing() -> None:
+    vast = [integer("a", 1, 2**62, child("parentIntValues", ["7"], integer("b", 1, 2**62))), categorical("c", "x y")]
+    assert len(set(try_points(vast, count=8, parallel=2, seed=1, algorithm=Algorithm.RANDOM))) == 8
+    tried = TriedPoints(read_parameter_specs(vast))
+    assert len({tuple(sorted(tried.pick_untried(seed).items())) for seed in range(8)}) == 8
+
+
 REVERSE = {
     "parameterId": "r",
     "doubleValueSpec": {"minValue": 0.1, "maxValue": 0.9},
@@ -205,6 +273,7 @@ import sys
 from vertex_sweeper.errors import MissingExtra
 from vertex_sweeper.services.local import LocalService
 from vertex_sweeper.services.local.suggest.optuna import Algorithm, OptunaSuggester
+from vertex_sweeper.services.local.suggest.tried_points import TriedPoints
 assert "optuna" not in sys.modules
 {before}
 try:

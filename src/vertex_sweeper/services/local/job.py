@@ -198,7 +198,8 @@ class JobRun:
             with self._context.changed:
                 if self._study.ending or self._left:  # cancelled or closed while the suggestion was made
                     return
-                trial = self._study.open_trial(choices, self._suggester.drawn(number), now=self._now())
+                drawn, devices = self._suggester.drawn(number), self._workplace.devices
+                trial = self._study.open_trial(choices, drawn, now=self._now(), devices=devices)
                 self._context.notify()
             self.keep(trial)
             self._launch(trial)

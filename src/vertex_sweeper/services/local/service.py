@@ -8,7 +8,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -22,17 +22,16 @@ from vertex_sweeper.services.local.execute.executor import Executor
 from vertex_sweeper.services.local.execute.flag_rendering import PLAIN, Rendering
 from vertex_sweeper.services.local.execute.process import ProcessExecutor
 from vertex_sweeper.services.local.execute.running_trial import RunnerContext
+from vertex_sweeper.services.local.execute.threads import threads_of_trial
 from vertex_sweeper.services.local.job import JobRun
-from vertex_sweeper.services.local.parameter_tree import read_parameter_specs
 from vertex_sweeper.services.local.records.records import JobOrigin, Records
 from vertex_sweeper.services.local.study.custom_job import study_class
 from vertex_sweeper.services.local.study.early_stopping import MEDIAN, RULES
-from vertex_sweeper.services.local.study.limits import Limits
 from vertex_sweeper.services.local.study.study import JobChanges, Study
 from vertex_sweeper.services.local.study.trial_outcome import describe_exit
 from vertex_sweeper.services.local.suggest.base import Suggester
 from vertex_sweeper.services.local.suggest.grid import GridSuggester
-from vertex_sweeper.services.local.suggest.optuna import Algorithm, OptunaSuggester
+from vertex_sweeper.services.local.suggest.making import make_suggester
 from vertex_sweeper.services.local.validation import check_job
 from vertex_sweeper.services.waiting import GLANCE
 
@@ -52,6 +51,8 @@ class LocalService:
         workspace: The folder for a job of this id. Its trials print into `logs/<trial id>.log` and report into
             `logs/<trial id>.metrics`.
         seed: The same seed gives the same suggestions, as long as trials also end in the same order. None: a random one.
+        devices: Those of each slot, as CUDA_VISIBLE_DEVICES names them: a trial sees those of its slot, and a job has at most
+            as many trials at a time. Each job has all of them. None: trials see what they inherit.
         environment: What trials inherit; by default this process's environment.
         rendering: How values become arguments.
         executor: What starts the trials. It is this service's from now on, which closes it; by default a new `ProcessExecutor`.
@@ -72,6 +73,7 @@ class LocalService:
         workspace: Callable[[str], Path],
         *,
         seed: int | None = None,
+        devices: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         rendering: Rendering = PLAIN,
         executor: Executor | None = None,
@@ -84,10 +86,9 @@ class LocalService:
         needs_image: bool = False,
         describe: Callable[[int, Path], str] = lambda code, _: describe_exit(code),
     ) -> None:
-        self._workspace = workspace
-        self._needs_image = needs_image
+        self._workspace, self._needs_image = workspace, needs_image
         self._buckets, self._sweep_directory = buckets, sweep_directory
-        self._seed = seed
+        self._seed, self._devices = seed, tuple(devices)
         self._changed = threading.Condition()
         self._changes = 0
         self._seen = threading.local()
@@ -116,15 +117,17 @@ class LocalService:
             MissingExtra: The suggestion library, which a tuning job needs, is not installed.
             ServiceError: The service was closed, or has no place for its records and logs. Nothing is left of the job then.
         """
-        check_job(spec, needs_image=self._needs_image)
+        check_job(spec, needs_image=self._needs_image, slots=len(self._devices))
         spec = copy.deepcopy(dict(spec))  # the caller's own may change while trials are still to be started
         job_id = str(10**18 + secrets.randbelow(8 * 10**18))  # the API's ids are positive numbers of 64 bits
         now = format_time(self._context.clock())
-        origin = JobOrigin(str(Path.cwd()), secrets.randbits(32) if self._seed is None else self._seed)
-        suggester = _suggester(spec, origin.seed)  # first: what it needs may be missing
-        self._take_records()
+        seed = secrets.randbits(32) if self._seed is None else self._seed
+        origin = JobOrigin(str(Path.cwd()), seed, self._devices)
         name = format_job(parent, job_id, collection=CUSTOM_JOBS if is_custom_job(spec) else TUNING_JOBS)
         study = study_class(spec)(spec, name=name, now=now)
+        # Before anything is written: what it needs may be missing.
+        suggester = make_suggester(spec, metrics=study.limits.metrics, seed=origin.seed)
+        self._take_records()
         try:
             run = self._prepare(job_id, origin, study, suggester)
             with self._changed:
@@ -154,7 +157,11 @@ class LocalService:
         for job_id, origin, study in self._records.read() if self._records is not None else ():
             if not study.state.ended:
                 study.take_up(now=format_time(self._context.clock()))
-            suggester = GridSuggester(()) if study.state.ended else _suggester(study.spec, origin.seed)
+            suggester = (
+                GridSuggester(())
+                if study.state.ended
+                else make_suggester(study.spec, metrics=study.limits.metrics, seed=origin.seed)
+            )
             try:
                 run = self._prepare(job_id, origin, study, suggester)
             except OSError as error:
@@ -260,6 +267,8 @@ class LocalService:
             buckets=self._buckets,
             sweep=self._sweep_directory,
             custom=is_custom_job(spec),
+            devices=origin.devices,
+            threads=threads_of_trial(min(study.limits.parallel, study.limits.most)),
         )
         record = self._records.of(job_id, origin) if self._records is not None else None
         return JobRun(study, setup=setup, suggester=suggester, context=self._context, record=record)
@@ -282,14 +291,3 @@ def _not_created(error: OSError | RuntimeError) -> ServiceError:
     place = error.filename or "its folder"
     line = f"the job was not created: {place} cannot be written ({error.strerror}): make room there, or take another folder"
     return ServiceError(line, acted=False)
-
-
-def _suggester(spec: Mapping[str, Any], seed: int) -> Suggester:
-    if is_custom_job(spec):
-        return GridSuggester(())  # its one point has no value
-    study = spec["studySpec"]
-    parameters = read_parameter_specs(study["parameters"])
-    algorithm = Algorithm(study.get("algorithm", Algorithm.BAYESIAN.value))
-    if algorithm is Algorithm.GRID:
-        return GridSuggester(parameters)
-    return OptunaSuggester(parameters, metrics=Limits.of(spec).metrics, algorithm=algorithm, seed=seed)

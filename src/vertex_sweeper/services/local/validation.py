@@ -37,14 +37,18 @@ _OF_TUNING_JOBS: Final = ("maxTrialCount", "parallelTrialCount", "maxFailedTrial
 _ALGORITHMS: Final = ("ALGORITHM_UNSPECIFIED", "GRID_SEARCH", "RANDOM_SEARCH")
 
 
-def check_job(spec: Mapping[str, Any], *, needs_image: bool = False) -> None:
+def check_job(spec: Mapping[str, Any], *, needs_image: bool = False, slots: int = 0) -> None:
     """Raises InvalidJob when the service would refuse this job, with every mistake found.
 
     Args:
         spec: The job.
         needs_image: Whether a container without an image is a mistake. The API wants one; a local run has no use for it.
+        slots: How many trials at a time have devices of their own; 0 where devices are not shared out.
     """
     mistakes = list(find_local_mistakes(spec, needs_image=needs_image))
+    if not mistakes and 0 < slots < int(spec.get("parallelTrialCount", 1)):
+        rule = f"Must be at most {slots}, as many as have devices, got {spec['parallelTrialCount']}."
+        mistakes = [("parallel_trial_count", rule)]
     if mistakes:
         numbered = (f"{number}.Field: {field}; Message: {message}" for number, (field, message) in enumerate(mistakes, 1))
         raise InvalidJob("List of found errors: " + "  ".join(numbered), fields=mistakes)

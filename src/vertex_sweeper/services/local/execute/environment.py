@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vertex_sweeper.atomic_files import make_folder, write_text
+from vertex_sweeper.services.local.execute.threads import thread_limits
 from vertex_sweeper_runtime.code_archive import BUCKETS
 from vertex_sweeper_runtime.code_start import TREES
 from vertex_sweeper_runtime.code_start import VARIABLE as CODE
@@ -24,6 +25,9 @@ MARK_PREFIX: Final = f"{OWN_PREFIX}MARK_"
 """How the variables begin by which the processes of a trial are found again."""
 
 """The console script of the shim."""
+
+CUDA_VISIBLE_DEVICES: Final = "CUDA_VISIBLE_DEVICES"
+"""The variable by which a process sees some of the machine's devices only."""
 
 _PROJECT_NUMBER: Final = "100000000000"
 """What stands for the project: on Vertex it is a number, and that of Google's project, which tells nothing of the user's."""
@@ -42,6 +46,7 @@ class JobSetup:
     `folder` has its logs, and `directory` is where its trials work; `pool` is its first worker pool, `programs` what its PATH
     begins with, `base_output` the job's base output directory, `buckets` the folder that stands for `/gcs`. `sweep` is Hydra's
     sweep directory, where that is not `folder`, and `custom` whether it is a custom job: its only trial has no id.
+    `devices` has those of each slot, if they are shared out, and `threads` is how many a trial has beside others.
     """
 
     job_id: str
@@ -53,6 +58,8 @@ class JobSetup:
     buckets: Path | None = None
     sweep: Path | None = None
     custom: bool = False
+    devices: tuple[str, ...] = ()
+    threads: int | None = None
 
     def log(self, trial: int) -> Path:
         """The file of what a trial prints."""
@@ -74,7 +81,7 @@ class JobSetup:
         return self.folder / "logs" / f"{trial}.tree"
 
 
-def build_environment(inherited: Mapping[str, str], *, setup: JobSetup, trial: int) -> dict[str, str]:
+def build_environment(inherited: Mapping[str, str], *, setup: JobSetup, trial: int, device: str = "") -> dict[str, str]:
     """The environment of a trial.
 
     What the caller has, less everything by which a training program could take itself for a part of another run; what the
@@ -85,12 +92,17 @@ def build_environment(inherited: Mapping[str, str], *, setup: JobSetup, trial: i
             part of that trial.
         setup: The job's.
         trial: The trial's number.
+        device: The devices that it sees, as CUDA_VISIBLE_DEVICES names them; empty where it sees what the caller does.
     """
     environment = {name: value for name, value in inherited.items() if not _is_ours(name)}
     service = _service_variables(setup, trial)
     variables = setup.pool["containerSpec"].get("env", ())
     environment |= expand_variables(variables, known=service)
+    if setup.threads is not None:
+        environment = thread_limits(environment, setup.threads) | environment
     environment |= service
+    if device:
+        environment[CUDA_VISIBLE_DEVICES] = device
     environment[SWEEP_DIRECTORY] = str(setup.folder if setup.sweep is None else setup.sweep.absolute())
     if setup.custom:
         environment[RETURN_VALUE] = str(setup.return_value)

@@ -79,7 +79,7 @@ def launch(
 ) -> RunningTrial:
     """Starts a trial's command. Raises OSError or ValueError where that is not possible."""
     container, number = setup.pool["containerSpec"], trial.number
-    environment = build_environment(context.environment, setup=setup, trial=number)
+    environment = build_environment(context.environment, setup=setup, trial=number, device=trial.device)
     arguments = context.rendering.render(trial.choices, container.get("args", ()))
     path, log = setup.metrics(number), setup.log(number)
     command = Command(

@@ -42,10 +42,14 @@ _PATIENCE: Final = reaper.PATIENCE + 2
 
 
 class JobOrigin(NamedTuple):
-    """What a job began with and the API has no field for: where its trials work, and the seed of their suggestions."""
+    """What a job began with and the API has no field for.
+
+    That is where its trials work, the seed of their suggestions, and the devices of each slot, if they are shared out.
+    """
 
     directory: str
     seed: int
+    devices: tuple[str, ...] = ()
 
 
 class Records:
@@ -150,6 +154,7 @@ UNREADABLE: Final = (OSError, ValueError, LookupError, TypeError, AttributeError
 _SHAPE: Final = {
     "directory": str,
     "seed": int,
+    "devices": [str],
     "name": str,
     "state": str,
     "created": str,
@@ -190,7 +195,8 @@ def read_job(folder: Path, job_id: str) -> tuple[JobOrigin, Study]:
         raise DamagedDocument(f"{record['name']} is the name of another kind of job")
     parameters = () if is_custom_job(spec) else read_parameter_specs(spec["studySpec"]["parameters"])
     trials = [_read_trial(one, parameters) for one in own.glob("[0-9]*.json")]
-    return JobOrigin(record["directory"], record["seed"]), study_class(spec).from_record(record, trials)
+    origin = JobOrigin(record["directory"], record["seed"], tuple(record["devices"]))
+    return origin, study_class(spec).from_record(record, trials)
 
 
 def _read_trial(path: Path, parameters: Sequence[ParameterSpec]) -> Trial:

@@ -137,9 +137,13 @@ class Study:
         self._started = self._started or now
         self._touch(now)
 
-    def open_trial(self, choices: tuple[Choice, ...], drawn: Mapping[str, Any], *, now: str) -> Trial:
-        """A new trial, with the next number."""
-        trial = Trial(len(self.trials) + 1, choices, TrialState.ACTIVE, started=now, drawn=drawn)
+    def open_trial(
+        self, choices: tuple[Choice, ...], drawn: Mapping[str, Any], *, now: str, devices: Sequence[str] = ()
+    ) -> Trial:
+        """A new trial, with the next number and the first of these devices that no running trial has."""
+        taken = {trial.device for trial in self.trials if not trial.state.ended}
+        device = next((one for one in devices if one not in taken), "")
+        trial = Trial(len(self.trials) + 1, choices, TrialState.ACTIVE, started=now, drawn=drawn, device=device)
         self.trials.append(trial)
         self._touch(now, trial)
         return trial

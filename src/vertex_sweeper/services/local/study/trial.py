@@ -29,6 +29,7 @@ _RECORD: Final = {
     "final": (dict, type(None)),
     "reason": str,
     "failed": bool,
+    "device": str,
 }
 
 
@@ -44,7 +45,11 @@ class TrialOutcome:
 
 @dataclass(slots=True)
 class Trial:
-    """One trial's record. `drawn` is its suggester's own, `revision` the study's at the trial's last change."""
+    """One trial's record.
+
+    `drawn` is its suggester's own, `revision` the study's at the trial's last change, `device` what it has of the machine's
+    devices, where they are shared out.
+    """
 
     number: int
     choices: tuple[Choice, ...]
@@ -54,6 +59,7 @@ class Trial:
     outcome: TrialOutcome = field(default_factory=TrialOutcome)
     revision: int = 1
     drawn: Mapping[str, Any] = field(default_factory=dict)
+    device: str = ""
 
     def to_record(self) -> dict[str, Any]:
         """All of it as plain data, values exact: what is shown of a trial has floats for all numbers."""
@@ -69,6 +75,7 @@ class Trial:
             "final": outcome.final.to_json() if outcome.final else None,
             "reason": outcome.reason,
             "failed": outcome.failed,
+            "device": self.device,
         }
 
     @classmethod
@@ -87,6 +94,7 @@ class Trial:
             state=TrialState(record["state"]),
             started=record["started"],
             ended=record["ended"],
+            device=record["device"],
             outcome=TrialOutcome(
                 measurements=[Measurement.from_json(one) for one in record["measurements"]],
                 final=Measurement.from_json(final) if final else None,
@@ -96,7 +104,7 @@ class Trial:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """In the API's JSON form; what is not known yet is left out."""
+        """In the API's JSON form, and beside it the device; what is not known yet is left out."""
         outcome = self.outcome
         entry: dict[str, Any] = {
             "id": str(self.number),
@@ -107,6 +115,7 @@ class Trial:
             "startTime": self.started,
             "endTime": self.ended,
             "infeasibleReason": outcome.reason,
+            "device": self.device,
         }
         return {name: value for name, value in entry.items() if value}
 

@@ -16,12 +16,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vertex_sweeper.errors import MissingExtra
 from vertex_sweeper.services.local.parameter_tree import Choice, ParameterSpec, choose, walk
+from vertex_sweeper.services.local.suggest.tried_points import TriedPoints
 from vertex_sweeper_runtime.contract import Kind, Scale, ServiceValue
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 _CREATION: Final = threading.Lock()
+
+_DRAWS: Final = 8
+"""How often a sampler is asked that repeats a point, before one of the untried is taken."""
 
 
 class Algorithm(Enum):
@@ -56,18 +60,40 @@ class OptunaSuggester:
         self._lock = threading.Lock()
         self._distributions = {parameter.path: self._distribution(parameter) for parameter in walk(self._parameters)}
         self._pending: dict[int, Any] = {}
+        self._tried = TriedPoints(self._parameters)
         directions = ["maximize" if maximised else "minimize" for maximised in metrics.values()]
         with _quiet():
             self._study = self._optuna.create_study(directions=directions)
 
     def suggest(self, trial: int) -> tuple[Choice, ...]:
-        """What the trial of this number should try."""
+        """What the trial of this number should try; no point twice while there are others."""
         with self._lock:
+            asked = self._ask_for_new(trial)
+            self._pending[trial] = asked
+            choices = self._choices(asked)
+            self._tried.add(choices)
+        return choices
+
+    def _ask_for_new(self, trial: int) -> Any:
+        for draw in range(_DRAWS):
             # A fresh sampler for every suggestion, seeded by the trial's number: what is suggested then depends on what was
             # told before, and on nothing else. (A fresh sampler of the same seed would repeat its first draws.)
-            self._study.sampler = self._sampler(_derive_seed(self._seed, trial))
+            seed = _derive_seed(self._seed, f"{trial}/{draw}" if draw else str(trial))
+            self._study.sampler = self._sampler(seed)
             asked = self._study.ask(self._distributions)
-            self._pending[trial] = asked
+            if not self._tried.repeats(self._choices(asked)):
+                return asked
+            self._study.tell(asked, state=self._optuna.trial.TrialState.FAIL)  # samplers do not learn from these
+        picked = self._tried.pick_untried(seed)
+        specs = {parameter.path: parameter for parameter in walk(self._parameters)}
+        raw = dict(asked.params) | {path: _from_service(specs[path], value) for path, value in picked.items()}
+        return self._ask_for(raw)
+
+    def _ask_for(self, raw: Mapping[str, Any]) -> Any:
+        self._study.enqueue_trial(dict(raw))
+        return self._study.ask(self._distributions)
+
+    def _choices(self, asked: Any) -> tuple[Choice, ...]:
         raw: Mapping[str, Any] = asked.params
         return tuple(choose(self._parameters, value_of=lambda parameter: _to_service(parameter, raw[parameter.path])))
 
@@ -79,8 +105,8 @@ class OptunaSuggester:
     def recall(self, trial: int, drawn: Mapping[str, Any]) -> None:
         """A trial of an earlier process, with what was drawn for it then."""
         with self._lock:
-            self._study.enqueue_trial(dict(drawn))
-            self._pending[trial] = self._study.ask(self._distributions)
+            self._pending[trial] = asked = self._ask_for(drawn)
+            self._tried.add(self._choices(asked))
 
     def tell(self, trial: int, values: Mapping[str, float] | None) -> None:
         """The trial's final values by metric id; None for an infeasible trial."""
@@ -123,6 +149,15 @@ def _to_service(parameter: ParameterSpec, raw: Any) -> ServiceValue:
     return int(clamped) if parameter.kind is Kind.INTEGER else float(clamped) + 0.0  # as the contract has it: no -0.0
 
 
+def _from_service(parameter: ParameterSpec, value: Any) -> Any:
+    """What `_to_service` makes this value of, for a parameter of which there are finitely many."""
+    if parameter.kind is Kind.DISCRETE:
+        return parameter.values.index(value)
+    if parameter.kind is Kind.INTEGER and parameter.scale is Scale.REVERSE_LOG:
+        return int(parameter.high) - (value - int(parameter.low))
+    return value
+
+
 def _is_extreme(parameter: ParameterSpec) -> bool:
     """Whether Optuna's models cannot compute with the range itself, because of how wide or narrow it is."""
     if parameter.kind is not Kind.DOUBLE or parameter.low == parameter.high:
@@ -133,7 +168,7 @@ def _is_extreme(parameter: ParameterSpec) -> bool:
     return not max(least, 1e-100) <= width <= 1e100  # noqa: PLR2004 - the square is still a double
 
 
-def _derive_seed(seed: int, trial: int) -> int:
+def _derive_seed(seed: int, trial: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{trial}".encode()).digest()[:4], "big")
 
 
