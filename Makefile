@@ -30,7 +30,7 @@ LOWEST_TESTS := tests/services/vertex tests/emulator tests/services/behaviour te
 HYDRA_FILES := tests/space tests/settings/test_settings_as_written.py tests/runtime/test_sweep_in_trial.py \
 	tests/runtime/test_metric_callback.py tests/runtime/test_launched_job.py tests/runtime/test_contract_codec.py tests/runtime/test_quoting.py \
 	tests/results/test_best_config.py tests/results/test_rerun.py tests/job/test_job.py tests/test_docs.py \
-	tests/test_installation.py
+	tests/test_installation.py tests/test_hydras_launcher_suite.py
 HYDRA_ALL := $(HYDRA_FILES) tests/plan tests/fidelity tests/runtime/test_shim.py tests/test_sweep.py tests/test_launch.py
 # Of the folders and files with many processes or many rows: a test of each thing that Hydra does for us.
 HYDRA_TESTS := $(HYDRA_FILES) $(filter-out %/test_processes.py,$(wildcard tests/fidelity/test_*.py)) \

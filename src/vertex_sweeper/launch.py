@@ -15,6 +15,7 @@ from dataclasses import replace
 from itertools import starmap
 from pathlib import Path
 
+from hydra import version
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -30,8 +31,8 @@ from vertex_sweeper.plan.whitelist import check_whitelist
 from vertex_sweeper.results import launch_directory
 from vertex_sweeper.results.launch_results import JobEnd
 from vertex_sweeper.run.interrupt import Interrupt
-from vertex_sweeper.run.launch import LaunchOptions
-from vertex_sweeper.run.launch_to_end import launch_to_end
+from vertex_sweeper.run.launch_options import LaunchOptions
+from vertex_sweeper.run.launch_to_end import Services, launch_to_end
 from vertex_sweeper.run.returns import has_place
 from vertex_sweeper.run.upload import upload_all
 from vertex_sweeper.services.buckets import Upload
@@ -118,28 +119,33 @@ def _with_image(plan: LaunchPlan) -> LaunchPlan:
 def _launch(plan: LaunchPlan) -> dict[int, JobEnd]:
     settings = plan.settings
     documents = {planned.number: planned.job for planned in plan.jobs}
-    with Interrupt(lambda: None) as interrupt:
-        launch_directory.put_down(plan.directory, plan.address, documents, parallel=settings.parallel)
-        if plan.shipment is not None:
-            put = open_buckets(plan.address, plan.directory, project=settings.vertex.project)
-            try:
-                with plan.shipment.bundle.archive:
-                    upload_all(starmap(Upload, plan.shipment.contents().items()), put, interrupt)
-            except ServiceError:
-                launch_directory.withdraw(plan.directory, documents)
-                raise
-        if interrupt.received:
+    services = Services(plan.directory, join=True)
+    with Interrupt(services.kill) as interrupt:
+        jobs = launch_directory.put_down(plan.directory, plan.address, documents, parallel=settings.parallel)
+        try:
+            _upload(plan, interrupt)
+            launch_directory.make_ready(plan.directory, parallel=settings.parallel)
+        except BaseException:
             launch_directory.withdraw(plan.directory, documents)
-            log.warning("%s: nothing was created", interrupt.received.name)
-            raise SystemExit(INTERRUPTED)
-    jobs = [job for job in launch_directory.read_launch(plan.directory)[0] if job.number in documents]
-    options = LaunchOptions(
-        parallel=settings.parallel,
-        on_interrupt=settings.on_interrupt,
-        on_refusal=settings.on_refusal,
-        wait=settings.wait,
-    )
-    return launch_to_end(jobs, plan.directory, options)
+            raise
+        options = LaunchOptions(
+            parallel=settings.parallel,
+            on_interrupt=settings.on_interrupt,
+            on_refusal=settings.on_refusal,
+            wait=settings.wait,
+        )
+        return launch_to_end(jobs, services, interrupt, options)
+
+
+def _upload(plan: LaunchPlan, interrupt: Interrupt) -> None:
+    """Uploads the code where it is shipped. Raises ServiceError, and SystemExit after a signal."""
+    if plan.shipment is not None:
+        put = open_buckets(plan.address, plan.directory, project=plan.settings.vertex.project)
+        with plan.shipment.bundle.archive:
+            upload_all(starmap(Upload, plan.shipment.contents().items()), put, interrupt)
+    if interrupt.received:
+        log.warning("%s: nothing was created", interrupt.received.name)
+        raise SystemExit(INTERRUPTED)
 
 
 def _job_return(planned: PlannedJob, end: JobEnd, hydra_context: HydraContext, config: DictConfig) -> JobReturn:
@@ -150,14 +156,14 @@ def _job_return(planned: PlannedJob, end: JobEnd, hydra_context: HydraContext, c
         composed.hydra.job.id = str(planned.number)
         folder = Path(str(composed.hydra.sweep.dir)) / _subdir(composed)
         composed.hydra.runtime.output_dir = str(folder.absolute())
-        chdir, name = composed.hydra.job.chdir, str(composed.hydra.job.name)
+        changes_folder, name = _changes_folder(composed), str(composed.hydra.job.name)
         hydra_config = OmegaConf.create({"hydra": composed.hydra}, flags={"allow_objects": True})
         del composed["hydra"]
     returned = JobReturn(
         overrides=list(planned.overrides),
         cfg=composed,
         hydra_cfg=hydra_config,
-        working_dir=str(folder) if chdir else str(Path.cwd()),
+        working_dir=str(folder) if changes_folder else str(Path.cwd()),
         task_name=name,
     )
     failure = failure_of(end)
@@ -165,6 +171,14 @@ def _job_return(planned: PlannedJob, end: JobEnd, hydra_context: HydraContext, c
     value = None if end.returned is None else end.returned.value
     returned._return_value = value if failure is None else failure  # noqa: SLF001 - Hydra's launchers set it so, too
     return returned
+
+
+def _changes_folder(config: DictConfig) -> bool:
+    """Whether a job runs in its output folder. Where `hydra.job.chdir` is not set, `version_base` decides, below Hydra 1.4."""
+    if config.hydra.job.chdir is not None:
+        return bool(config.hydra.job.chdir)
+    base_at_least = getattr(version, "base_at_least", lambda _: True)
+    return not base_at_least("1.2")
 
 
 def failure_of(end: JobEnd) -> JobFailed | None:

@@ -13,15 +13,9 @@ from vertex_sweeper.services.local.suggest.optuna import Algorithm, OptunaSugges
 
 
 def make_suggester(spec: Mapping[str, Any], *, metrics: Mapping[str, bool], seed: int) -> Suggester:
-    """The suggester of a valid job.
+    """The suggester of a valid job; `metrics` says of each whether it is to be maximised.
 
-    Args:
-        spec: The job.
-        metrics: Its metrics' ids, each with whether it is to be maximised.
-        seed: What repeats its suggestions.
-
-    Raises:
-        MissingExtra: What it needs is not installed.
+    Raises MissingExtra where what it needs is not installed.
     """
     if is_custom_job(spec):
         return GridSuggester(())  # its one point has no value
