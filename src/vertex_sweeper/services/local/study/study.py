@@ -52,6 +52,7 @@ class Study:
         self._search: Mapping[str, Any] = spec.get("studySpec", {})
         self.state = JobState.PENDING
         self.trials: list[Trial] = []
+        self._open: list[Trial] = []  # those that have not ended: to look for them among thousands would cost each trial more
         self.exhausted = False
         self.stopped = ""
         self.created = self._updated = now
@@ -67,6 +68,7 @@ class Study:
         study = cls(record["spec"], name=record["name"], now=record["created"])
         study.state = JobState(record["state"])
         study.trials = sorted(trials, key=lambda trial: trial.number)
+        study._open = [trial for trial in study.trials if not trial.state.ended]
         study._started, study._ended, study._updated = record["started"], record["ended"], record["updated"]
         study._error = record["error"]
         study.stopped = record["stopped"]
@@ -96,7 +98,7 @@ class Study:
     @property
     def running(self) -> int:
         """How many trials have begun and not ended."""
-        return sum(not trial.state.ended for trial in self.trials)
+        return len(self._open)
 
     @property
     def ending(self) -> bool:
@@ -141,10 +143,11 @@ class Study:
         self, choices: tuple[Choice, ...], drawn: Mapping[str, Any], *, now: str, devices: Sequence[str] = ()
     ) -> Trial:
         """A new trial, with the next number and the first of these devices that no running trial has."""
-        taken = {trial.device for trial in self.trials if not trial.state.ended}
+        taken = {trial.device for trial in self._open}
         device = next((one for one in devices if one not in taken), "")
         trial = Trial(len(self.trials) + 1, choices, TrialState.ACTIVE, started=now, drawn=drawn, device=device)
         self.trials.append(trial)
+        self._open.append(trial)
         self._touch(now, trial)
         return trial
 
@@ -163,6 +166,7 @@ class Study:
         """The trial has ended. One failure too many makes the job fail: `ending` is then true."""
         trial.outcome = outcome
         trial.state = TrialState.INFEASIBLE if outcome.reason else TrialState.SUCCEEDED
+        self._open = [one for one in self._open if one is not trial]
         trial.ended = now
         self._touch(now, trial)
         if outcome.failed:
@@ -206,10 +210,11 @@ class Study:
 
     def close(self, *, now: str) -> None:
         """The job has ended, and with it (after a mistake of ours, or a restart) trials whose end was not recorded."""
-        for trial in [trial for trial in self.trials if not trial.state.ended]:
+        for trial in self._open:
             trial.state, trial.ended = TrialState.INFEASIBLE, now
             trial.outcome = TrialOutcome(reason=self._error["message"] if self._error else "The job ended.")
             self._touch(now, trial)
+        self._open = []
         if self._error is None:
             self.state = JobState.SUCCEEDED
         elif self._error["code"] == CANCELLED_CODE:
