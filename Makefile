@@ -120,7 +120,7 @@ record: $(DEV)
 	.venv/bin/python -m tests.jobs
 
 bench: $(BENCH)
-	@for script in bench/*.py; do echo "== $$script" && .venv-bench/bin/python "$$script" || exit 1; done
+	@for script in bench/[a-z]*.py; do echo "== $$script" && .venv-bench/bin/python "$$script" || exit 1; done
 
 clean:
 	rm -rf .venv .venv-hydra14 .venv-lowest .venv-bench .nox .coverage* build dist src/*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

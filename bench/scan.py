@@ -6,7 +6,7 @@ hydra-joblib-launcher.
 
     python bench/scan.py [--rounds N]
 
-The closing line is the ratio of the medians, and the exit code is 1 when it is above 1.
+The closing line is the ratio of the medians; the exit code is 1 where it is above 1.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from _figures import save
+
+GOAL = 0.25
 OURS = "vertex_sweeper and vertex_launcher"
 THEIRS = "hydra_joblib_launcher"
 PACKAGES = {OURS: ("vertex_sweeper", "vertex_launcher"), THEIRS: (THEIRS,)}
@@ -88,7 +91,8 @@ def main() -> int:
     for name, seconds in medians.items():
         print(f"scan of {name:<34} {1000 * seconds:6.2f} ms")
     ratio = medians[OURS] / medians[THEIRS]
-    print(f"ratio {ratio:.2f} (at most 1.00 is the goal)")
+    print(f"ratio {ratio:.2f} (goal: at most {GOAL})")
+    save("plugin scan beside the joblib launcher's", {"unit": "s", "medians": medians, "ratio": ratio, "goal": GOAL})
     return int(ratio > 1)
 
 

@@ -45,6 +45,7 @@ SAMPLED: Final = {
     "results/test_foreign_directories.py::test_no_other_host_is": 3,
     "results/test_foreign_directories.py::test_no_value_in_job_json_is_a_traceback": 4,
     "results/test_foreign_directories.py::test_no_value_in_sweep_json_is_a_traceback": 3,
+    "results/test_launch_directory.py::test_a_folder_that_is_damaged_is_one_line": 4,
     "results/test_prepared_directories.py::test_no_value_in_a_trials_record_is_a_traceback": 3,
     "results/test_prepared_directories.py::test_one_damaged_record_is_one_line_and_hides_no_other": 3,
     "results/test_rerun.py::test_the_printed_command_is_the_best_trial_again_and_attach_writes_the_same_config": 2,

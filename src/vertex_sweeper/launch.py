@@ -31,8 +31,8 @@ from vertex_sweeper.plan.whitelist import check_whitelist
 from vertex_sweeper.results import launch_directory
 from vertex_sweeper.results.launch_results import JobEnd
 from vertex_sweeper.run.interrupt import Interrupt
-from vertex_sweeper.run.launch import LaunchOptions
-from vertex_sweeper.run.launch_to_end import launch_to_end
+from vertex_sweeper.run.launch_options import LaunchOptions
+from vertex_sweeper.run.launch_to_end import Services, launch_to_end
 from vertex_sweeper.run.returns import has_place
 from vertex_sweeper.run.upload import upload_all
 from vertex_sweeper.services.buckets import Upload
@@ -119,28 +119,33 @@ def _with_image(plan: LaunchPlan) -> LaunchPlan:
 def _launch(plan: LaunchPlan) -> dict[int, JobEnd]:
     settings = plan.settings
     documents = {planned.number: planned.job for planned in plan.jobs}
-    with Interrupt(lambda: None) as interrupt:
-        launch_directory.put_down(plan.directory, plan.address, documents, parallel=settings.parallel)
-        if plan.shipment is not None:
-            put = open_buckets(plan.address, plan.directory, project=settings.vertex.project)
-            try:
-                with plan.shipment.bundle.archive:
-                    upload_all(starmap(Upload, plan.shipment.contents().items()), put, interrupt)
-            except ServiceError:
-                launch_directory.withdraw(plan.directory, documents)
-                raise
-        if interrupt.received:
+    services = Services(plan.directory, join=True)
+    with Interrupt(services.kill) as interrupt:
+        jobs = launch_directory.put_down(plan.directory, plan.address, documents, parallel=settings.parallel)
+        try:
+            _upload(plan, interrupt)
+            launch_directory.make_ready(plan.directory, parallel=settings.parallel)
+        except BaseException:
             launch_directory.withdraw(plan.directory, documents)
-            log.warning("%s: nothing was created", interrupt.received.name)
-            raise SystemExit(INTERRUPTED)
-    jobs = [job for job in launch_directory.read_launch(plan.directory)[0] if job.number in documents]
-    options = LaunchOptions(
-        parallel=settings.parallel,
-        on_interrupt=settings.on_interrupt,
-        on_refusal=settings.on_refusal,
-        wait=settings.wait,
-    )
-    return launch_to_end(jobs, plan.directory, options)
+            raise
+        options = LaunchOptions(
+            parallel=settings.parallel,
+            on_interrupt=settings.on_interrupt,
+            on_refusal=settings.on_refusal,
+            wait=settings.wait,
+        )
+        return launch_to_end(jobs, services, interrupt, options)
+
+
+def _upload(plan: LaunchPlan, interrupt: Interrupt) -> None:
+    """Uploads the code where it is shipped. Raises ServiceError, and SystemExit after a signal."""
+    if plan.shipment is not None:
+        put = open_buckets(plan.address, plan.directory, project=plan.settings.vertex.project)
+        with plan.shipment.bundle.archive:
+            upload_all(starmap(Upload, plan.shipment.contents().items()), put, interrupt)
+    if interrupt.received:
+        log.warning("%s: nothing was created", interrupt.received.name)
+        raise SystemExit(INTERRUPTED)
 
 
 def _job_return(planned: PlannedJob, end: JobEnd, hydra_context: HydraContext, config: DictConfig) -> JobReturn:

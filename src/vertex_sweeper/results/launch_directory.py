@@ -7,21 +7,23 @@ All that is to be launched is put down before the first job is created, so that 
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 
-from vertex_sweeper.api import Job
+from vertex_sweeper.api import Job, is_custom_job
+from vertex_sweeper.api_names import JobName, parse_parent
 from vertex_sweeper.atomic_files import write_text
 from vertex_sweeper.errors import SweepDirectoryError
-from vertex_sweeper.job.field_types import check_job_shape
 from vertex_sweeper.messages import attach_command
 from vertex_sweeper.results import sweep_directory
-from vertex_sweeper.services.address import SWEEP, Address
-from vertex_sweeper.stored_json import DamagedDocument, read_json
+from vertex_sweeper.services.address import SWEEP, Address, existing_address
+from vertex_sweeper.stored_json import DamagedDocument, check_complete, read_json
 
 JOBS: Final = "jobs"
 PLANNED: Final = "planned.json"
@@ -38,6 +40,7 @@ class LaunchedJob:
         job: Its specification, with its name once that is known.
         address: Where it runs.
         planned: Whether nobody has tried to create it yet.
+        ready: Whether it may be: all jobs of its launch are put down, and what they need is uploaded.
         state: The state it was last seen in, None before anybody looked.
         error: Why it ended so.
     """
@@ -47,6 +50,7 @@ class LaunchedJob:
     job: Job
     address: Address
     planned: bool = False
+    ready: bool = True
     state: str | None = None
     error: str = ""
 
@@ -59,7 +63,7 @@ def job_folder(directory: Path, number: int) -> Path:
 def sweep_directory_of(folder: Path) -> Path | None:
     """The sweep directory that a launched job's folder belongs to; None for any other folder."""
     folder = folder.absolute()
-    return folder.parent.parent if folder.parent.name == JOBS and folder.name.isdecimal() else None
+    return folder.parent.parent if folder.parent.name == JOBS and is_number(folder.name) else None
 
 
 def is_launch(directory: Path) -> bool:
@@ -67,8 +71,10 @@ def is_launch(directory: Path) -> bool:
     return (directory / JOBS).is_dir() and not (directory / sweep_directory.JOB).exists()
 
 
-def put_down(directory: Path, address: Address, jobs: Mapping[int, Mapping[str, Any]], *, parallel: int | None) -> None:
-    """Puts down all jobs of a launch, by their numbers, before the first is created.
+def put_down(
+    directory: Path, address: Address, jobs: Mapping[int, Mapping[str, Any]], *, parallel: int | None
+) -> list[LaunchedJob]:
+    """Puts down all jobs of a launch, by their numbers, before the first is created; `make_ready` lets them be launched.
 
     Args:
         directory: The sweep directory; it is made where it is not there.
@@ -76,29 +82,47 @@ def put_down(directory: Path, address: Address, jobs: Mapping[int, Mapping[str, 
         jobs: Their specifications.
         parallel: How many run at a time; None for all.
 
+    Returns:
+        The jobs, in the order of their specifications.
+
     Raises:
         SweepDirectoryError: One of these numbers is taken, or the directory cannot be written. Nothing was changed then.
     """
-    taken = [number for number in jobs if job_folder(directory, number).exists()]
+    taken = [number for number in jobs if os.path.lexists(job_folder(directory, number))]
     if taken or (directory / sweep_directory.JOB).exists():
         what = f"the launched job {taken[0]}" if taken else "a job"
         raise SweepDirectoryError(
             f"{directory} already holds {what}, and is left as it is: to go on with it, `{attach_command(directory)}`; to "
             "launch anew, set hydra.sweep.dir to another place"
         )
-    made: list[Path] = []
+    made: list[int] = []
     try:
+        _write_launch(directory, parallel, preparing=jobs)
         for number, job in jobs.items():
             folder = job_folder(directory, number)
             folder.mkdir(parents=True)
-            made.append(folder)
+            made.append(number)
             sweep_directory.write_record(folder, sweep_directory.Record(address))
             write_text(folder / PLANNED, _json_text(job))
-        write_text(directory / JOBS / LAUNCH, _json_text({"parallel": parallel}))
     except OSError as error:
-        for folder in made:
-            shutil.rmtree(folder, ignore_errors=True)
+        withdraw(directory, made)
         raise sweep_directory.unwritable(directory, error) from error
+    return [
+        LaunchedJob(number, job_folder(directory, number), cast("Job", job), address, planned=True)
+        for number, job in jobs.items()
+    ]
+
+
+def make_ready(directory: Path, *, parallel: int | None) -> None:
+    """Lets all jobs that are put down be launched: from here on, whoever comes back does it. Raises SweepDirectoryError."""
+    try:
+        _write_launch(directory, parallel, preparing=())
+    except OSError as error:
+        raise sweep_directory.unwritable(directory, error) from error
+
+
+def _write_launch(directory: Path, parallel: int | None, *, preparing: Iterable[int]) -> None:
+    write_text(directory / JOBS / LAUNCH, _json_text({"parallel": parallel, "preparing": list(preparing)}))
 
 
 def begin(launched: LaunchedJob) -> bool:
@@ -113,22 +137,43 @@ def begin(launched: LaunchedJob) -> bool:
 
 
 def plan_again(launched: LaunchedJob) -> None:
-    """Makes a job that certainly was not created one that is planned. Raises SweepDirectoryError."""
+    """Makes a job that was begun, and certainly was not created, one that is planned. Raises SweepDirectoryError."""
     try:
-        launched.folder.mkdir(parents=True, exist_ok=True)
-        sweep_directory.write_record(launched.folder, sweep_directory.Record(launched.address))
-        write_text(launched.folder / PLANNED, _json_text(launched.job))
-        (launched.folder / sweep_directory.JOB).unlink(missing_ok=True)
+        (launched.folder / sweep_directory.JOB).rename(launched.folder / PLANNED)  # in one step: at no time is it neither
     except OSError as error:
         raise sweep_directory.unwritable(launched.folder, error) from error
 
 
-def forget(launched: LaunchedJob) -> None:
-    """Removes what is left of a job that certainly was not created, and is not to be."""
-    for name in (PLANNED, sweep_directory.JOB, SWEEP):
-        (launched.folder / name).unlink(missing_ok=True)
+def is_planned(launched: LaunchedJob) -> bool:
+    """Whether nobody has begun the job yet, or taken it back."""
+    return os.path.lexists(launched.folder / PLANNED)
+
+
+def take_back(launched: LaunchedJob) -> bool:
+    """Removes a planned job that is not to be launched; False where somebody has begun it. Raises SweepDirectoryError."""
+    try:
+        (launched.folder / PLANNED).unlink()  # as with `begin`, one succeeds
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise sweep_directory.unwritable(launched.folder, error) from error
+    _clear(launched.folder)
+    return True
+
+
+def clear_unfinished(directory: Path) -> None:
+    """Removes what is left of jobs whose launch was ended while it put them down."""
+    for number in _numbers(directory):
+        folder = job_folder(directory, number)
+        if not any(os.path.lexists(folder / name) for name in (PLANNED, sweep_directory.JOB)):
+            _clear(folder)
+    tidy(directory)
+
+
+def _clear(folder: Path) -> None:
     with suppress(OSError):  # what else is in it stays
-        launched.folder.rmdir()
+        (folder / SWEEP).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def withdraw(directory: Path, numbers: Iterable[int]) -> None:
@@ -148,33 +193,60 @@ def tidy(directory: Path) -> None:
 
 def read_launch(directory: Path) -> tuple[list[LaunchedJob], int | None]:
     """The launched jobs of a sweep directory by number, and how many run at a time. Raises SweepDirectoryError."""
-    found = [_read_folder(job_folder(directory, number)) for number in _numbers(directory)]
     try:
-        parallel = read_json(directory / JOBS / LAUNCH).get("parallel")
+        numbers = _numbers(directory)
+    except OSError as error:
+        raise SweepDirectoryError(f"{directory / JOBS} cannot be read: {error.strerror}") from error
+    found = [read_folder(job_folder(directory, number)) for number in numbers]
+    parallel, preparing = _read_options(directory)
+    return [replace(job, ready=job.number not in preparing) for job in found if job is not None], parallel
+
+
+def _read_options(directory: Path) -> tuple[int | None, set[int]]:
+    """How many run at a time, and which jobs are not ready; a file that is none of ours says nothing."""
+    try:
+        document = read_json(directory / JOBS / LAUNCH)
+        check_complete(document, {"parallel": (int, type(None)), "preparing": [int]})
     except (OSError, DamagedDocument):
-        parallel = None
-    return [job for job in found if job is not None], parallel if type(parallel) is int and parallel > 0 else None
+        return None, set()
+    parallel = document["parallel"]
+    return parallel if parallel is not None and parallel > 0 else None, set(document["preparing"])
 
 
 def _numbers(directory: Path) -> list[int]:
     folders = (directory / JOBS).iterdir() if (directory / JOBS).is_dir() else ()
-    return sorted(int(path.name) for path in folders if path.name.isdecimal() and path.is_dir())
+    return sorted(int(path.name) for path in folders if is_number(path.name) and path.is_dir())
 
 
-def _read_folder(folder: Path) -> LaunchedJob | None:
-    """The job of a folder; None where nothing is in it, as where a job was refused."""
-    planned, number = folder / PLANNED, int(folder.name)
-    if not planned.exists():
-        if not (folder / sweep_directory.JOB).exists():
-            return None
-        record, job = sweep_directory.read_record(folder), sweep_directory.read_job(folder)
-        return LaunchedJob(number, folder, job, record.address, state=record.state, error=record.error)
+def is_number(text: str) -> bool:
+    """Whether this is a job's number as we write it: `7`, and not `007`."""
+    return re.fullmatch(r"0|[1-9][0-9]{0,17}", text) is not None
+
+
+def read_folder(folder: Path) -> LaunchedJob | None:
+    """The job of a folder; None where nothing is in it, as where a job was refused. Raises SweepDirectoryError."""
+    planned = os.path.lexists(folder / PLANNED) and not os.path.lexists(folder / sweep_directory.JOB)
+    file = folder / (PLANNED if planned else sweep_directory.JOB)
+    if not os.path.lexists(file):
+        return None
     try:
-        document = read_json(planned)
-        check_job_shape(document)
-    except (OSError, DamagedDocument) as error:
-        raise SweepDirectoryError(f"{planned} is not what a launch writes ({error}): was it changed?") from error
-    return LaunchedJob(number, folder, cast("Job", document), sweep_directory.read_record(folder).address, planned=True)
+        return _read_job(folder, file)
+    except SweepDirectoryError:
+        if planned and not os.path.lexists(file):  # begun or taken back by another process in this moment
+            return read_folder(folder)
+        raise
+
+
+def _read_job(folder: Path, file: Path) -> LaunchedJob:
+    planned = file.name == PLANNED
+    job = sweep_directory.read_job(folder, file.name)
+    if not is_custom_job(job):
+        raise SweepDirectoryError(f"{file} is a tuning job's, and no launched job: was it changed?")
+    record = sweep_directory.read_record(folder)
+    address, name = existing_address(record.address), job.get("name")
+    if name is not None and (planned or JobName.parse(name).location != parse_parent(address.parent)[1]):
+        raise SweepDirectoryError(f"{file} calls its job {name}, which no launch of {address.parent} does: was it changed?")
+    return LaunchedJob(int(folder.name), folder, job, address, planned=planned, state=record.state, error=record.error)
 
 
 def _json_text(document: Mapping[str, Any]) -> str:

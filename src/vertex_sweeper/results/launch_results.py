@@ -12,8 +12,9 @@ from typing import Final
 
 from vertex_sweeper.api import Job, JobState, container_job, job_state, parse_time
 from vertex_sweeper.atomic_files import write_text
-from vertex_sweeper.results.launch_directory import LaunchedJob
+from vertex_sweeper.results.launch_directory import LaunchedJob, is_number
 from vertex_sweeper.results.tables import csv_text
+from vertex_sweeper.stored_json import read_file
 from vertex_sweeper_runtime import contract, contract_document
 from vertex_sweeper_runtime.errors import ContractError
 from vertex_sweeper_runtime.return_value import Returned
@@ -111,11 +112,11 @@ def write_table(directory: Path, ends: Sequence[JobEnd]) -> Path:
 def _rows_in(path: Path, titles: Sequence[str]) -> list[list[str]]:
     """The rows of a table that was written before; none where it is not one of ours."""
     try:
-        found = list(csv.reader(io.StringIO(path.read_bytes().decode(), newline="")))
+        found = list(csv.reader(io.StringIO(read_file(path).decode(), newline="")))
     except (OSError, ValueError, csv.Error):
         return []
     own = found[1:] if found[:1] == [list(titles)] else []
-    return [row for row in own if len(row) == len(titles) and row[0].isdecimal()]
+    return [row for row in own if len(row) == len(titles) and is_number(row[0])]
 
 
 def value_text(returned: Returned | None) -> str:

@@ -171,9 +171,9 @@ def read_record(directory: Path) -> Record:
     return Record(address, document["state"], document["error"])
 
 
-def read_job(directory: Path) -> Job:
+def read_job(directory: Path, file: str = JOB) -> Job:
     """The job as it was to be created, with its `name` once that is known. Raises SweepDirectoryError."""
-    return cast("Job", _read(directory / JOB, _check_job))
+    return cast("Job", _read(directory / file, _check_job))
 
 
 def _check_record(document: dict[str, Any]) -> None:

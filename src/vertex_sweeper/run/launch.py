@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from vertex_sweeper.errors import InvalidJob, ServiceError, Unanswered
-from vertex_sweeper.messages import printable
+from vertex_sweeper.errors import InvalidJob, JobNotFound, JobsTaken, ServiceError, SweepDirectoryError, Unanswered
+from vertex_sweeper.messages import attach_command, cancel_command, printable
 from vertex_sweeper.results import launch_directory, sweep_directory
 from vertex_sweeper.results.launch_directory import LaunchedJob
 from vertex_sweeper.results.launch_results import JobEnd, error_of
 from vertex_sweeper.run.interrupt import Interrupt, Reaction, react, terminal
-from vertex_sweeper.run.submit import submit
-from vertex_sweeper.run.target import Target, locate
-from vertex_sweeper.run.watch import Watch
+from vertex_sweeper.run.launch_options import LaunchOptions
+from vertex_sweeper.run.running_job import RunningJob
 from vertex_sweeper.services.backoff import Backoff
 from vertex_sweeper.services.base import OpenService
 from vertex_sweeper.settings import OnInterrupt, OnRefusal
@@ -32,35 +30,11 @@ log = logging.getLogger(__name__)
 GLANCE: Final = 0.1
 """Seconds between looks at several jobs of this machine: a look costs nothing, and each has a service of its own."""
 
+PATIENCE: Final = 50
+"""So many times a job that another process is just beginning is come back to, `GLANCE` seconds apart."""
+
 BLOCKED: Final = Backoff(first=15.0, longest=120.0)
 """Between the attempts to create a job for which there is no quota, or which the service cannot take for the moment."""
-
-
-@dataclass(slots=True)
-class _Running:
-    launched: LaunchedJob
-    opened: OpenService
-    watch: Watch
-    name: str
-    looked: float
-    due: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaunchOptions:
-    """How jobs are launched and followed.
-
-    Attributes:
-        parallel: How many run at a time; None for all.
-        on_interrupt: What a signal does to them.
-        on_refusal: What becomes of the others when the service refuses one.
-        wait: Follow them to their ends.
-    """
-
-    parallel: int | None = None
-    on_interrupt: OnInterrupt = OnInterrupt.ASK
-    on_refusal: OnRefusal = OnRefusal.CANCEL
-    wait: bool = True
 
 
 @dataclass(slots=True)
@@ -83,7 +57,8 @@ class Launch:
     ends: dict[int, JobEnd] = field(default_factory=dict, init=False)
     refused: ServiceError | None = field(default=None, init=False)
     _planned: deque[LaunchedJob] = field(default_factory=deque, init=False)
-    _running: list[_Running] = field(default_factory=list, init=False)
+    _running: list[RunningJob] = field(default_factory=list, init=False)
+    _tried: Counter[int] = field(default_factory=Counter, init=False)
     _blocked: float = field(default=0.0, init=False)
     _pauses: Iterable[float] = field(default_factory=lambda: iter(BLOCKED), init=False)
     _told: bool = field(default=False, init=False)
@@ -127,93 +102,104 @@ class Launch:
             self._begin(self._planned.popleft())
 
     def _begin(self, launched: LaunchedJob) -> None:
-        opened = self.open_job(launched)
-        pause = partial(self.interrupt.pause, opened.wait)
-        running = _Running(launched, opened, self._watch(opened, ""), "", time.monotonic(), 0.0)
-        self._running.append(running)  # so that `kill` knows it from here on
+        opened = None
         try:
-            if launched.planned and launch_directory.begin(launched):
-                job = submit(opened, launched.address.parent, launched.job, directory=launched.folder, pause=pause)
-                running.name = job["name"]
+            opened = self.open_job(launched)
+            if launched.planned and not launch_directory.begin(launched):
+                opened.kill()
+                self._begin_later(launched)
+                return
+            running = RunningJob(launched, opened, self.interrupt)
+            self._running.append(running)  # so that `kill` knows it from here on
+            if launched.planned:
+                running.create(again=self.options.again or self._tried[launched.number] > 0)
             else:
-                target = Target(launched.address, launched.job.get("name"), launched.folder)
-                running.name = locate(target, opened, pause=pause)
-                opened.go_on()
-        except ServiceError as error:
-            self._running.remove(running)
-            opened.kill()
-            self._not_created(launched, opened, error)
+                running.find()
+        except (ServiceError, SweepDirectoryError) as error:
+            self._running = [one for one in self._running if one.launched is not launched]
+            if opened is not None:
+                opened.kill()
+            begins = opened is None and isinstance(error, JobNotFound) and "name" not in launched.job and self.options.wait
+            if (isinstance(error, JobsTaken) or begins) and self._tried[launched.number] < PATIENCE:
+                self._begin_later(launched)
+            else:
+                self._not_created(launched, error, outlives=opened is None or opened.outlives)
             return
         except BaseException:
-            opened.kill()
+            if opened is not None:
+                opened.kill()
             raise
         self._pauses, self._told = iter(BLOCKED), False
-        running.watch = self._watch(opened, running.name)
         if launched.planned:
             log.info("#%d: %s", launched.number, running.name if opened.outlives else "started")
         if self._cancelling:
             self._cancel()
 
-    def _watch(self, opened: OpenService, name: str) -> Watch:
-        return Watch(
-            opened.service,
-            name,
-            wait=opened.wait,
-            interrupt=self.interrupt,
-            react=lambda: Reaction.WAIT,
-            report=lambda _: None,
-            renew=opened.renew,
-        )
+    def _begin_later(self, launched: LaunchedJob) -> None:
+        """Comes back to a job that another process has begun, or taken back."""
+        self._tried[launched.number] += 1
+        now = launch_directory.read_folder(launched.folder)
+        if now is None:
+            self._end(JobEnd(replace(launched, planned=True), error="another process took it back before it was launched"))
+            return
+        self._blocked = time.monotonic() + GLANCE
+        self._planned.append(now)
 
-    def _not_created(self, launched: LaunchedJob, opened: OpenService, error: ServiceError) -> None:
-        interrupted = isinstance(error, Unanswered) or (self.interrupt.pending and error.acted is not False)
-        if interrupted or not launched.planned:
-            log.warning("#%d: %s", launched.number, error)  # its folder says so, too
+    def _not_created(self, launched: LaunchedJob, error: ServiceError | SweepDirectoryError, *, outlives: bool) -> None:
+        if not launched.planned:
+            log.warning("#%d: %s", launched.number, error)
             self._end(JobEnd(launched, error=str(error)))
             return
-        nothing = error.acted is False or not opened.outlives
-        if nothing and opened.outlives and not isinstance(error, InvalidJob) and _may_pass(error):
-            launch_directory.plan_again(launched)
-            self._planned.appendleft(launched)
-            seconds = next(iter(self._pauses))
-            self._blocked = time.monotonic() + seconds
-            if not self._told:
-                log.info("#%d: %s; nothing was created, and it waits", launched.number, error)
-            self._told = True
+        if isinstance(error, SweepDirectoryError):
+            error = ServiceError(str(error))
+        nothing = error.acted is False or not outlives
+        if nothing and outlives and not isinstance(error, InvalidJob) and _may_pass(error):
+            self._wait(launched, error)
             return
+        keep = self.options.on_refusal is OnRefusal.KEEP
+        if keep or self.refused is not None or (not nothing and self.interrupt.pending):
+            log.error("#%d: %s", launched.number, error)
+        self._end(JobEnd(replace(launched, planned=nothing), error=str(error)))
         if nothing:
-            launch_directory.forget(launched)
-        line = f"#{launched.number}: {error}"
-        if self.options.on_refusal is OnRefusal.KEEP:
-            log.error("%s", line)
-            self._end(JobEnd(launched, error=str(error)))
+            launch_directory.take_back(launched)  # after its end is written: until then it can be launched once more
+        if keep or isinstance(error, Unanswered) or (not nothing and self.interrupt.pending):
             return
         if self.refused is None:
+            line = f"#{launched.number}: {error}"
             self.refused = ServiceError(line, code=error.code, acted=error.acted, transient=error.transient)
             if self._running:
                 log.error("%s: cancelling the %d that run", line, len(self._running))
         self._cancel()
+
+    def _wait(self, launched: LaunchedJob, error: ServiceError) -> None:
+        """Puts a job that cannot be created for the moment in front of the queue."""
+        self._tried[launched.number] += 1
+        self._planned.appendleft(launched)
+        self._blocked = time.monotonic() + next(iter(self._pauses))
+        if not self._told:
+            log.info("#%d: %s; nothing was created, and it waits", launched.number, error)
+        self._told = True
 
     def _look(self) -> None:
         now = time.monotonic()
         for running in [running for running in self._running if running.due <= now]:
             if self.interrupt.pending:
                 return
+            if running.cancels and not self._ask_to_end(running):
+                continue
             try:
-                seconds = running.watch.advance(now - running.looked)
+                seconds = running.look(now)
             except Unanswered:
                 return
             except ServiceError as error:
                 self._leave(running, JobEnd(running.launched, running.watch.job, str(error)))
                 continue
-            running.looked = now
-            running.due = now + (seconds or 0.0) if running.opened.outlives else now
             if seconds is None:
                 job = running.watch.job
                 assert job is not None
                 self._leave(running, JobEnd(running.launched, job, error_of(job)))
 
-    def _leave(self, running: _Running, end: JobEnd) -> None:
+    def _leave(self, running: RunningJob, end: JobEnd) -> None:
         self._running.remove(running)
         running.opened.kill()
         if end.job is not None:
@@ -252,14 +238,27 @@ class Launch:
         self._cancelling = True
         for launched in [launched for launched in self._planned if launched.planned]:
             self._planned.remove(launched)
-            launch_directory.forget(launched)
-            self._end(JobEnd(launched, error="it was not launched"))
-        for running in self._running:
-            try:
-                running.opened.service.cancel(running.name)
-            except ServiceError as error:
-                log.warning("#%d: %s", running.launched.number, error)
-            running.due = 0.0
+            if launch_directory.is_planned(launched):
+                self._end(JobEnd(launched, error="it was not launched"))
+                if launch_directory.take_back(launched):
+                    continue
+            self._begin_later(launched)
+        for running in list(self._running):
+            running.cancels, running.due = True, 0.0
+            self._ask_to_end(running)
+
+    def _ask_to_end(self, running: RunningJob) -> bool:
+        """Whether the job can be followed further: asked to end, or to be asked again at the next look."""
+        try:
+            running.cancel()
+        except ServiceError as error:
+            log.warning("#%d: %s", running.launched.number, error)
+            if error.transient:
+                return True
+            commands = f"`{attach_command(running.launched.folder)}`, or `{cancel_command(running.launched.folder)}`"
+            self._leave(running, JobEnd(running.launched, running.watch.job, f"{error}; the job may go on: {commands}"))
+            return False
+        return True
 
     def _pause(self) -> None:
         if not self._running and not self._planned:

@@ -9,17 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from vertex_sweeper.errors import ServiceError, SweepFailed
+from vertex_sweeper.errors import JobNotFound, ServiceError, SweepFailed
 from vertex_sweeper.messages import attach_command, cancel_command, printable
 from vertex_sweeper.results import launch_directory, launch_results, sweep_directory
 from vertex_sweeper.results.launch_directory import LaunchedJob
 from vertex_sweeper.results.launch_results import JobEnd
 from vertex_sweeper.run.interrupt import Interrupt, ending
 from vertex_sweeper.run.interruptible import interruptible
-from vertex_sweeper.run.launch import Launch, LaunchOptions
+from vertex_sweeper.run.launch import Launch
+from vertex_sweeper.run.launch_options import LaunchOptions
 from vertex_sweeper.run.launch_target import LaunchTarget
 from vertex_sweeper.run.returns import fetch_return
-from vertex_sweeper.services.address import RECORDS
+from vertex_sweeper.services.address import SWEEP, Address
 from vertex_sweeper.services.base import OpenService
 from vertex_sweeper.services.buckets import Get
 from vertex_sweeper.services.opening import open_reader, open_service, reopen_service
@@ -34,12 +35,12 @@ MOST_TAILS: Final = 20
 
 
 @dataclass(slots=True)
-class _Services:
+class Services:
     """Opens what jobs need: on this machine a service for each, on Vertex one for all."""
 
     directory: Path
     join: bool
-    _vertex: OpenService | None = None
+    _vertex: dict[Address, OpenService] = field(default_factory=dict)
     _here: list[OpenService] = field(default_factory=list)
     _readers: dict[str, Get] = field(default_factory=dict)
 
@@ -49,9 +50,9 @@ class _Services:
             opened = self._open_here(launched)
             self._here.append(opened)
             return opened
-        if self._vertex is None:
-            self._vertex = interruptible(open_service(launched.address, launched.folder), interrupt)
-        return self._vertex
+        if launched.address not in self._vertex:
+            self._vertex[launched.address] = interruptible(open_service(launched.address, launched.folder), interrupt)
+        return self._vertex[launched.address]
 
     def kill(self) -> None:
         """Ends at once whatever runs in this process. What has ended is not hurt."""
@@ -77,7 +78,7 @@ class _Reporter:
 
     directory: Path
     count: int
-    services: _Services
+    services: Services
     ends: dict[int, JobEnd] = field(default_factory=dict)
     tails: int = 0
 
@@ -101,15 +102,15 @@ class _Reporter:
 
 
 def launch_to_end(
-    jobs: Sequence[LaunchedJob], directory: Path, options: LaunchOptions, *, join: bool = True
+    jobs: Sequence[LaunchedJob], services: Services, interrupt: Interrupt, options: LaunchOptions
 ) -> dict[int, JobEnd]:
     """Launches what is planned, and follows all to their ends.
 
     Args:
         jobs: All of them.
-        directory: Their sweep directory.
+        services: Opens what they need; the interrupt kills what runs in it.
+        interrupt: Tells of signals.
         options: How they are launched and followed.
-        join: Whether jobs on this machine whose process has died go on in this one.
 
     Returns:
         How each ended, by its number.
@@ -118,18 +119,16 @@ def launch_to_end(
         ServiceError: The service refused one, and the others were cancelled.
         SystemExit: 130 after a signal; 0 without `wait`.
     """
-    services = _Services(directory, join)
+    directory = services.directory
     reporter = _Reporter(directory, len(jobs), services)
-    jobs = [_as_it_is(job) for job in jobs]
     log.info("%s", launch_lines.begin_line(jobs, directory, parallel=options.parallel))
-    with Interrupt(services.kill) as interrupt:
-        launch = Launch(jobs, partial(services.open, interrupt=interrupt), interrupt, reporter.ended, options)
-        try:
-            with ending(interrupt, services.kill):
-                launch.run()
-        finally:
-            launch_directory.tidy(directory)
-        _leave(launch, interrupt, directory)
+    launch = Launch(jobs, partial(services.open, interrupt=interrupt), interrupt, reporter.ended, options)
+    try:
+        with ending(interrupt, services.kill):
+            launch.run()
+    finally:
+        launch_directory.tidy(directory)
+    _leave(launch, interrupt, directory)
     return reporter.ends
 
 
@@ -162,15 +161,21 @@ def go_on_with_launch(target: LaunchTarget, *, on_interrupt: OnInterrupt, wait: 
     directory = target.directory
     jobs, parallel = launch_directory.read_launch(directory)
     jobs = [job for job in jobs if target.has(job.number)]
+    unready = [str(job.number) for job in jobs if job.planned and not job.ready]
+    if unready:
+        line = f"a launch was ended, or is still at it, before these jobs of {directory} were ready, and they are not launched"
+        log.warning("%s: %s; to do without, `%s`", line, ", ".join(unready), cancel_command(directory))
+        jobs = [job for job in jobs if job.ready or not job.planned]
     here = [job for job in jobs if job.address.backend is Backend.LOCAL]
     if here and wait and not trust:
         sweep_directory.check_owner(directory, launch_directory.JOBS)
         for job in here:
-            sweep_directory.check_owner(job.folder, launch_directory.PLANNED)
-    if not wait:
-        jobs = [job for job in jobs if not job.planned]
-    options = LaunchOptions(parallel=parallel, on_interrupt=on_interrupt, wait=wait)
-    ends = launch_to_end(jobs, directory.absolute(), options, join=wait)
+            sweep_directory.check_owner(job.folder, launch_directory.PLANNED, sweep_directory.JOB, SWEEP)
+    jobs = [_as_it_is(job) for job in jobs] if wait else [job for job in jobs if not job.planned]
+    options = LaunchOptions(parallel=parallel, on_interrupt=on_interrupt, wait=wait, again=True)
+    services = Services(directory.absolute(), join=wait)
+    with Interrupt(services.kill) as interrupt:
+        ends = launch_to_end(jobs, services, interrupt, options)
     failed = sorted(number for number, end in ends.items() if end.failure)
     if failed:
         raise SweepFailed(f"{len(failed)} of {len(ends)} jobs have not completed: {', '.join(map(str, failed))}")
@@ -178,10 +183,14 @@ def go_on_with_launch(target: LaunchTarget, *, on_interrupt: OnInterrupt, wait: 
 
 def _as_it_is(job: LaunchedJob) -> LaunchedJob:
     """A job of this machine that was begun and is on no record was not created: it is still to be launched."""
-    if job.planned or job.address.backend is not Backend.LOCAL or "name" in job.job or (job.folder / RECORDS).is_dir():
+    if job.planned or job.address.backend is not Backend.LOCAL or "name" in job.job:
         return job
-    launch_directory.plan_again(job)
-    return replace(job, planned=True)
+    try:
+        reopen_service(job.address, job.folder)
+    except JobNotFound:
+        launch_directory.plan_again(job)
+        return replace(job, planned=True)
+    return job
 
 
 def _unfinished(launch: Launch) -> str:

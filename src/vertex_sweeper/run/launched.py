@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from vertex_sweeper.api import Job
 from vertex_sweeper.errors import JobNotFound, ServiceError
@@ -15,6 +15,7 @@ from vertex_sweeper.run.launch_target import LaunchTarget
 from vertex_sweeper.run.returns import fetch_return
 from vertex_sweeper.run.submit import find_by_label
 from vertex_sweeper.run.watch import ended
+from vertex_sweeper.services.address import Address
 from vertex_sweeper.services.base import OpenService
 from vertex_sweeper.services.opening import open_reader, reopen_service
 from vertex_sweeper.settings import Backend
@@ -29,56 +30,91 @@ def look_at(target: LaunchTarget) -> Iterator[JobEnd]:
         SweepDirectoryError: A folder is damaged.
         MissingExtra: Something is not installed.
     """
-    for launched, opened, job in _jobs(target):
-        if job is None or opened is None:
-            yield JobEnd(launched, error="" if launched.planned else "the service has no such job")
-        elif not ended(job):
-            yield JobEnd(launched, job)
-        else:
-            end = JobEnd(launched, job, error_of(job))
-            try:
-                yield replace(end, returned=fetch_return(launched, lambda one: open_reader(one.address, target.directory)))
-            except ServiceError as error:
-                yield replace(end, error=end.error or str(error))
+    services = _Services()
+    for launched in _read(target):
+        if launched.planned:
+            yield JobEnd(launched)
+            continue
+        try:
+            _, job = services.find(launched)
+            end = JobEnd(launched, job, error_of(job) if ended(job) else "")
+        except JobNotFound as error:
+            log.debug("%s", error)
+            yield JobEnd(launched, error=_nowhere(launched))
+            continue
+        except ServiceError as error:
+            yield JobEnd(launched, error=str(error))
+            continue
+        try:
+            returned = fetch_return(launched, lambda one: open_reader(one.address, target.directory)) if ended(job) else None
+            yield replace(end, returned=returned)
+        except ServiceError as error:
+            yield replace(end, error=end.error or str(error))
 
 
 def cancel_all(target: LaunchTarget) -> Iterator[str]:
     """Asks launched jobs to end, and takes back those that were not created; a line about each.
 
+    What is planned is taken back first, so that a process that launches does not go on meanwhile.
+
     Raises:
+        ServiceError: Some could not be asked; all others were.
         SweepDirectoryError: A folder is damaged.
         MissingExtra: Something is not installed.
     """
-    for launched, opened, job in _jobs(target):
-        if launched.planned:
-            launch_directory.forget(launched)
+    for launched in _read(target):
+        if launched.planned and launch_directory.take_back(launched):
             yield f"#{launched.number} was not launched yet, and will not be"
-        elif job is None or opened is None:
-            yield f"#{launched.number}: the service has no such job"
-        elif ended(job):
-            yield f"#{launched.number} has ended already"
-        else:
-            opened.service.cancel(job["name"])
-            yield f"#{launched.number} was asked to end"
-
-
-def _jobs(target: LaunchTarget) -> Iterator[tuple[LaunchedJob, OpenService | None, Job | None]]:
-    vertex: OpenService | None = None
-    for launched in launch_directory.read_launch(target.directory)[0]:
-        if not target.has(launched.number):
-            continue
-        if launched.planned:
-            yield launched, None, None
-            continue
+    if target.numbers is None:
+        launch_directory.clear_unfinished(target.directory)
+    launch_directory.tidy(target.directory)
+    failed = []
+    services = _Services()
+    for launched in _read(target):
         try:
-            if launched.address.backend is Backend.LOCAL:
-                opened = reopen_service(launched.address, launched.folder)
-            else:
-                opened = vertex = vertex or reopen_service(launched.address, launched.folder)
-            name = launched.job.get("name")
-            job = find_by_label(opened, launched.address.parent, launched.job) if name is None else opened.service.get(name)
+            yield f"#{launched.number}{_cancel(launched, services)}"
         except JobNotFound as error:
             log.debug("%s", error)
-            yield launched, None, None
-            continue
-        yield launched, opened, job
+            yield f"#{launched.number}: {_nowhere(launched)}"
+        except ServiceError as error:
+            failed.append(f"#{launched.number}: {error}")
+    if failed:
+        raise ServiceError("\n".join(failed))
+
+
+def _cancel(launched: LaunchedJob, services: _Services) -> str:
+    opened, job = services.find(launched)
+    if ended(job):
+        return " has ended already"
+    opened.service.cancel(job["name"])
+    return " was asked to end"
+
+
+def _nowhere(launched: LaunchedJob) -> str:
+    if "name" in launched.job:
+        return "the service has no such job"
+    return "no job with its label is to be found: where another process is creating it just now, ask again"
+
+
+def _read(target: LaunchTarget) -> list[LaunchedJob]:
+    return [launched for launched in launch_directory.read_launch(target.directory)[0] if target.has(launched.number)]
+
+
+@dataclass(slots=True)
+class _Services:
+    """Opens what jobs are looked at with: on this machine a service for each, on Vertex one for all of a launch."""
+
+    _vertex: dict[Address, OpenService] = field(default_factory=dict)
+
+    def find(self, launched: LaunchedJob) -> tuple[OpenService, Job]:
+        """A job that was begun, and its service. Raises JobNotFound, ServiceError or MissingExtra."""
+        opened = self._vertex.get(launched.address) or reopen_service(launched.address, launched.folder)
+        if launched.address.backend is Backend.VERTEX:
+            self._vertex[launched.address] = opened
+        name = launched.job.get("name")
+        if name is not None:
+            return opened, opened.service.get(name)
+        job = find_by_label(opened, launched.address.parent, launched.job)
+        if job is None:
+            raise JobNotFound(f"no job with the label of {launched.folder} is to be found in {launched.address.parent}")
+        return opened, job

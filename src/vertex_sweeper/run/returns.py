@@ -12,6 +12,7 @@ from vertex_sweeper.results.launch_directory import LaunchedJob
 from vertex_sweeper.services.buckets import Get
 from vertex_sweeper.services.opening import has_buckets
 from vertex_sweeper.settings import Backend
+from vertex_sweeper.stored_json import DamagedDocument, read_file
 from vertex_sweeper_runtime.return_value import RETURN_VALUE_FILE, Returned, read_returned
 
 log = logging.getLogger(__name__)
@@ -43,9 +44,12 @@ def fetch_return(launched: LaunchedJob, get: Callable[[LaunchedJob], Get]) -> Re
     elif launched.address.backend is Backend.LOCAL:
         place = str(launched.folder / RETURN_VALUE_FILE)
         try:
-            content = (launched.folder / RETURN_VALUE_FILE).read_bytes()
+            content = read_file(launched.folder / RETURN_VALUE_FILE, most=_LONGEST)
         except OSError:
             content = None
+        except DamagedDocument as error:
+            log.warning("#%d: %s is not what a job writes: %s", launched.number, printable(place), printable(error))
+            return None
     else:
         return None
     if content is None:

@@ -9,7 +9,7 @@ takes is not documented), so that not to find it proves nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +31,15 @@ REPEATS: Final = Backoff(first=5.0, longest=40.0, growth=3.0, times=3)
 
 
 def submit(
-    opened: OpenService, parent: str, spec: Mapping[str, Any], *, directory: Path, pause: Callable[[float], bool]
+    opened: OpenService,
+    parent: str,
+    spec: Mapping[str, Any],
+    *,
+    directory: Path,
+    pause: Callable[[float], bool],
+    free: Callable[[Exception], None] | None = None,
+    repeats: Iterable[float] | None = None,
+    again: bool = False,
 ) -> Job:
     """Creates the job and puts its name into `job.json`; returns the service's answer, which has it.
 
@@ -41,41 +49,43 @@ def submit(
         spec: the job, with its sweep's own label.
         directory: the sweep's, claimed with this job.
         pause: waits for a number of seconds; False asks to give up now (an interrupt).
+        free: Frees the directory where certainly nothing was created; by default for any other sweep.
+        repeats: Seconds before each further call where the service could not act for the moment; `REPEATS` by default.
+        again: Whether an earlier call may have created the job: a list is looked at first.
 
     Raises:
         SweepDirectoryError: The job exists, and its name could not be written down.
-        ServiceError: With `acted` False the directory is free again. Else nobody can tell whether the job exists; the message
-            says how to go on with it.
+        ServiceError: With `acted` False the directory is free again. Else nobody can tell whether the job exists.
     """
     try:
-        job = _create(opened, parent, spec, pause=pause)
-    except ServiceError as error:
-        if error.acted is False or not opened.outlives:
-            sweep_directory.withdraw(directory)
-            if isinstance(error, InvalidJob):
-                raise in_our_words(error) from error
-            raise
-        raise _unclear(error, directory) from error
-    except Exception:  # whatever it is: of a job that does not outlive us nothing is left
-        if not opened.outlives:
-            sweep_directory.withdraw(directory)
+        earlier = _glance(opened, parent, spec) if again else None
+        job = earlier or _create(opened, parent, spec, pause=pause, repeats=REPEATS if repeats is None else repeats)
+    except Exception as error:  # whatever it is: of a job that does not outlive us nothing is left
+        nothing = not opened.outlives or (isinstance(error, ServiceError) and error.acted is False)
+        if nothing:
+            (free or (lambda _: sweep_directory.withdraw(directory)))(error)
+        elif isinstance(error, ServiceError):
+            raise _unclear(error, directory) from error
+        if isinstance(error, InvalidJob):
+            raise in_our_words(error) from error
         raise
-    _write_name(opened, spec, job, directory)
-    return job
+    return _write_name(opened, spec, job, directory)
 
 
-def _write_name(opened: OpenService, spec: Mapping[str, Any], job: Job, directory: Path) -> None:
+def _write_name(opened: OpenService, spec: Mapping[str, Any], job: Job, directory: Path) -> Job:
     try:
         sweep_directory.write_job(directory, spec, job["name"])
     except OSError as error:
         if not opened.outlives:
             opened.kill()
-            sweep_directory.withdraw(directory, [trial["id"] for trial in opened.service.get(job["name"]).get("trials", ())])
+            begun = [trial["id"] for trial in opened.service.get(job["name"]).get("trials", ())]
+            sweep_directory.withdraw(directory, ["1"] if is_custom_job(spec) else begun)  # a custom job's log is named so
             raise sweep_directory.unwritable(directory, error) from error
         raise SweepDirectoryError(
             f"{job['name']} was created, but its name cannot be written into {directory} ({error.strerror}): come back to it "
             f"with `{attach_command(job['name'])}`, or end it with `{cancel_command(job['name'])}`"
         ) from error
+    return job
 
 
 def find_by_label(opened: OpenService, parent: str, spec: Mapping[str, Any]) -> Job | None:
@@ -129,8 +139,15 @@ def look_for(opened: OpenService, parent: str, spec: Mapping[str, Any], *, pause
     return find_by_label(opened, parent, spec)
 
 
-def _create(opened: OpenService, parent: str, spec: Mapping[str, Any], *, pause: Callable[[float], bool]) -> Job:
-    for seconds in (*REPEATS, None):
+def _create(
+    opened: OpenService,
+    parent: str,
+    spec: Mapping[str, Any],
+    *,
+    pause: Callable[[float], bool],
+    repeats: Iterable[float],
+) -> Job:
+    for seconds in (*repeats, None):
         try:
             return opened.service.create(parent, spec)
         except ServiceError as error:

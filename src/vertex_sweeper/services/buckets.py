@@ -12,6 +12,10 @@ from uuid import uuid4
 
 from vertex_sweeper.errors import ServiceError
 from vertex_sweeper_runtime.code_archive import BUCKETS
+from vertex_sweeper_runtime.regular_files import read_regular
+
+MOST_READ: Final = 64 << 20
+"""Bytes of an object that is read: what jobs return is less."""
 
 STORAGE_EMULATOR: Final = "STORAGE_EMULATOR_HOST"
 """The variable by which Google's client finds a server that stands for its storage."""
@@ -77,7 +81,7 @@ def write_into(folder: Path, upload: Upload) -> bool:
 def read_from(folder: Path, uri: str) -> bytes | None:
     """Reads an object of a folder that stands for the buckets; None where there is none. Raises ServiceError."""
     try:
-        return (folder / uri.removeprefix("gs://")).read_bytes()
+        return read_regular(str(folder / uri.removeprefix("gs://")), most=MOST_READ)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

@@ -123,10 +123,11 @@ class LocalService:
         now = format_time(self._context.clock())
         seed = secrets.randbits(32) if self._seed is None else self._seed
         origin = JobOrigin(str(Path.cwd()), seed, self._devices)
-        suggester = make_suggester(spec, seed=origin.seed)  # first: what it needs may be missing
-        self._take_records()
         name = format_job(parent, job_id, collection=CUSTOM_JOBS if is_custom_job(spec) else TUNING_JOBS)
         study = study_class(spec)(spec, name=name, now=now)
+        # Before anything is written: what it needs may be missing.
+        suggester = make_suggester(spec, metrics=study.limits.metrics, seed=origin.seed)
+        self._take_records()
         try:
             run = self._prepare(job_id, origin, study, suggester)
             with self._changed:
@@ -156,7 +157,11 @@ class LocalService:
         for job_id, origin, study in self._records.read() if self._records is not None else ():
             if not study.state.ended:
                 study.take_up(now=format_time(self._context.clock()))
-            suggester = GridSuggester(()) if study.state.ended else make_suggester(study.spec, seed=origin.seed)
+            suggester = (
+                GridSuggester(())
+                if study.state.ended
+                else make_suggester(study.spec, metrics=study.limits.metrics, seed=origin.seed)
+            )
             try:
                 run = self._prepare(job_id, origin, study, suggester)
             except OSError as error:

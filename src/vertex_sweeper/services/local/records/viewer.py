@@ -142,7 +142,7 @@ class Viewer:
 
     def _id(self, name: str) -> str:
         job_id = name.rpartition("/")[2]
-        if job_id not in job_ids(self._records):
+        if job_id not in job_ids(self._records) or self._study(job_id).name != name:
             raise JobNotFound(f"{self._records} has no job {name}")
         return job_id
 
