@@ -16,6 +16,10 @@ TYPED := src hydra_plugins tests bench docs example_app noxfile.py
 MODULES := $(shell find src hydra_plugins -name '*.py' | LC_ALL=C sort | cksum | tr ' ' '-')
 PACKAGING := setup.py pyproject.toml example_app/requirements.txt
 
+# Hydra's Optuna sweeper has a folder of its own, which one test puts on its path: any other app here would import it at its start.
+# It asks for an Optuna of 2022 and works with ours.
+SWEEPER := $(PIP) --upgrade --no-deps
+
 DEMO := .venv/.installed-demo-$(MODULES)
 DEV := .venv/.installed-dev-$(MODULES)
 HYDRA14 := .venv-hydra14/.installed-$(MODULES)
@@ -30,7 +34,7 @@ LOWEST_TESTS := tests/services/vertex tests/emulator tests/services/behaviour te
 HYDRA_FILES := tests/space tests/settings/test_settings_as_written.py tests/runtime/test_sweep_in_trial.py \
 	tests/runtime/test_metric_callback.py tests/runtime/test_launched_job.py tests/runtime/test_contract_codec.py tests/runtime/test_quoting.py \
 	tests/results/test_best_config.py tests/results/test_rerun.py tests/job/test_job.py tests/test_docs.py \
-	tests/test_installation.py tests/test_hydras_launcher_suite.py
+	tests/test_installation.py tests/test_hydras_launcher_suite.py tests/test_launch_under_optuna.py
 HYDRA_ALL := $(HYDRA_FILES) tests/plan tests/fidelity tests/runtime/test_shim.py tests/test_sweep.py tests/test_launch.py
 # Of the folders and files with many processes or many rows: a test of each thing that Hydra does for us.
 HYDRA_TESTS := $(HYDRA_FILES) $(filter-out %/test_processes.py,$(wildcard tests/fidelity/test_*.py)) \
@@ -135,19 +139,20 @@ $(DEMO): .venv/pyvenv.cfg $(PACKAGING)
 
 $(DEV): .venv/pyvenv.cfg $(PACKAGING)
 	.venv/bin/python $(PIP) --editable '.[all,dev]' --requirement example_app/requirements.txt 'hydra-core<1.4'
+	.venv/bin/python $(SWEEPER) --target .venv/sweepers 'hydra-optuna-sweeper>=1.3,<1.4'
 	@rm -f .venv/.installed-* && touch $(DEMO) $@
 
 # Without the [vertex] extra, so the tests that need Google's messages are skipped here. `1.4.0rc1` admits pre-releases of Hydra only.
 $(HYDRA14): .venv-hydra14/pyvenv.cfg $(PACKAGING)
 	.venv-hydra14/bin/python $(PIP) --upgrade --editable '.[local,test]' --requirement example_app/requirements.txt \
 		'hydra-core>=1.4.0rc1,<1.5'
+	.venv-hydra14/bin/python $(SWEEPER) --target .venv-hydra14/sweepers 'hydra-optuna-sweeper>=1.4.0rc1,<1.5'
 	@rm -f .venv-hydra14/.installed-* && touch $@
 
 $(LOWEST): .venv-lowest/pyvenv.cfg $(PACKAGING) tests/lowest.txt
 	.venv-lowest/bin/python $(PIP) --editable '.[all,test]' --requirement example_app/requirements.txt --requirement tests/lowest.txt
 	@rm -f .venv-lowest/.installed-* && touch $@
 
-# Hydra's Optuna sweeper asks for an Optuna of 2022 and works with ours.
 $(BENCH): .venv-bench/pyvenv.cfg $(PACKAGING)
 	.venv-bench/bin/python $(PIP) --editable '.[all,bench]' 'hydra-core<1.4'
 	.venv-bench/bin/python $(PIP) --no-deps 'hydra-optuna-sweeper>=1.3'

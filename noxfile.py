@@ -19,6 +19,8 @@ APP = ("--requirement", "example_app/requirements.txt")
 def tests(session: nox.Session, hydra: str) -> None:
     """All tests, with one Python and one Hydra."""
     session.install("--editable", ".[all,test]", *APP, HYDRAS[hydra])
+    sweeper = HYDRAS[hydra].replace("hydra-core", "hydra-optuna-sweeper")
+    session.install("--no-deps", "--target", f"{session.virtualenv.location}/sweepers", sweeper)
     session.run("python", "-m", "pytest", "--numprocesses", "2", "-m", "", *session.posargs)
 
 

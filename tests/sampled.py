@@ -85,6 +85,7 @@ SAMPLED: Final = {
     "terminal/test_messages.py::test_a_dry_run_shows_the_job_that_it_is": 3,
     "test_hydras_launcher_suite.py::TestApps::test_custom_sweeper_run_workdir": 5,
     "test_hydras_launcher_suite.py::TestApps::test_custom_task_name": 4,
+    "test_launch_under_optuna.py::test_a_job_that_fails_is_a_failed_trial_and_the_sweep_ends_above_the_rate": 2,
     "test_shipped_code.py::test_a_bucket_that_refuses_leaves_the_directory_free": 2,
     "test_sweep.py::test_one_signal_ends_every_child_and_still_writes_the_results": 2,
     # Whole programs, of which another test that stays runs the same parts.
@@ -112,6 +113,9 @@ SAMPLED: Final = {
     "test_hydras_launcher_suite.py::TestLauncher::test_sweep_2_optimizers": 0,
     "test_hydras_launcher_suite.py::TestLauncher::test_sweep_over_unspecified_mandatory_default": 0,
     "test_hydras_launcher_suite.py::TestLaunches::test_sweep_2_jobs_2_batches": 0,
+    "test_launch_on_emulator.py::test_the_code_that_was_packed_is_what_runs": 0,
+    "test_launch_on_emulator.py::test_three_jobs_are_left_and_gone_on_with": 0,
+    "test_launch_under_optuna.py::test_eight_trials_on_the_emulator": 0,
     "test_same_examples.py::test_fuzzing_says_how_to_draw_the_same_again": 0,
     "test_shipped_code.py::test_a_dry_run_uploads_nothing_and_leaves_nothing": 0,
     "test_shipped_code.py::test_a_sweep_on_this_machine_runs_the_code_that_it_packed": 0,

@@ -24,8 +24,8 @@ LOCAL = ("hydra/launcher=vertex", "hydra.launcher.backend=local", "hydra.sweep.d
 class LaunchedApp(App):
     """An app that is launched into `sweep/`."""
 
-    def launch(self, *words: str, code: int = 0) -> str:
-        process = self.start("-m", *LOCAL, *words)
+    def launch(self, *words: str, code: int = 0, to: Sequence[str] = LOCAL) -> str:
+        process = self.start("-m", *to, *words)
         output, _ = process.communicate()
         assert process.returncode == code, output
         return output
@@ -33,9 +33,14 @@ class LaunchedApp(App):
     def command(self, *words: str, code: int = 0) -> str:
         """Runs `vertex-sweeper`."""
         program = [sys.executable, "-c", "from vertex_sweeper.cli.main import main; raise SystemExit(main())", *words]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
         ran = subprocess.run(
-            program, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+            program,
+            cwd=self.folder,
+            env=self.own_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
         )
         assert ran.returncode == code, ran.stdout
         return ran.stdout

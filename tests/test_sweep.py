@@ -42,9 +42,16 @@ CONFIG = "defaults: [{model: linear}, _self_]\nlr: 0.1\nbatch: 8\nname: abc\n"
 
 
 class App:
-    """An app in a folder of its own, whose name has a space."""
+    """An app in a folder of its own, whose name has a space.
+
+    Attributes:
+        environment: What its processes have beside this process's variables.
+        paths: Where its processes import from.
+    """
 
     def __init__(self, folder: Path) -> None:
+        self.environment: dict[str, str] = {}
+        self.paths = [ROOT / "src", ROOT]
         self.folder = folder / "my äpp"
         (self.folder / "conf" / "model").mkdir(parents=True)
         for name in ("linear", "svm"):
@@ -61,8 +68,7 @@ class App:
 
     def start(self, *words: str, program: Sequence[str] = ("train.py",), terminal: int | None = None) -> subprocess.Popen[str]:
         """A process with pipes or, in a session of its own, on a terminal."""
-        paths = [str(ROOT / "src"), str(ROOT)]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TERM": "xterm"}
+        environment = {**self.own_environment(), "TERM": "xterm"}
         return subprocess.Popen(
             [sys.executable, *program, *words],
             cwd=self.folder,
@@ -74,6 +80,10 @@ class App:
             start_new_session=True,
             preexec_fn=None if terminal is None else lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
         )
+
+    def own_environment(self) -> dict[str, str]:
+        """What its processes have."""
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, self.paths)), **self.environment}
 
     def sweep(self, *words: str, code: int = 0) -> str:
         """Runs `train.py -m` with backend local into `sweep/`, and returns what it printed."""

@@ -17,15 +17,16 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from google.cloud.aiplatform_v1 import JobServiceClient
 from google.cloud.aiplatform_v1.services.job_service.transports.grpc import JobServiceGrpcTransport  # noqa: F401
-from google.cloud.aiplatform_v1.types import HyperparameterTuningJob  # noqa: F401
+from google.cloud.aiplatform_v1.types import CustomJob, HyperparameterTuningJob  # noqa: F401
 from hydra.core.global_hydra import GlobalHydra
 
+import vertex_sweeper.launch
 import vertex_sweeper.sweep  # noqa: F401
 from vertex_sweeper.services.vertex.errors import Call, Verb
 
@@ -69,7 +70,10 @@ class Steps:
 
     def wrap(self, verb: Verb) -> None:
         """Makes a call of the client two steps: that it is sent, and that it was answered."""
-        name = Call(verb, "", custom=False).method
+        for custom in (False, True):
+            self._wrap(verb, Call(verb, "", custom=custom).method)
+
+    def _wrap(self, verb: Verb, name: str) -> None:
         method = getattr(JobServiceClient, name)
 
         def wrapped(*arguments: Any, **more: Any) -> Any:
@@ -123,9 +127,11 @@ def sweep(request: dict[str, Any], log: int, output: int) -> None:
 
 def warm_up(argv: list[str]) -> None:
     """Plans the sweep and starts nothing: what Hydra finds and the parsers learn is there for every child."""
-    sys.argv = [*argv, "hydra.sweeper.dry_run=true"]
+    plugin = "launcher" if "hydra/launcher=vertex" in argv else "sweeper"
+    sys.argv = [*argv, f"hydra.{plugin}.dry_run=true"]
     sys.orig_argv = ["python", *sys.argv]
-    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+    # Of a dry run a launch has nothing to return.
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere), suppress(SystemExit):
         runpy.run_path(sys.argv[0], run_name="__main__")
     GlobalHydra.instance().clear()
 

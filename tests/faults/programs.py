@@ -32,10 +32,11 @@ class Ended:
 
 
 class Program:
-    """Starts sweeps of one app, whose trials run a script in the app's place."""
+    """Starts sweeps of one app, or launches, whose trials run a script in the app's place."""
 
-    def __init__(self, folder: Path, *, config: str, trial: str) -> None:
+    def __init__(self, folder: Path, *, config: str, trial: str, plugin: str = "sweeper") -> None:
         self.folder = folder
+        self._plugin = plugin
         (folder / "conf").mkdir(parents=True)
         (folder / "conf" / "config.yaml").write_text(config)
         (folder / "train.py").write_text(APP)
@@ -51,8 +52,8 @@ class Program:
 
     def run(self, directory: Path, words: Sequence[str], *, times: int = 1, kill_at: str | None = None) -> list[Ended]:
         """The same sweep in so many processes at the same time, each to its end or until it is killed."""
-        hydra = ["train.py", "-m", "hydra/sweeper=vertex", f"hydra.sweep.dir='{directory}'"]
-        command = f"hydra.sweeper.trial.command=[python,'-I','-S','{self.folder / 'trial.py'}']"
+        hydra = ["train.py", "-m", f"hydra/{self._plugin}=vertex", f"hydra.sweep.dir='{directory}'"]
+        command = f"hydra.{self._plugin}.trial.command=[python,'-I','-S','{self.folder / 'trial.py'}']"
         request = {"argv": [*hydra, *words, command], "directory": str(directory), "kill_at": kill_at, "times": times}
         assert self._process.stdin is not None
         assert self._process.stdout is not None

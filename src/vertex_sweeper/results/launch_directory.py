@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 
 from vertex_sweeper.api import Job, is_custom_job
 from vertex_sweeper.api_names import JobName, parse_parent
-from vertex_sweeper.atomic_files import write_text
+from vertex_sweeper.atomic_files import write_new, write_text
 from vertex_sweeper.errors import SweepDirectoryError
 from vertex_sweeper.messages import attach_command
 from vertex_sweeper.results import sweep_directory
@@ -88,22 +88,21 @@ def put_down(
     Raises:
         SweepDirectoryError: One of these numbers is taken, or the directory cannot be written. Nothing was changed then.
     """
-    taken = [number for number in jobs if os.path.lexists(job_folder(directory, number))]
+    taken = [number for number in jobs if _is_taken(job_folder(directory, number))]
     if taken or (directory / sweep_directory.JOB).exists():
-        what = f"the launched job {taken[0]}" if taken else "a job"
-        raise SweepDirectoryError(
-            f"{directory} already holds {what}, and is left as it is: to go on with it, `{attach_command(directory)}`; to "
-            "launch anew, set hydra.sweep.dir to another place"
-        )
+        raise _taken(directory, f"the launched job {taken[0]}" if taken else "a job")
     made: list[int] = []
     try:
         _write_launch(directory, parallel, preparing=jobs)
         for number, job in jobs.items():
             folder = job_folder(directory, number)
-            folder.mkdir(parents=True)
-            made.append(number)
+            folder.mkdir(parents=True, exist_ok=True)
             sweep_directory.write_record(folder, sweep_directory.Record(address))
-            write_text(folder / PLANNED, _json_text(job))
+            write_new(folder / PLANNED, _json_text(job))  # of two launches that begin at the same time, one succeeds
+            made.append(number)
+    except FileExistsError as error:
+        withdraw(directory, made)
+        raise _taken(directory, "the jobs of another launch") from error
     except OSError as error:
         withdraw(directory, made)
         raise sweep_directory.unwritable(directory, error) from error
@@ -111,6 +110,19 @@ def put_down(
         LaunchedJob(number, job_folder(directory, number), cast("Job", job), address, planned=True)
         for number, job in jobs.items()
     ]
+
+
+def _is_taken(folder: Path) -> bool:
+    """Whether a job is there, or what is no folder. What a launch leaves that was ended before it had put it down is none."""
+    begun = any(os.path.lexists(folder / name) for name in (PLANNED, sweep_directory.JOB))
+    return begun or (os.path.lexists(folder) and not folder.is_dir())
+
+
+def _taken(directory: Path, what: str) -> SweepDirectoryError:
+    return SweepDirectoryError(
+        f"{directory} already holds {what}, and is left as it is: to go on with it, `{attach_command(directory)}`; to launch "
+        "anew, set hydra.sweep.dir to another place"
+    )
 
 
 def make_ready(directory: Path, *, parallel: int | None) -> None:
@@ -165,7 +177,7 @@ def clear_unfinished(directory: Path) -> None:
     """Removes what is left of jobs whose launch was ended while it put them down."""
     for number in _numbers(directory):
         folder = job_folder(directory, number)
-        if not any(os.path.lexists(folder / name) for name in (PLANNED, sweep_directory.JOB)):
+        if not _is_taken(folder):
             _clear(folder)
     tidy(directory)
 
