@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.emulator.commands import start_emulator
+from vertex_sweeper.api import parse_datetime
 from vertex_sweeper.errors import ServiceError
 from vertex_sweeper.stored_json import read_sealed, sealed
 from vertex_sweeper.testing.gate import ACC, PARENT, PATIENCE, Gate, X, is_alive, trials_of, wait_for_death, wait_for_end
@@ -82,7 +83,9 @@ def test_a_job_that_was_running_goes_on_with_the_same_trials_and_the_rest_of_its
         assert [visitor.argv for visitor in again] == [second.argv, third.argv]
         now = trials_of(emulator.service.get(name))
         assert now["1"] == before["1"]
-        assert all(now[id]["startTime"] > before[id]["startTime"] for id in "23")  # these begin anew, and nothing else changes
+        assert all(
+            parse_datetime(now[id]["startTime"]) > parse_datetime(before[id]["startTime"]) for id in "23"
+        )  # these begin anew, and nothing else changes
         assert [{**now[id], "startTime": ""} for id in "23"] == [{**before[id], "startTime": ""} for id in "23"]
         for visitor in again:
             visitor.finish(acc=0.5)

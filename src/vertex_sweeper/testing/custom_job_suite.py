@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from vertex_sweeper.api import JobState
+from vertex_sweeper.api import JobState, parse_datetime
 from vertex_sweeper.errors import InvalidJob, JobNotFound
 from vertex_sweeper.testing.gate import PARENT, Gate, Start, WatchedService, make_custom_job, run_gated, wait_for_end
 
@@ -37,7 +37,9 @@ class CustomJobSuite:
         assert job["state"] == "JOB_STATE_SUCCEEDED"
         assert "error" not in job
         assert not OF_TUNING_JOBS & set(job)
-        assert job["createTime"] <= job["startTime"] <= job["endTime"] == job["updateTime"]
+        moments = [parse_datetime(job[field]) for field in ("createTime", "startTime", "endTime")]
+        assert moments == sorted(moments)
+        assert job["endTime"] == job["updateTime"]
 
     def test_a_custom_job_is_no_trial_to_its_process(self, service: WatchedService, gate: Gate) -> None:
         name = service.create(PARENT, gate.custom_job(output="gs://bucket/runs/0/"))["name"]
