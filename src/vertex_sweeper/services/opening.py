@@ -67,12 +67,10 @@ def open_buckets(address: Address, directory: Path, *, project: str | None) -> P
         InvalidSweep: The jobs run on an emulator, and nothing stands for the buckets.
         MissingExtra: Google's client is not installed.
     """
-    folder, server = stand_in_folder(), os.environ.get(STORAGE_EMULATOR)
-    if address.backend is Backend.LOCAL:
-        return partial(write_into, folder or directory / BUCKETS_FOLDER)
-    if folder is not None and not server:
+    folder = _bucket_folder(address, directory)
+    if folder is not None:
         return partial(write_into, folder)
-    if (address.endpoint or "").startswith(PLAIN) and not server:
+    if not has_buckets(address):
         rule = "the job runs on an emulator, and nothing there stands for the bucket that trial.code is uploaded to"
         remedy = f"start it with `vertex-sweeper emulator --gcs DIR`, and set {BUCKETS}=DIR here, or {STORAGE_EMULATOR}"
         raise InvalidSweep([f"{rule}: {remedy}"])
@@ -80,6 +78,14 @@ def open_buckets(address: Address, directory: Path, *, project: str | None) -> P
     from vertex_sweeper.services.vertex.storage import Storage
 
     return Storage(project=str(project), impersonate=address.impersonate).put
+
+
+def _bucket_folder(address: Address, directory: Path) -> Path | None:
+    """The folder that stands for the buckets of jobs at an address; None where they are Google's, a server's, or nowhere."""
+    folder = stand_in_folder()
+    if address.backend is Backend.LOCAL:
+        return folder or directory / BUCKETS_FOLDER
+    return None if os.environ.get(STORAGE_EMULATOR) else folder
 
 
 def has_buckets(address: Address) -> bool:
@@ -98,10 +104,8 @@ def open_reader(address: Address, directory: Path) -> Get:
     Raises:
         MissingExtra: Google's client is not installed.
     """
-    folder, server = stand_in_folder(), os.environ.get(STORAGE_EMULATOR)
-    if address.backend is Backend.LOCAL:
-        return partial(read_from, folder or directory / BUCKETS_FOLDER)
-    if folder is not None and not server:
+    folder = _bucket_folder(address, directory)
+    if folder is not None:
         return partial(read_from, folder)
     if not has_buckets(address):
         return lambda _: None
