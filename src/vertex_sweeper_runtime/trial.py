@@ -84,6 +84,8 @@ def _see_through(command: Sequence[str], agreed: Contract | None, container: Tri
     if code != 0 and not stopped and agreed is not None and agreed.keep_alive > 0:
         _say(f"exit code {code}; the container stays for {agreed.keep_alive} s for a look inside (SIGTERM ends it)")
         process.linger(agreed.keep_alive)
+    if path != metric_path(os.environ):
+        _clear_own_folder(path)
     return code
 
 
@@ -102,6 +104,14 @@ def _metric_path(container: TrialContainer) -> str:
         return path
     folder, name = os.path.split(path)
     return os.path.join(folder, f"job-{os.getpid()}", name)  # noqa: PTH118 - the runtime does without pathlib
+
+
+def _clear_own_folder(path: str) -> None:
+    """Removes what shim and callback told each other in the folder of a launched job; what the app has put there stays."""
+    for file in (status_path(path), begun_path(path)):
+        remove_status(file)
+    with suppress(OSError):
+        os.rmdir(os.path.dirname(path))  # noqa: PTH106, PTH120 - the runtime does without pathlib
 
 
 def _absolute(path: str, container: TrialContainer) -> dict[str, str]:

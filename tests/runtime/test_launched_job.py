@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -78,6 +80,20 @@ def test_a_launched_job_that_cannot_run_is_69(launched: TrialRunner, task: str |
     code, _, lines = launched.run(*WORDS, agreed=AGREED)
     assert code == 69, launched.errors
     assert line in lines[0]
+
+
+def test_what_shim_and_callback_told_each_other_is_gone_and_what_the_app_left_is_not(launched: TrialRunner) -> None:
+    where = "import os, pathlib; path = pathlib.Path(os.environ['CLOUD_ML_HP_METRIC_FILE'])"
+    for own_file, left in (("None", False), ("(path.parent / 'mine').write_text('kept')", True)):
+        launched.app(f"{where}; {own_file}; return str(path)")
+        code, _, _ = launched.run(*WORDS, agreed=AGREED, environment={"CLOUD_ML_HP_METRIC_FILE": ""})
+        found = returned(launched)
+        assert (code, found is not None) == (0, True), launched.errors
+        folder = Path(found.value).parent  # type: ignore[union-attr]
+        assert folder.name.startswith("job-")
+        assert [path.name for path in folder.glob("*")] == (["mine"] if left else [])
+        assert folder.exists() == left
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_another_rank_writes_nothing(launched: TrialRunner) -> None:
