@@ -204,7 +204,7 @@ def test_an_object_that_is_no_file_is_not_waited_for(make: Callable[[Path], obje
 def test_a_table_of_another_hand_is_written_anew(content: bytes, directory: Path) -> None:
     (launched,) = put_down(directory, 0)
     (directory / "jobs.csv").write_bytes(content)
-    launch_results.write_table(directory, [JobEnd(launched, error="it was not launched")])
+    launch_results.write_table(directory, [launch_results.job_row(JobEnd(launched, error="it was not launched"))])
     assert (directory / "jobs.csv").read_text().splitlines() == [
         "number,state,seconds,returned,overrides,error",
         "0,FAILED,,,,it was not launched",
@@ -214,12 +214,12 @@ def test_a_table_of_another_hand_is_written_anew(content: bytes, directory: Path
 def test_a_pipe_in_the_tables_place_is_replaced(directory: Path) -> None:
     (launched,) = put_down(directory, 0)
     os.mkfifo(directory / "jobs.csv")
-    launch_results.write_table(directory, [JobEnd(launched)])
+    launch_results.write_table(directory, [launch_results.job_row(JobEnd(launched))])
     assert (directory / "jobs.csv").is_file()
 
 
 def test_rows_of_earlier_batches_stay(directory: Path) -> None:
     first, second = put_down(directory, 0, 10)
-    launch_results.write_table(directory, [JobEnd(second)])
-    launch_results.write_table(directory, [JobEnd(first)])
+    launch_results.write_table(directory, [launch_results.job_row(JobEnd(second))])
+    launch_results.write_table(directory, [launch_results.job_row(JobEnd(first))])
     assert [line.partition(",")[0] for line in (directory / "jobs.csv").read_text().splitlines()] == ["number", "0", "10"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from vertex_sweeper.api import LONGEST_ARGUMENTS, WorkerPoolSpec
+from vertex_sweeper.api import LONGEST_ARGUMENTS, WorkerPoolSpec, container_job
 from vertex_sweeper.errors import InvalidSweep
 from vertex_sweeper.job.fields import MACHINE, POOL_PLACES, put
 from vertex_sweeper.job.shipped_code import ShippedCode
@@ -80,6 +80,15 @@ def build_pools(trial: TrialSettings, agreed: Contract, code: ShippedCode | None
         first, further = replace(first, replica_count=1), [replace(first, replica_count=trial.replica_count - 1)]
     pools = [first, *(None if pool is None else _completed(pool, first) for pool in further)]
     return [WorkerPoolSpec() if pool is None else _pool(pool, agreed, code) for pool in pools]
+
+
+def contract_text(job: Mapping[str, Any]) -> str | None:
+    """The contract that a job carries, as `contract_document` reads it; None where it carries none."""
+    for pool in container_job(job).get("workerPoolSpecs", []):
+        for variable in pool.get("containerSpec", {}).get("env", []):
+            if variable.get("name") == contract.VARIABLE:
+                return str(variable.get("value", ""))
+    return None
 
 
 def _completed(pool: WorkerPoolSettings, first: WorkerPoolSettings) -> WorkerPoolSettings:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from vertex_sweeper.api import Job, JobState, container_job, job_state, parse_time
+from vertex_sweeper.api import Job, JobState, job_state, parse_time
 from vertex_sweeper.atomic_files import write_text
+from vertex_sweeper.job.containers import contract_text
 from vertex_sweeper.results.launch_directory import LaunchedJob, is_number
 from vertex_sweeper.results.tables import csv_text
 from vertex_sweeper.stored_json import read_file
-from vertex_sweeper_runtime import contract, contract_document
+from vertex_sweeper_runtime import contract_document
 from vertex_sweeper_runtime.errors import ContractError
 from vertex_sweeper_runtime.return_value import Returned
 
@@ -39,11 +40,6 @@ class JobEnd:
     job: Job | None = None
     error: str = ""
     returned: Returned | None = None
-
-    @property
-    def state(self) -> JobState | None:
-        """The state it was last seen in."""
-        return None if self.job is None else job_state(self.job)
 
     @property
     def seconds(self) -> float | None:
@@ -77,32 +73,29 @@ def error_of(job: Job) -> str:
 
 def task_overrides(job: Job) -> tuple[str, ...]:
     """The overrides that a launched job's container is given; none where its contract cannot be read."""
-    for pool in container_job(job).get("workerPoolSpecs", []):
-        for variable in pool.get("containerSpec", {}).get("env", []):
-            if variable.get("name") == contract.VARIABLE:
-                try:
-                    agreed = contract_document.decode(variable.get("value", ""))
-                except ContractError:
-                    return ()
-                return tuple(item for item in agreed.sequence if isinstance(item, str))
-    return ()
+    try:
+        agreed = contract_document.decode(contract_text(job) or "")
+    except ContractError:
+        return ()
+    return tuple(item for item in agreed.sequence if isinstance(item, str))
 
 
 def job_rows(ends: Iterable[JobEnd]) -> list[list[str]]:
     """The jobs as a table, a row each below the titles, by number."""
-    return [list(_TITLES), *map(_row, sorted(ends, key=lambda end: end.launched.number))]
+    return [list(_TITLES), *map(job_row, sorted(ends, key=lambda end: end.launched.number))]
 
 
-def _row(end: JobEnd) -> list[str]:
+def job_row(end: JobEnd) -> list[str]:
+    """A job's row. To make it costs the reading of the job's contract."""
     seconds = "" if end.seconds is None else f"{end.seconds:.1f}"
     overrides = " ".join(task_overrides(end.launched.job))
     return [str(end.launched.number), _state(end), seconds, value_text(end.returned), overrides, end.failure]
 
 
-def write_table(directory: Path, ends: Sequence[JobEnd]) -> Path:
-    """Writes `jobs.csv`; rows of other jobs that are in it stay: a sweeper may launch one batch after the other."""
+def write_table(directory: Path, rows_of_jobs: Iterable[Sequence[str]]) -> Path:
+    """Writes rows of `job_row` into `jobs.csv`; those of other jobs stay: a sweeper may launch one batch after the other."""
     path = directory / TABLE
-    titles, *rows = csv.reader(io.StringIO(csv_text(job_rows(ends)), newline=""))
+    titles, *rows = csv.reader(io.StringIO(csv_text([_TITLES, *rows_of_jobs]), newline=""))
     merged = {row[0]: row for row in [*_rows_in(path, titles), *rows]}
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([titles, *sorted(merged.values(), key=lambda row: int(row[0]))])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -60,7 +60,7 @@ class Launch:
     _running: list[RunningJob] = field(default_factory=list, init=False)
     _tried: Counter[int] = field(default_factory=Counter, init=False)
     _blocked: float = field(default=0.0, init=False)
-    _pauses: Iterable[float] = field(default_factory=lambda: iter(BLOCKED), init=False)
+    _pauses: Iterator[float] = field(default_factory=lambda: iter(BLOCKED), init=False)
     _told: bool = field(default=False, init=False)
     _cancelling: bool = field(default=False, init=False)
 
@@ -175,7 +175,7 @@ class Launch:
         """Puts a job that cannot be created for the moment in front of the queue."""
         self._tried[launched.number] += 1
         self._planned.appendleft(launched)
-        self._blocked = time.monotonic() + next(iter(self._pauses))
+        self._blocked = time.monotonic() + next(self._pauses)
         if not self._told:
             log.info("#%d: %s; nothing was created, and it waits", launched.number, error)
         self._told = True

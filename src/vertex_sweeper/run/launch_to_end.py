@@ -80,6 +80,7 @@ class _Reporter:
     count: int
     services: Services
     ends: dict[int, JobEnd] = field(default_factory=dict)
+    rows: dict[int, list[str]] = field(default_factory=dict)
     tails: int = 0
 
     def ended(self, end: JobEnd) -> None:
@@ -90,13 +91,14 @@ class _Reporter:
             except ServiceError as error:
                 end = replace(end, error=end.error or f"what it returned cannot be read: {error}")
         self.ends[end.launched.number] = end
+        self.rows[end.launched.number] = launch_results.job_row(end)
         log.info("%s", launch_lines.end_line(end, ended=len(self.ends), count=self.count))
         if end.failure and self.tails < MOST_TAILS:
             self.tails += 1
             for line in launch_lines.log_lines(end):
                 log.info("    %s", line)
         try:
-            launch_results.write_table(self.directory, list(self.ends.values()))
+            launch_results.write_table(self.directory, self.rows.values())
         except OSError as error:
             log.warning("%s cannot be written (%s)", printable(self.directory / launch_results.TABLE), error.strerror)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vertex_sweeper.api import container_job
 from vertex_sweeper.api_names import LOCAL_PARENT, JobName, format_job, parse_parent
 from vertex_sweeper.errors import JobNotFound, ServiceError, SweepDirectoryError
+from vertex_sweeper.job.containers import contract_text
 from vertex_sweeper.messages import printable
 from vertex_sweeper.results import sweep_directory
 from vertex_sweeper.run.submit import look_for
@@ -96,14 +96,13 @@ def locate(target: Target, opened: OpenService, *, pause: Callable[[float], bool
 def contract_of(job: Mapping[str, Any]) -> contract.Contract:
     """The contract that a job carries. Raises ServiceError for a job that has none, or none that is understood here."""
     name = job.get("name", "the job")
-    for pool in container_job(job).get("workerPoolSpecs", []):
-        for entry in pool.get("containerSpec", {}).get("env", []):
-            if entry.get("name") == contract.VARIABLE:
-                try:
-                    return contract_document.decode(entry.get("value", ""))
-                except ContractError as error:
-                    raise ServiceError(f"{name}: {error}") from error
-    raise ServiceError(f"{name} was not created by this package: it carries no {contract.VARIABLE}")
+    text = contract_text(job)
+    if text is None:
+        raise ServiceError(f"{name} was not created by this package: it carries no {contract.VARIABLE}")
+    try:
+        return contract_document.decode(text)
+    except ContractError as error:
+        raise ServiceError(f"{name}: {error}") from error
 
 
 def _target_in(directory: Path, *, endpoint: str | None, impersonate: str | None) -> Target:
